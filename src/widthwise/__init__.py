@@ -1,0 +1,1 @@
+"""Removable and repeated units in neural networks."""

@@ -1,0 +1,1 @@
+"""The paper's networks at any width factor, and their initializations."""

@@ -1,0 +1,25 @@
+"""The paper's multilayer perceptron (Appendix A.1): one hidden layer of 128 ReLU units at 1x, binary output."""
+
+from collections import OrderedDict
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from widthwise.networks.architecture import scaled_units
+
+HIDDEN_UNITS_AT_1X = 128
+
+
+class MLP(nn.Module):
+    """One hidden ReLU layer of `128 * width_factor` units between `inputs` features and `outputs` logits."""
+
+    measured_layers = ("hidden",)
+
+    def __init__(self, inputs: int, outputs: int, width_factor: float = 1.0):
+        super().__init__()
+        units = scaled_units(HIDDEN_UNITS_AT_1X, width_factor)
+        self.hidden = nn.Sequential(OrderedDict(linear=nn.Linear(inputs, units), relu=nn.ReLU()))
+        self.output = nn.Linear(units, outputs)
+
+    def forward(self, inputs: Float[Tensor, "batch features"]) -> Float[Tensor, "batch outputs"]:
+        return self.output(self.hidden(inputs))

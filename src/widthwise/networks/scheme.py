@@ -1,0 +1,54 @@
+"""Which initialization: a scheme's name, and the standard deviation where the scheme does not imply it."""
+
+from typing import Literal
+
+from pydantic import PositiveFloat, model_validator
+
+from widthwise.section import Section
+
+Scheme = Literal[
+    "normal",
+    "truncated_normal",
+    "glorot_normal",
+    "glorot_uniform",
+    "he_normal",
+    "he_uniform",
+    "lecun_normal",
+    "lecun_uniform",
+]
+
+
+class Initialization(Section):
+    """`normal` and `truncated_normal` need `standard_deviation`; the others take theirs from the fans."""
+
+    scheme: Scheme = "normal"
+    standard_deviation: PositiveFloat | None = None
+
+    @model_validator(mode="after")
+    def _deviation_is_given_where_needed(self):
+        needed = self.variance == "given"
+        if needed and self.standard_deviation is None:
+            raise ValueError(f"scheme {self.scheme} needs standard_deviation")
+        if not needed and self.standard_deviation is not None:
+            raise ValueError(f"scheme {self.scheme} takes its standard deviation from the fans: leave standard_deviation out")
+        return self
+
+    @property
+    def variance(self) -> Literal["glorot", "he", "lecun", "given"]:
+        """Where the variance comes from."""
+        match self.scheme:
+            case "glorot_normal" | "glorot_uniform":
+                return "glorot"
+            case "he_normal" | "he_uniform":
+                return "he"
+            case "lecun_normal" | "lecun_uniform":
+                return "lecun"
+            case "normal" | "truncated_normal":
+                return "given"
+
+    @property
+    def distribution(self) -> Literal["normal", "uniform", "truncated_normal"]:
+        """The shape of the distribution."""
+        if self.scheme == "truncated_normal":
+            return "truncated_normal"
+        return "uniform" if self.scheme.endswith("uniform") else "normal"

@@ -1,0 +1,166 @@
+"""Training: initial networks and data in, trained networks and their histories out."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from jaxtyping import Int
+from torch import Tensor, nn
+
+from widthwise.data.dataset import Dataset, Split
+from widthwise.randomness import generator
+from widthwise.training.optimizer import build_optimizer, keep_members
+from widthwise.training.recipe import Recipe
+from widthwise.training.stack import Parameters, Stack
+
+HISTORY = (
+    "epoch",
+    "learning_rate",
+    "train_loss",
+    "train_accuracy",
+    "validation_loss",
+    "validation_accuracy",
+    "seconds",
+)
+
+
+@dataclass
+class Fitted:
+    """One trained network.
+
+    `history` has one entry an epoch in each of the columns `HISTORY`. Training loss and accuracy are means over the
+    epoch's batches, each taken before its step; validation is measured at the epoch's end; seconds are those of the
+    whole stack since its training began. `epoch` is the epoch, counted from 1, whose parameters were kept.
+    """
+
+    status: Literal["trained", "diverged"] = "trained"
+    epoch: int = 0
+    parameters: Parameters = field(default_factory=dict)
+    history: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in HISTORY})
+
+    @property
+    def best_validation_accuracy(self) -> float:
+        """Over the epochs so far; -1 before the first."""
+        return max(self.history["validation_accuracy"], default=-1.0)
+
+
+@torch.no_grad()
+def fit(
+    networks: Sequence[nn.Module], datasets: Sequence[Dataset], seeds: Sequence[int], recipe: Recipe
+) -> list[Fitted]:
+    """Train each network on its data set by `recipe`, all as one stack; the networks themselves stay as they are.
+
+    The order of the examples is drawn afresh each epoch from the network's seed. A network whose loss is no longer
+    finite has diverged: it ends there and is recorded so. Each result is what training that network by itself gives,
+    to the bit on one CPU thread.
+
+    Args:
+        networks: initial networks of one architecture, one a member.
+        datasets: each member's data; members may share one.
+        seeds: each member's seed.
+    """
+    stack = Stack(networks)
+    parameters = list(stack.parameters.values())
+    optimizer = build_optimizer(recipe, parameters)
+    train = _StackedSplit([dataset.train for dataset in datasets])
+    validation = _StackedSplit([dataset.validation for dataset in datasets])
+    shuffles = {seed: generator(seed, "order") for seed in seeds}
+
+    fitted = [Fitted() for _ in networks]
+    running = torch.arange(len(networks))  # the members that the stack still holds
+    ended: set[int] = set()
+    started = time.perf_counter()
+    for epoch in range(recipe.epochs):
+        rate = recipe.learning_rate * recipe.decay.factor(epoch)
+        optimizer.param_groups[0]["lr"] = rate
+        orders = {seed: torch.randperm(train.examples, generator=shuffle) for seed, shuffle in shuffles.items()}
+        order = torch.stack([orders[seeds[member]] for member in running])
+        train_loss, train_accuracy = _train_epoch(stack, optimizer, train, running, order, recipe.batch_size)
+        validation_loss, validation_accuracy = _evaluate(stack, validation, running, recipe.batch_size)
+        seconds = time.perf_counter() - started
+        for place, member in enumerate(running.tolist()):
+            if member in ended:
+                continue
+            row = (train_loss, train_accuracy, validation_loss, validation_accuracy)
+            values = (epoch + 1, rate, *(float(column[place]) for column in row), seconds)
+            if _record(fitted[member], values, stack, place, recipe):
+                ended.add(member)
+        if len(ended) == len(networks):
+            break
+        alive = torch.tensor([member not in ended for member in running.tolist()])
+        if alive.sum() * 2 <= len(stack):  # a smaller stack is traced anew, so shrink seldom
+            running = running[alive]
+            stack.keep(alive)
+            keep_members(optimizer, list(stack.parameters.values()), alive)
+    return fitted
+
+
+def _record(result: Fitted, values: tuple[float, ...], stack: Stack, place: int, recipe: Recipe) -> bool:
+    """Enter an epoch in the history, keep its parameters where they are the ones to keep, say whether it was the last."""
+    epoch, _, train_loss, _, validation_loss, validation_accuracy, _ = values
+    better = validation_accuracy > result.best_validation_accuracy
+    for name, value in zip(HISTORY, values, strict=True):
+        result.history[name].append(value)
+    if not (torch.isfinite(torch.tensor([train_loss, validation_loss])).all()):
+        result.status = "diverged"
+        result.epoch = int(epoch)
+        return True
+    if better if recipe.patience else epoch == recipe.epochs:
+        result.epoch = int(epoch)
+        result.parameters = stack.member(place)
+    return epoch == recipe.epochs or (recipe.patience is not None and epoch - result.epoch >= recipe.patience)
+
+
+class _StackedSplit:
+    """One split of each member's data set, those that members share stored once."""
+
+    def __init__(self, splits: Sequence[Split]):
+        distinct = {id(split): split for split in splits}
+        places = {identity: place for place, identity in enumerate(distinct)}
+        self.inputs = torch.stack([split.inputs for split in distinct.values()])
+        self.labels = torch.stack([split.labels for split in distinct.values()])
+        self.place = torch.tensor([places[id(split)] for split in splits])
+        self.examples = self.labels.shape[1]
+
+    def batch(
+        self, members: Int[Tensor, " members"], examples: Int[Tensor, "members batch"]
+    ) -> tuple[Tensor, Int[Tensor, "members batch"]]:
+        """Inputs and labels of each member's own examples."""
+        place = self.place[members].unsqueeze(1)
+        return self.inputs[place, examples], self.labels[place, examples]
+
+
+def _train_epoch(
+    stack: Stack,
+    optimizer: torch.optim.Optimizer,
+    split: _StackedSplit,
+    running: Int[Tensor, " members"],
+    order: Int[Tensor, "members examples"],
+    batch_size: int,
+) -> tuple[Tensor, Tensor]:
+    """Mean loss and accuracy of each member over the epoch's batches."""
+    loss = torch.zeros(len(stack), dtype=torch.float64)
+    correct = torch.zeros(len(stack), dtype=torch.float64)
+    for examples in order.split(batch_size, dim=1):
+        gradients, evaluation = stack.gradients(*split.batch(running, examples))
+        for name, parameter in stack.parameters.items():
+            parameter.grad = gradients[name]
+        optimizer.step()
+        loss += evaluation.loss
+        correct += evaluation.correct
+    return loss / split.examples, correct / split.examples
+
+
+def _evaluate(
+    stack: Stack, split: _StackedSplit, running: Int[Tensor, " members"], batch_size: int
+) -> tuple[Tensor, Tensor]:
+    """Mean loss and accuracy of each member over a split."""
+    loss = torch.zeros(len(stack), dtype=torch.float64)
+    correct = torch.zeros(len(stack), dtype=torch.float64)
+    for examples in torch.arange(split.examples).split(batch_size):
+        evaluation = stack.evaluate(*split.batch(running, examples.expand(len(stack), -1)))
+        loss += evaluation.loss
+        correct += evaluation.correct
+    return loss / split.examples, correct / split.examples
