@@ -16,6 +16,12 @@ class Architecture(Section):
     width_factor: PositiveFloat = 1.0
 
 
+Construction = Literal["small", "both", "removable", "repeated", "dead"]
+"""A network of Section 2.3, built from a trained small one with hidden activity u and output weights w. small: that
+network itself. both: [u, u] with [w, 0]. removable: [u, v] with [w, 0], v uncorrelated. repeated: [u, u] with
+[w/2 + η, w/2 - η]. dead: [u, 0] with [w, 0]."""
+
+
 def scaled_units(units: int, width_factor: float) -> int:
     """The number of units that a layer of `units` at 1x has at `width_factor`, rounded half up.
 

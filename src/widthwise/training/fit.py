@@ -145,8 +145,8 @@ def _train_epoch(
     correct = torch.zeros(len(stack), dtype=torch.float64)
     for examples in order.split(batch_size, dim=1):
         gradients, evaluation = stack.gradients(*split.batch(running, examples))
-        for name, parameter in stack.parameters.items():
-            parameter.grad = gradients[name]
+        for parameter, gradient in zip(stack.parameters.values(), gradients, strict=True):
+            parameter.grad = gradient
         optimizer.step()
         loss += evaluation.loss
         correct += evaluation.correct

@@ -1,0 +1,232 @@
+"""The store: a folder, or any fsspec URL, of finished trials.
+
+    DIR/store.json                marks the folder as a store
+    DIR/sweeps/NAME.SCALE.json    the sweeps that were run into it
+    DIR/trials/ID/trial.json      the resolved trial, and the environment that it ran in
+                  network.safetensors, history.parquet, layers.parquet, ablation.parquet, correlation.parquet
+                  outcome.json    written last: a trial without it is not finished, and is never read
+
+`outcome.json` holds the size and the digest of every other file, so that damage is noticed.
+"""
+
+import hashlib
+import io
+import json
+import os
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from uuid import uuid4
+
+import fsspec
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import safetensors.numpy
+from fsspec.implementations.local import LocalFileSystem
+
+from widthwise.errors import RequestError
+from widthwise.experiments.sweep import SCALES, Scale, Sweep
+from widthwise.experiments.trial import Trial
+
+PROGRAM, FORMAT = "widthwise", 1
+TABLES = ("history", "layers", "ablation", "correlation")
+READERS = 8
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a trial gave.
+
+    status: `trained`, or `diverged` where the loss stopped being finite; such a network is not kept or measured.
+    results: single numbers by name, such as `test_accuracy`.
+    tables: `history` and, of a trained network, `layers`, `ablation` and `correlation`.
+    network: the parameters by name.
+    """
+
+    status: Literal["trained", "diverged"]
+    results: dict[str, float | int | bool]
+    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+    network: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """Which trials are finished, by id with their outcome's content, and which are damaged, by id with what is wrong."""
+
+    finished: dict[str, dict[str, Any]]
+    damaged: dict[str, str]
+
+
+class Store:
+    """Finished trials at `location`, a folder or an fsspec URL.
+
+    Raises:
+        RequestError: the place holds other files than a store's, or a store of another format.
+    """
+
+    def __init__(self, location: str | os.PathLike[str]):
+        self.location = str(location)
+        self._files, self._root = fsspec.core.url_to_fs(self.location)
+        self._local = isinstance(self._files, LocalFileSystem)
+        marker = f"{self._root}/store.json"
+        if self._files.isfile(self._root):
+            raise RequestError(f"the store {self.location} is a file; name a folder")
+        if self._files.exists(marker):
+            try:
+                found = json.loads(self._files.cat_file(marker))
+            except ValueError:
+                found = {}
+            if (found.get("program"), found.get("format")) != (PROGRAM, FORMAT):
+                raise RequestError(f"{marker} is not that of a store that this version reads; name another folder")
+        elif self._files.exists(self._root) and self._files.ls(self._root):
+            raise RequestError(
+                f"the folder {self.location} holds files that are no store's; name a new or an empty folder"
+            )
+
+    @property
+    def exists(self) -> bool:
+        """Whether anything has been written to it."""
+        return self._files.exists(f"{self._root}/store.json")
+
+    def path(self, name: str) -> str:
+        """The full path of something in the store."""
+        return f"{self._root}/{name}"
+
+    def prepare(self) -> None:
+        """Make it ready to be written to.
+
+        Raises:
+            RequestError: it is not writable.
+        """
+        try:
+            self.write("store.json", json.dumps({"program": PROGRAM, "format": FORMAT}).encode())
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise RequestError(f"the store {self.location} cannot be written to ({reason}); name another folder") from None
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file whole or not at all."""
+        path = self.path(name)
+        self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
+        if not self._local:
+            self._files.pipe_file(path, content)  # object stores put a file in place when all of it has arrived
+            return
+        temporary = f"{path}.{uuid4().hex[:8]}.partial"
+        try:
+            self._files.pipe_file(temporary, content)
+            os.replace(temporary, path)  # noqa: PTH105 - a path of the file system's, not the user's
+        except BaseException:
+            if self._files.exists(temporary):
+                self._files.rm_file(temporary)
+            raise
+
+    def read(self, name: str) -> bytes:
+        """A file's content."""
+        return self._files.cat_file(self.path(name))
+
+    def save(self, trial: Trial, outcome: Outcome, environment: Mapping[str, str]) -> None:
+        """Keep a finished trial."""
+        trial_file = {"trial": trial.model_dump(mode="json"), "environment": dict(environment)}
+        files = {"trial.json": _json(trial_file)}
+        files |= {f"{name}.parquet": _parquet(table) for name, table in outcome.tables.items()}
+        if outcome.network:
+            files["network.safetensors"] = safetensors.numpy.save(outcome.network)
+        for name, content in files.items():
+            self.write(f"trials/{trial.id}/{name}", content)
+        digests = {name: {"bytes": len(content), "sha256": _digest(content)} for name, content in files.items()}
+        content = {"status": outcome.status, "results": outcome.results, "files": digests}
+        self.write(f"trials/{trial.id}/outcome.json", _json(content))
+
+    def inspect(self, trials: Iterable[Trial]) -> Inspection:
+        """Which of `trials` are finished and whole, and which are damaged."""
+        unique = {trial.id: trial for trial in trials}
+        present = set()
+        if self._files.exists(self.path("trials")):
+            present = {entry.rpartition("/")[2] for entry in self._files.ls(self.path("trials"), detail=False)}
+        candidates = [trial for identity, trial in unique.items() if identity in present]
+        finished, damaged = {}, {}
+        with ThreadPoolExecutor(READERS) as pool:
+            for trial, result in zip(candidates, pool.map(self._inspect, candidates), strict=True):
+                if isinstance(result, str):
+                    damaged[trial.id] = result
+                elif result is not None:
+                    finished[trial.id] = result
+        return Inspection(finished, damaged)
+
+    def _inspect(self, trial: Trial) -> dict[str, Any] | str | None:
+        """A finished trial's outcome, what is wrong with a damaged one, or None where it is not finished."""
+        folder = f"trials/{trial.id}"
+        try:
+            outcome = json.loads(self.read(f"{folder}/outcome.json"))
+            expected = outcome["files"]
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError):
+            return "outcome.json is not readable"
+        for name, about in expected.items():
+            try:
+                content = self.read(f"{folder}/{name}")
+            except FileNotFoundError:
+                return f"{name} is missing"
+            if len(content) != about["bytes"]:
+                return f"{name} has {len(content)} bytes in place of {about['bytes']}"
+            if _digest(content) != about["sha256"]:
+                return f"{name} was changed after the trial ended"
+        return outcome
+
+    def discard(self, identity: str) -> None:
+        """Make a trial unfinished: it loses its outcome first, then the rest."""
+        folder = self.path(f"trials/{identity}")
+        if self._files.exists(f"{folder}/outcome.json"):
+            self._files.rm_file(f"{folder}/outcome.json")
+        self._files.rm(folder, recursive=True)
+
+    def table(self, identity: str, name: str) -> pd.DataFrame:
+        """One of a trial's tables, by its name in `TABLES`."""
+        return pq.read_table(io.BytesIO(self.read(f"trials/{identity}/{name}.parquet"))).to_pandas()
+
+    def tables(self, identities: Iterable[str], name: str) -> list[pd.DataFrame]:
+        """The same table of many trials, in their order."""
+        with ThreadPoolExecutor(READERS) as pool:
+            return list(pool.map(lambda identity: self.table(identity, name), identities))
+
+    def environment(self, identity: str) -> dict[str, str]:
+        """Where a trial ran: versions, device, commit."""
+        return json.loads(self.read(f"trials/{identity}/trial.json"))["environment"]
+
+    def network(self, identity: str) -> dict[str, np.ndarray]:
+        """A trained network's parameters by name."""
+        return safetensors.numpy.load(self.read(f"trials/{identity}/network.safetensors"))
+
+    def add_sweep(self, sweep: Sweep, scale: Scale) -> None:
+        """Note that `sweep` was run into this store."""
+        content = sweep.model_dump(mode="json", exclude_unset=True)
+        self.write(f"sweeps/{sweep.name}.{scale}.json", _json(content))
+
+    def sweeps(self) -> list[tuple[Sweep, Scale]]:
+        """The sweeps that were run into this store, with their scales."""
+        folder = self.path("sweeps")
+        names = sorted(self._files.ls(folder, detail=False)) if self._files.exists(folder) else []
+        found = []
+        for name in (path.rpartition("/")[2] for path in names):
+            for scale in SCALES:
+                if name.endswith(f".{scale}.json"):
+                    found.append((Sweep.model_validate_json(self.read(f"sweeps/{name}")), scale))
+        return found
+
+
+def _json(content: Any) -> bytes:
+    return (json.dumps(content, indent=1, sort_keys=True) + "\n").encode()
+
+
+def _parquet(table: pd.DataFrame) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pandas(table, preserve_index=False), sink)
+    return sink.getvalue()
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

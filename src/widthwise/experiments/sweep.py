@@ -1,0 +1,271 @@
+"""A sweep: a base trial and the axes that vary, as one YAML file."""
+
+import difflib
+import itertools
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, is_dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, get_args, get_type_hints
+
+import yaml
+from pydantic import Field, PositiveFloat, PositiveInt, TypeAdapter, ValidationError, model_validator
+
+from widthwise.errors import RequestError
+from widthwise.experiments.trial import Trial
+from widthwise.section import Section
+
+Scale = Literal["smoke", "quick", "paper"]
+SCALES: tuple[Scale, ...] = ("smoke", "quick", "paper")
+Value = bool | int | float | str
+
+
+@dataclass(frozen=True)
+class Run:
+    """One trial at its place in a sweep: which series, width factor, replicate and tuned values it stands for."""
+
+    series: str
+    width_factor: float
+    replicate: int
+    tuned: dict[str, Value]
+    trial: Trial
+
+
+class Axes(Section):
+    """What a sweep varies. A field of the trial is named by its path, such as `training.learning_rate`."""
+
+    trial: dict[str, Any] = {}
+    """The base trial, section by section; what it leaves out has its default."""
+    series: dict[str, list[Value]] = {}
+    """Fields whose values, in every combination, make the series of a figure."""
+    widths: list[PositiveFloat] = Field(default=[0.25, 0.5, 1.0, 2.0, 4.0], min_length=1)
+    """Width factors."""
+    tune: dict[str, list[Value]] = {}
+    """Fields of which the best value is chosen for each series, width and replicate (`analysis.selection`)."""
+    replicates: PositiveInt = 3
+    """Independently trained copies: replicate r has seed r and its own data, drawn with seed r."""
+
+
+class ScaledAxes(Axes):
+    """What a scale changes in its sweep; `trial` is laid over the sweep's, field by field."""
+
+    note: str = ""
+    """What the scale reduces, in one sentence."""
+
+
+class Sweep(Axes):
+    """An experiment: its axes, what it is called and shown as, and what each scale changes."""
+
+    name: str
+    title: str
+    description: str = ""
+    figures: list[str] = []
+    """What it makes of the paper, such as `B5`."""
+    label: str = ""
+    """A series' name, with fields in braces, such as `σ = {initialization.standard_deviation:g}`."""
+    analysis: Literal["trend", "constructions"] = "trend"
+    """`trend`: does a measure grow with width? `constructions`: do the measures move as Section 2.3 says?"""
+    scales: dict[Scale, ScaledAxes] = {}
+    overrides: dict[str, Any] = {}
+    """Axes by name and fields of the trial by path, set from outside at every scale."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_single_figure(cls, content: Any) -> Any:
+        if isinstance(content, dict) and isinstance(content.get("figures"), str):
+            return {**content, "figures": [content["figures"]]}
+        return content
+
+    @classmethod
+    def load(cls, name: str) -> "Sweep":
+        """A sweep of the catalogue by its name, or of a YAML file by its path.
+
+        Raises:
+            RequestError: there is no such sweep or file, or the file has a wrong field, which is named.
+        """
+        if name.endswith((".yaml", ".yml")):
+            path = Path(name)
+            if not path.is_file():
+                raise RequestError(f"there is no sweep file {name}")
+            return cls._parse(path.read_text(encoding="utf-8"), str(path), path.stem)
+        files = catalogue()
+        if name not in files:
+            near = difflib.get_close_matches(name, files, n=3, cutoff=0.4)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(files)}"
+            raise RequestError(
+                f"there is no experiment {name!r}: {hint} (for a sweep of your own, name its .yaml file)"
+            )
+        return cls._parse(files[name].read_text(encoding="utf-8"), f"{name}.yaml", name)
+
+    @classmethod
+    def _parse(cls, text: str, source: str, name: str) -> "Sweep":
+        try:
+            content = yaml.load(text, _Loader)  # noqa: S506 - a safe loader
+        except yaml.YAMLError as error:
+            raise RequestError(f"{source} is not valid YAML: {' '.join(str(error).split())}") from None
+        if not isinstance(content, dict):
+            raise RequestError(f"{source} must be a mapping with the fields {', '.join(cls.model_fields)}")
+        content = {"name": name, "title": name, **content}
+        sweep = validated(cls, content, source)
+        for scale in sweep.scales or ("paper",):
+            next(sweep.runs(scale, source=source))
+        return sweep
+
+    def at(self, scale: Scale) -> Axes:
+        """The axes at a scale. A sweep without scales of its own runs as it stands, at scale `paper`.
+
+        Raises:
+            RequestError: the sweep has no such scale.
+        """
+        if scale != "paper" and scale not in self.scales:
+            known = ", ".join(["paper", *(each for each in self.scales if each != "paper")])
+            raise RequestError(f"{self.name} has no scale {scale!r}: it has {known}")
+        changes = self.scales.get(scale, ScaledAxes())
+        given = changes.model_dump(exclude_unset=True, exclude={"note", "trial"})
+        axes = {field: getattr(self, field) for field in Axes.model_fields}
+        axes |= {**given, "trial": _overlaid(self.trial, changes.trial)}
+        for path, value in self.overrides.items():
+            varied = next((axis for axis in ("series", "tune") if path in axes[axis]), None)
+            if path in ("widths", "replicates"):
+                axes[path] = value
+            elif varied:
+                axes[varied] = {**axes[varied], path: value if isinstance(value, list) else [value]}
+            else:
+                axes["trial"] = _overlaid(axes["trial"], _nested(path, value))
+        return validated(Axes, axes, "--set" if self.overrides else self.name)
+
+    def note(self, scale: Scale) -> str:
+        """What the scale reduces; empty at the paper's."""
+        return self.scales[scale].note if scale in self.scales else ""
+
+    def with_values(self, assignments: Iterable[str]) -> "Sweep":
+        """The sweep with `PATH=VALUE` set at every scale: an axis by its name, or a field of the trial by its path.
+
+        Raises:
+            RequestError: an assignment is malformed, names no field, or its value does not fit.
+        """
+        overrides = dict(self.overrides)
+        for assignment in assignments:
+            path, equals, text = assignment.partition("=")
+            if not equals:
+                raise RequestError(f"--set {assignment} must be PATH=VALUE, such as training.epochs=20")
+            overrides[path] = yaml.load(text, _Loader)  # noqa: S506 - a safe loader
+        return self.model_copy(update={"overrides": overrides})
+
+    def trials(self, scale: Scale) -> list[Trial]:
+        """Every trial at a scale."""
+        return [run.trial for run in self.runs(scale)]
+
+    def runs(self, scale: Scale, source: str | None = None) -> Iterator[Run]:
+        """Every trial at a scale with its place in the sweep: series by series, then by width and replicate.
+
+        Raises:
+            RequestError: a path names no field of a trial, or a value does not fit its field.
+        """
+        axes = self.at(scale)
+        source = source or self.name
+        combinations = [dict(zip(axes.series, values, strict=True)) for values in itertools.product(*axes.series.values())]
+        tunings = [dict(zip(axes.tune, values, strict=True)) for values in itertools.product(*axes.tune.values())]
+        for combination, width, replicate, tuned in itertools.product(
+            combinations, axes.widths, range(axes.replicates), tunings
+        ):
+            content: dict[str, Any] = axes.trial
+            varied = {**combination, **tuned, "network.width_factor": width}
+            for path, value in {**varied, "seed": replicate, "data.seed": replicate}.items():
+                content = _overlaid(content, _nested(path, value))
+            trial = validated(Trial, content, source)
+            yield Run(self._label(combination, trial, source), width, replicate, tuned, trial)
+
+    def _label(self, combination: dict[str, Value], trial: Trial, source: str) -> str:
+        if not self.label:
+            return ", ".join(f"{path.split('.')[-1]} = {value}" for path, value in combination.items()) or self.title
+        try:
+            return self.label.format(**{field: getattr(trial, field) for field in Trial.model_fields})
+        except (KeyError, AttributeError, IndexError, ValueError) as error:
+            raise RequestError(
+                f"{source}: label: {self.label!r} cannot be filled in ({error}); "
+                "name fields by their path, such as {training.optimizer}"
+            ) from None
+
+
+def catalogue() -> dict[str, Any]:
+    """The experiments that come with the package: name → YAML file."""
+    folder = resources.files("widthwise.experiments") / "catalogue"
+    files = {file.name.removesuffix(".yaml"): file for file in folder.iterdir() if file.name.endswith(".yaml")}
+    return dict(sorted(files.items()))
+
+
+def validated(model: type, content: Any, source: str) -> Any:
+    """`content` as a `model`; the first thing wrong with it as one sentence: file, field, what would be right.
+
+    Raises:
+        RequestError: a field is unknown, missing or ill-typed.
+    """
+    try:
+        return TypeAdapter(model).validate_python(content)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        location = [str(part) for part in problem["loc"]]
+        path = ".".join(location) or "the file"
+        message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+            siblings = _fields_at(model, location[:-1])
+            near = difflib.get_close_matches(location[-1], siblings, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(siblings)}"
+            raise RequestError(f"{source}: there is no field {path}; {hint}") from None
+        given = "" if problem["type"] == "missing" else f", got {problem['input']!r}"
+        raise RequestError(f"{source}: {path}: {message[0].lower()}{message[1:]}{given}") from None
+
+
+def _fields_at(model: Any, location: list[str]) -> list[str]:
+    """The names of the fields that the section at `location` of `model` can have."""
+    models = [model]
+    for part in location:
+        inner = [_field_types(each)[part] for each in models if part in _field_types(each)]
+        models = list(itertools.chain.from_iterable(map(_sections_in, inner))) or models
+    return sorted({name for each in models for name in _field_types(each)})
+
+
+def _field_types(model: Any) -> dict[str, Any]:
+    if is_dataclass(model):
+        return get_type_hints(model)
+    return {name: field.annotation for name, field in model.model_fields.items()}
+
+
+def _sections_in(annotation: Any) -> list[Any]:
+    """The models and dataclasses that an annotation is made of."""
+    if is_dataclass(annotation) or (isinstance(annotation, type) and issubclass(annotation, Section)):
+        return [annotation]
+    return list(itertools.chain.from_iterable(map(_sections_in, get_args(annotation))))
+
+
+def _nested(path: str, value: Any) -> dict[str, Any]:
+    for part in reversed(path.split(".")):
+        value = {part: value}
+    return value
+
+
+def _overlaid(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """`below` with the values of `above` laid over it, section by section."""
+    merged = dict(below)
+    for key, value in above.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _overlaid(merged[key], value) if both else value
+    return merged
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML in which 1e-4 is a number, as YAML 1.2 has it, and a key may not stand twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=deep) for key, _ in node.value]
+        twice = {key for key in keys if keys.count(key) > 1}
+        if twice:
+            raise yaml.YAMLError(f"the field {sorted(map(str, twice))[0]} stands twice")
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)

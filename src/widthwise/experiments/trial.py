@@ -1,0 +1,49 @@
+"""One training run, fully resolved."""
+
+import hashlib
+import json
+from functools import cached_property
+from typing import Annotated
+
+from pydantic import Field
+
+from widthwise.data.source import TeacherData
+from widthwise.measurement.settings import Measurement
+from widthwise.networks.architecture import Architecture, Construction
+from widthwise.networks.scheme import Initialization
+from widthwise.section import Section
+from widthwise.training.recipe import Recipe
+
+RESULTS_VERSION = 1
+"""Part of every trial's id. It grows when the same settings begin to give other numbers."""
+
+
+class Trial(Section):
+    """Everything that decides what a training run gives, and nothing else."""
+
+    network: Architecture = Architecture()
+    initialization: Initialization = Initialization(scheme="normal", standard_deviation=0.01)
+    data: TeacherData = TeacherData()
+    training: Recipe = Recipe()
+    construction: Construction | None = None
+    """Measure this network of Section 2.3, built from the trained one, instead of the trained one itself."""
+    measurement: Measurement = Measurement()
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Of the initial weights, the order of examples and the measurement's draws."""
+
+    @cached_property
+    def id(self) -> str:
+        """A hash of the trial's content: equal trials have equal ids, wherever and whenever they run."""
+        content = json.dumps(
+            {"results_version": RESULTS_VERSION, **self.model_dump(mode="json")}, sort_keys=True
+        )
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+    @cached_property
+    def cohort(self) -> str:
+        """What it shares with the trials that it can train with: all but its random draws."""
+        shared = self.model_dump(
+            mode="json",
+            exclude={"seed": True, "data": {"seed"}, "initialization": True, "construction": True},
+        )
+        return json.dumps(shared, sort_keys=True)

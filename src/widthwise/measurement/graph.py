@@ -1,0 +1,177 @@
+"""A network as a graph: where its layers are, and what has to run again when one of them changes.
+
+Everything a layer's value does not reach is computed once a batch; an ablation runs only what is downstream of it.
+"""
+
+import operator
+from collections import ChainMap
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, fx, nn
+
+Values = dict[fx.Node, object]
+
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+PRODUCTS = (nn.Linear, *CONVOLUTIONS)
+NORMALIZATIONS = (
+    nn.BatchNorm1d,
+    nn.BatchNorm2d,
+    nn.BatchNorm3d,
+    nn.LayerNorm,
+    nn.GroupNorm,
+    nn.InstanceNorm2d,
+    nn.Dropout,
+    nn.Identity,
+)
+NONLINEARITIES = (
+    nn.ReLU,
+    nn.ReLU6,
+    nn.LeakyReLU,
+    nn.PReLU,
+    nn.ELU,
+    nn.SELU,
+    nn.GELU,
+    nn.SiLU,
+    nn.Mish,
+    nn.Hardswish,
+    nn.Sigmoid,
+    nn.Tanh,
+    nn.Softplus,
+)
+NONLINEAR_FUNCTIONS = {
+    *(torch.relu, torch.sigmoid, torch.tanh),
+    *(F.relu, F.relu6, F.leaky_relu, F.elu, F.selu, F.gelu, F.silu, F.mish, F.hardswish, F.softplus),
+}
+NONLINEAR_METHODS = {"relu", "relu_", "sigmoid", "sigmoid_", "tanh", "tanh_"}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A place in a network whose units are measured: the value of `node`, units along `unit_dimension`."""
+
+    name: str
+    node: fx.Node
+    unit_dimension: int
+
+
+class _Tracer(fx.Tracer):
+    """Traces as `torch.fx` does, and remembers the value that each submodule returned at each of its calls."""
+
+    def __init__(self):
+        super().__init__()
+        self.returned: dict[str, list[fx.Node]] = {}
+
+    def call_module(self, m: nn.Module, forward: Callable, args: tuple, kwargs: dict):
+        path = self.path_of_module(m)
+        result = super().call_module(m, forward, args, kwargs)
+        if isinstance(result, fx.Proxy):
+            self.returned.setdefault(path, []).append(result.node)
+        return result
+
+
+class Network:
+    """A traced network.
+
+    Raises:
+        ValueError: `torch.fx` cannot trace the model, it has no measurable layer, or it declares one that it lacks.
+    """
+
+    def __init__(self, model: nn.Module):
+        tracer = _Tracer()
+        try:
+            self.graph = tracer.trace(model)
+        except Exception as error:
+            raise ValueError(f"torch.fx cannot trace {type(model).__name__}: {error}") from error
+        self._modules = dict(model.named_modules())
+        self._interpreter = fx.Interpreter(model, graph=self.graph)
+        self._order = list(self.graph.nodes)
+        self.layers = self._find_layers(tracer.returned, getattr(model, "measured_layers", None))
+        if not self.layers:
+            raise ValueError(
+                f"{type(model).__name__} has no nonlinearity after a dense layer or a convolution; "
+                "name its layers in an attribute measured_layers"
+            )
+        self._downstream = {layer.node: self._find_downstream(layer.node) for layer in self.layers}
+
+    def run(self, *inputs: object) -> tuple[Tensor, Values]:
+        """The network's output for a batch, and the value of every node on the way."""
+        values: Values = {}
+        given = iter(inputs)
+        for node in self._order:
+            if node.op == "placeholder":
+                values[node] = next(given, node.args[0] if node.args else None)
+            else:
+                values[node] = self._compute(node, values)
+        return self.output(values), values
+
+    def rerun(self, layer: Layer, value: Tensor, values: Values) -> Tensor:
+        """The network's output if the layer's value were `value`; what does not depend on it is taken from `values`."""
+        changed: Values = {layer.node: value}
+        for node in self._downstream[layer.node]:
+            changed[node] = self._compute(node, ChainMap(changed, values))
+        return self.output(changed)
+
+    def _find_downstream(self, start: fx.Node) -> list[fx.Node]:
+        reached = {start}
+        for node in self._order:
+            if not reached.isdisjoint(node.all_input_nodes):
+                reached.add(node)
+        return [node for node in self._order if node in reached and node is not start]
+
+    def _compute(self, node: fx.Node, values: Mapping[fx.Node, object]) -> object:
+        args, kwargs = fx.map_arg((node.args, node.kwargs), values.__getitem__)
+        return getattr(self._interpreter, node.op)(node.target, args, kwargs)
+
+    def output(self, values: Values) -> Tensor:
+        output = values[self._order[-1]]
+        if not isinstance(output, Tensor):
+            raise ValueError(f"the model returns {type(output).__name__}; a label is the argmax over a tensor's last axis")
+        return output
+
+    def _find_layers(self, returned: dict[str, list[fx.Node]], declared: tuple[str, ...] | None) -> list[Layer]:
+        if declared is not None:
+            missing = [name for name in declared if name not in returned]
+            if missing:
+                raise ValueError(f"measured_layers names {missing[0]!r}, which is no module that the model calls")
+            return [self._layer(name, returned[name][-1]) for name in declared]
+        return [
+            self._layer(str(node.target) if node.op == "call_module" else node.name, node)
+            for node in self._order
+            if self._is_nonlinear(node) and self._product_before(node) is not None
+        ]
+
+    def _layer(self, name: str, node: fx.Node) -> Layer:
+        """Units lie along the channels after a convolution, along the last dimension after a dense layer."""
+        product = self._product_before(node)
+        convolutional = product is not None and isinstance(self._module(product), CONVOLUTIONS)
+        return Layer(name, node, 1 if convolutional else -1)
+
+    def _module(self, node: fx.Node) -> nn.Module | None:
+        return self._modules.get(str(node.target)) if node.op == "call_module" else None
+
+    def _is_nonlinear(self, node: fx.Node) -> bool:
+        if node.op == "call_module":
+            return isinstance(self._module(node), NONLINEARITIES)
+        if node.op == "call_method":
+            return node.target in NONLINEAR_METHODS
+        return node.op == "call_function" and node.target in NONLINEAR_FUNCTIONS
+
+    def _product_before(self, node: fx.Node) -> fx.Node | None:
+        """The dense layer or convolution whose value `node` transforms, past normalizations and residual sums."""
+        while node.all_input_nodes:
+            module = self._module(node)
+            if isinstance(module, PRODUCTS):
+                return node
+            passes = (
+                self._is_nonlinear(node)
+                or isinstance(module, NORMALIZATIONS)
+                or node.target in (operator.add, operator.iadd, torch.add, "add", "add_")
+            )
+            if not passes:
+                return None
+            node = node.all_input_nodes[0]
+        return None
+
