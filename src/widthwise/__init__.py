@@ -1,1 +1,51 @@
-"""Removable and repeated units in neural networks."""
+"""Removable and repeated units in neural networks: measure them in any network, and test how they grow with width."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from widthwise.errors import RequestError as RequestError
+    from widthwise.experiments.runner import TrialError as TrialError
+    from widthwise.experiments.store import Store as Store
+    from widthwise.experiments.sweep import Sweep as Sweep
+    from widthwise.experiments.trial import Trial as Trial
+    from widthwise.measurement.profile import Profile as Profile
+    from widthwise.measurement.profile import profile as profile
+    from widthwise.measurement.settings import Measurement as Measurement
+    from widthwise.workflow import report as report
+    from widthwise.workflow import run as run
+
+_PLACES = {
+    "Measurement": "widthwise.measurement.settings",
+    "Profile": "widthwise.measurement.profile",
+    "RequestError": "widthwise.errors",
+    "Store": "widthwise.experiments.store",
+    "Sweep": "widthwise.experiments.sweep",
+    "Trial": "widthwise.experiments.trial",
+    "TrialError": "widthwise.experiments.runner",
+    "profile": "widthwise.measurement.profile",
+    "report": "widthwise.workflow",
+    "run": "widthwise.workflow",
+}
+
+__all__ = [
+    "Measurement",
+    "Profile",
+    "RequestError",
+    "Store",
+    "Sweep",
+    "Trial",
+    "TrialError",
+    "profile",
+    "report",
+    "run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that `import widthwise` costs nothing."""
+    if name not in _PLACES:
+        raise AttributeError(f"module 'widthwise' has no attribute {name!r}")
+    value = getattr(import_module(_PLACES[name]), name)
+    globals()[name] = value
+    return value

@@ -71,7 +71,11 @@ def network_size(architecture: Architecture, dimensions: int) -> NetworkSize:
             if not list(module.children()):
                 module.register_forward_hook(lambda module, inputs, output: outputs.append(output.numel()))
         network(torch.empty(1, dimensions))
-    return NetworkSize(sum(parameter.numel() for parameter in network.parameters()), sum(outputs))
+    return NetworkSize(_parameters(network), sum(outputs))
+
+
+def _parameters(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def _cost(trials: Sequence[Trial]) -> int:
@@ -116,8 +120,8 @@ def load_data(source: TeacherData) -> Dataset:
 
 @torch.no_grad()
 def _outcome(trial: Trial, dataset: Dataset, network: nn.Module, fitted: Fitted, seconds: float) -> Outcome:
-    results = {
-        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+    results: dict[str, float | int | bool] = {
+        "parameters": _parameters(network),
         "epochs": len(fitted.history["epoch"]),
         "kept_epoch": fitted.epoch,
         "training_seconds": seconds,
@@ -131,7 +135,7 @@ def _outcome(trial: Trial, dataset: Dataset, network: nn.Module, fitted: Fitted,
     if trial.construction is not None:
         assert isinstance(network, MLP)
         measured = construct(network, trial.construction, dataset.train.inputs, trial.seed)
-        results |= _compare(network, measured, dataset.test)
+        results |= {"parameters": _parameters(measured), **_compare(network, measured, dataset.test)}
     for name, split in (("train", dataset.train), ("validation", dataset.validation), ("test", dataset.test)):
         results[f"{name}_accuracy"], results[f"{name}_loss"] = evaluate(measured, split)
     batches = dataset.test.inputs.split(MEASUREMENT_BATCH)

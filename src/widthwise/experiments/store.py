@@ -193,6 +193,10 @@ class Store:
         with ThreadPoolExecutor(READERS) as pool:
             return list(pool.map(lambda identity: self.table(identity, name), identities))
 
+    def csv(self, name: str) -> pd.DataFrame:
+        """A CSV file in the store as a table."""
+        return pd.read_csv(io.BytesIO(self.read(name)))
+
     def environment(self, identity: str) -> dict[str, str]:
         """Where a trial ran: versions, device, commit."""
         return json.loads(self.read(f"trials/{identity}/trial.json"))["environment"]

@@ -1,0 +1,5 @@
+"""`python -m widthwise`."""
+
+from widthwise.cli import main
+
+main()

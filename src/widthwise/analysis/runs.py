@@ -1,0 +1,54 @@
+"""Every run of a sweep as a row, and of those that differ in tuned values alone, the one that counts."""
+
+import pandas as pd
+
+from widthwise.experiments.store import Store
+from widthwise.experiments.sweep import Scale, Sweep
+
+FITTED_ACCURACY = 0.95
+"""A network with at least this training accuracy has fitted its training set."""
+NEARLY_BEST = 0.02
+"""Where none has fitted, the networks within this much of the best training accuracy are chosen from."""
+PLACE = ["series", "width_factor", "replicate"]
+
+
+def collect(store: Store, sweep: Sweep, scale: Scale) -> pd.DataFrame:
+    """A row a run: `series, width_factor, replicate`, tuned values, `trial`, `status` and the trial's results.
+
+    `status` is `trained`, `diverged` or `missing`: not run, not finished, or damaged. The order is the sweep's.
+    """
+    runs = list(sweep.runs(scale))
+    finished = store.inspect([run.trial for run in runs]).finished
+    rows = []
+    for run in runs:
+        outcome = finished.get(run.trial.id, {"status": "missing", "results": {}})
+        tuned = {path.rpartition(".")[2]: value for path, value in run.tuned.items()}
+        rows.append(
+            {
+                "series": run.series,
+                "width_factor": run.width_factor,
+                "replicate": run.replicate,
+                **tuned,
+                **({"construction": run.trial.construction} if run.trial.construction else {}),
+                "trial": run.trial.id,
+                "status": outcome["status"],
+                **outcome["results"],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def choose(runs: pd.DataFrame) -> pd.DataFrame:
+    """For each series, width and replicate, the trained run that counts.
+
+    It is the one with the best validation accuracy among the networks that fit their training set: a training
+    accuracy of at least 0.95 or, where no run reaches that, within 0.02 of the best one's. Choosing by accuracy alone
+    would, on a hard task, find collapsed networks. Ties go to the better training accuracy, then to the first run.
+    """
+    trained = runs[runs["status"] == "trained"]
+    if trained.empty:
+        return trained
+    best = trained.groupby(PLACE)["train_accuracy"].transform("max")
+    fitted = trained[trained["train_accuracy"] >= best.sub(NEARLY_BEST).where(best < FITTED_ACCURACY, FITTED_ACCURACY)]
+    ranked = fitted.sort_values(["validation_accuracy", "train_accuracy"], ascending=False, kind="stable")
+    return ranked.groupby(PLACE).head(1).sort_index()

@@ -1,0 +1,119 @@
+"""The paper's claim (Section 2.4), series by series: does removability or repetition grow with width?"""
+
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from widthwise.analysis.trend import change_over_widths, holm, page_p_value, slope_per_doubling
+
+SIGNIFICANCE = 0.05
+ACCURACY_MARGIN = 0.02
+"""How much of test accuracy a wider network may lose and still count as generalizing as well."""
+FEWEST_REPLICATES, FEWEST_WIDTHS = 2, 3
+
+Answer = Literal["supported", "not supported", "no valid evidence"]
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    """The replicates of one series that have a valid network at every width."""
+
+    series: str
+    widths: np.ndarray
+    replicates: int
+    excluded: int
+    tables: dict[str, np.ndarray]
+
+    @property
+    def obstacle(self) -> str:
+        """Why nothing can be tested; empty where it can."""
+        left_out = f" ({self.excluded} left out: a network diverged, collapsed to one label, or is missing)"
+        if len(self.widths) < FEWEST_WIDTHS:
+            return f"a trend needs at least {FEWEST_WIDTHS} widths, and there are {len(self.widths)}"
+        if self.replicates < FEWEST_REPLICATES:
+            note = left_out if self.excluded else ""
+            return f"a test needs at least {FEWEST_REPLICATES} complete replicates, and there are {self.replicates}{note}"
+        return ""
+
+
+def verdicts(networks: pd.DataFrame, series: list[str], widths: list[float], replicates: int) -> pd.DataFrame:
+    """One row a series: the tests, the slopes, the answer and its reason.
+
+    A replicate counts if it has, at every width, a chosen network that has not collapsed to one label. Removability
+    (AUC) and similarity are each tested for an increase by Page's trend test, the p-values of all series and both
+    measures corrected together by Holm's method. `supported`: accuracy was kept, its change over the widths being at
+    least -0.02 with 95% confidence, and a measure grows; `not supported`: accuracy was kept and neither grows;
+    `no valid evidence`: too little to test, or the claim's condition, kept accuracy, is not shown.
+
+    Args:
+        networks: the chosen networks with their measures.
+        series, widths, replicates: what the sweep planned.
+    """
+    evidence = [_gather(networks, name, widths, replicates) for name in series]
+    rows = [{"series": each.series, "replicates": each.replicates, "obstacle": each.obstacle} for each in evidence]
+    measures = ("removability", "similarity")
+    tested = [(row, each) for row, each in zip(rows, evidence, strict=True) if not each.obstacle]
+    for row, each in tested:
+        for name in measures:
+            row[f"{name}_p"] = page_p_value(each.tables[name])
+            slope = slope_per_doubling(each.tables[name], each.widths)
+            row |= {f"{name}_slope{suffix}": value for suffix, value in _named(asdict(slope))}
+        row["accuracy_change"], row["accuracy_change_low"] = change_over_widths(each.tables["accuracy"], each.widths)
+    corrected = holm(np.array([row[f"{name}_p"] for row, _ in tested for name in measures]))
+    for (row, name), p_value in zip(((row, name) for row, _ in tested for name in measures), corrected, strict=True):
+        row[f"{name}_p_holm"] = float(p_value)
+        row[f"{name}_grows"] = bool(p_value < SIGNIFICANCE)
+    for row in rows:
+        row["verdict"], row["reason"] = _answer(row)
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+COLUMNS = [
+    *("series", "verdict", "reason", "replicates"),
+    *(
+        f"{name}_{part}"
+        for name in ("removability", "similarity")
+        for part in ("grows", "slope", "slope_low", "slope_high", "p", "p_holm")
+    ),
+    *("accuracy_change", "accuracy_change_low"),
+]
+
+
+def _named(slope: dict[str, float]) -> list[tuple[str, float]]:
+    return [("", slope["estimate"]), ("_low", slope["low"]), ("_high", slope["high"])]
+
+
+def _gather(networks: pd.DataFrame, series: str, widths: list[float], replicates: int) -> _Evidence:
+    of_series = networks[(networks["series"] == series) & ~networks["degenerate"].astype(bool)]
+    ordered = sorted(set(widths))
+    tables = {}
+    for name, column in (("removability", "auc"), ("similarity", "similarity"), ("accuracy", "test_accuracy")):
+        table = of_series.pivot(index="replicate", columns="width_factor", values=column)
+        tables[name] = table.reindex(columns=ordered).dropna().to_numpy(dtype=float)
+    complete = len(tables["accuracy"])
+    return _Evidence(series, np.array(ordered), complete, replicates - complete, tables)
+
+
+def _answer(row: dict) -> tuple[Answer, str]:
+    if row["obstacle"]:
+        return "no valid evidence", f"{row['obstacle']}."
+    change, low = row["accuracy_change"], row["accuracy_change_low"]
+    if low < -ACCURACY_MARGIN:
+        return "no valid evidence", (
+            f"the claim is about networks that stay as accurate, and accuracy changes by {change:+.3f} over the widths, "
+            f"possibly by {low:+.3f}, which is beyond {-ACCURACY_MARGIN:+.2f}."
+        )
+    accuracy = f"accuracy is kept ({change:+.3f}, at least {low:+.3f})"
+    growing = [
+        f"{label} grows by {row[f'{name}_slope']:.3g} per doubling (p = {row[f'{name}_p_holm']:.2g})"
+        for name, label in (("removability", "removability"), ("similarity", "similarity"))
+        if row[f"{name}_grows"]
+    ]
+    if growing:
+        return "supported", f"{' and '.join(growing)}; {accuracy}."
+    return "not supported", (
+        f"neither removability (p = {row['removability_p_holm']:.2g}) nor similarity "
+        f"(p = {row['similarity_p_holm']:.2g}) grows with width; {accuracy}."
+    )

@@ -1,0 +1,236 @@
+"""The command line: one thin command a verb."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from widthwise.errors import RequestError
+
+app = typer.Typer(
+    name="widthwise",
+    help="How networks use their units as they get wider: train width sweeps, measure removable and repeated units, "
+    "test the claim that one of the two grows, and draw the results.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode="rich",
+)
+messages = Console(stderr=True, highlight=False, soft_wrap=True)
+results = Console(highlight=False)
+
+Scale = Annotated[
+    str,
+    typer.Option(help="How much of it to run: smoke (seconds), quick (minutes) or paper (the paper's own setting)."),
+]
+Store = Annotated[str, typer.Option(help="Where finished runs are kept: a folder or an fsspec URL. It is continued.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for a program to read.")]
+
+
+@app.command("list")
+def list_experiments(as_json: AsJson = False) -> None:
+    """List the experiments that come with the program, and what each makes of the paper."""
+    from widthwise.experiments.sweep import SCALES, Sweep, catalogue
+
+    sweeps = [Sweep.load(name) for name in catalogue()]
+    rows = [
+        {
+            "name": sweep.name,
+            "title": sweep.title,
+            "figures": sweep.figures,
+            "trials": {scale: len(sweep.trials(scale)) for scale in SCALES if scale == "paper" or scale in sweep.scales},
+            "notes": {scale: sweep.note(scale) for scale in sweep.scales},
+        }
+        for sweep in sweeps
+    ]
+    if as_json:
+        _print_json(rows)
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("Experiment", "What varies", "Figure"):
+        table.add_column(heading, overflow="fold")
+    for scale in SCALES:
+        table.add_column(f"{scale}", justify="right")
+    for row in rows:
+        counts = [str(row["trials"].get(scale, "–")) for scale in SCALES]
+        table.add_row(row["name"], row["title"], ", ".join(row["figures"]), *counts)
+    results.print(table)
+    results.print("\nThe last columns count the training runs at each scale.", style="dim")
+    results.print("Run one:  widthwise run mlp10-initialization --scale quick --store runs", style="dim")
+
+
+@app.command()
+def run(
+    name: Annotated[str, typer.Argument(help="An experiment of `widthwise list`, or a sweep of your own: FILE.yaml.")],
+    scale: Scale = "paper",
+    store: Store = "runs",
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PATH=VALUE", help="Set a field of every trial, such as training.epochs=20, or an axis, such as replicates=5."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Processes to train in; by default one for each processor, 0 for none but this one.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run and how long it would take; run nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train and measure a sweep of networks, test the claim, and write the report.
+
+    Runs that the store already holds are not run again, so the same command continues what was interrupted.
+    """
+    from widthwise.experiments.sweep import SCALES, Sweep
+
+    if scale not in SCALES:
+        raise RequestError(f"there is no scale {scale!r}: it must be {', '.join(SCALES[:-1])} or {SCALES[-1]}")
+    if dry_run:
+        sweep = Sweep.load(name).with_values(assignments or [])
+        _show_plan(sweep, scale, store, workers, as_json)
+        return
+    from widthwise import workflow
+    from widthwise.progress import shown_progress
+
+    with shown_progress(messages) as on_step:
+        result, report = workflow.run(
+            name,
+            scale,
+            store,
+            assignments=assignments or [],
+            workers=workers,
+            on_step=on_step,
+            on_damage=lambda identity, reason: messages.print(f"trial {identity} is damaged ({reason}); it is run again"),
+        )
+    messages.print(
+        f"{result.trained} trained in {result.seconds:.1f} s, {result.found} found finished in {store}"
+    )
+    _show_report(report, as_json)
+
+
+@app.command()
+def report(
+    store: Annotated[str, typer.Argument(metavar="DIR", help="A store that `widthwise run` filled.")],
+    as_json: AsJson = False,
+) -> None:
+    """Write the page, the figures and the tables of everything that was run into a store."""
+    from widthwise import workflow
+
+    _show_report(workflow.report(store), as_json)
+
+
+def _show_plan(sweep: Any, scale: Any, store: str, workers: int | None, as_json: bool) -> None:
+    from widthwise.experiments.plan import plan
+
+    with messages.status("timing one epoch of each kind of network on this machine"):
+        planned = plan(sweep, scale, store, workers)
+    if as_json:
+        _print_json(planned.as_dict())
+        return
+    results.print(f"{sweep.title}, scale {scale}", style="bold")
+    if sweep.note(scale):
+        results.print(f"Not at the paper's scale: {sweep.note(scale)}.")
+    results.print(
+        f"{planned.trials} training runs, {planned.finished} of them finished in {store}; "
+        f"{planned.missing} to run, in {planned.stacks} stacks."
+    )
+    if planned.missing:
+        low, high = planned.parameters
+        results.print(f"Parameters of a network: {low:,} to {high:,}.")
+        results.print(f"About {_duration(planned.seconds)} on this machine, in {planned.workers} processes.")
+
+
+def _show_report(report: Any, as_json: bool) -> None:
+    if as_json:
+        tables = {
+            experiment: {name: json.loads(table.to_json(orient="records")) for name, table in tables.items() if name in ("summary", "verdicts", "comparison")}
+            for experiment, tables in report.tables.items()
+        }
+        _print_json({"page": report.page, "experiments": tables})
+        return
+    for experiment, tables in report.tables.items():
+        results.print(f"\n{experiment}", style="bold")
+        if "verdicts" in tables:
+            results.print(_verdict_table(tables["verdicts"]))
+        elif "comparison" in tables:
+            results.print(_comparison_table(tables["comparison"]))
+        else:
+            results.print("no trained network yet")
+    results.print(f"\nThe page: {report.page}", soft_wrap=True)
+
+
+ANSWER_STYLES = {"supported": "green", "not supported": "red", "no valid evidence": "yellow"}
+
+
+def _verdict_table(verdicts: Any) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("Series", no_wrap=True)
+    table.add_column("Claim", no_wrap=True)
+    table.add_column("Why", overflow="fold")
+    for row in verdicts.to_dict("records"):
+        reason = row["reason"][0].upper() + row["reason"][1:]
+        answer = Text(row["verdict"], ANSWER_STYLES[row["verdict"]])
+        table.add_row(Text(str(row["series"])), answer, Text(reason))
+    return table
+
+
+def _comparison_table(comparison: Any) -> Table:
+    """Replicates together: ranges of what was expected and measured."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("Construction", "Quantity"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("Expected", "Measured"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("Holds", no_wrap=True)
+    relations = {"<": "< ", "≈": "≈ ", "=": ""}
+    for (series, quantity), rows in comparison.groupby(["series", "quantity"], sort=False):
+        held = f"{int(rows['holds'].sum())} of {len(rows)}"
+        style = "green" if rows["holds"].all() else "red"
+        expected = relations[rows["relation"].iloc[0]] + _range(rows["expected"])
+        table.add_row(Text(str(series)), quantity, expected, _range(rows["measured"]), Text(held, style))
+    return table
+
+
+def _range(values: Any) -> str:
+    low, high = (f"{value:.3g}" for value in (values.min(), values.max()))
+    return low if low == high else f"{low} – {high}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
+
+
+def _print_json(content: Any) -> None:
+    typer.echo(json.dumps(content, indent=1, ensure_ascii=False))
+
+
+def main() -> None:
+    """Run the command line: 0 done, 1 failed while working, 2 the request was wrong."""
+    from click.exceptions import Abort, ClickException
+
+    try:
+        code = app(standalone_mode=False)
+    except RequestError as error:
+        code = _fail(str(error), 2)
+    except ClickException as error:
+        hint = error.format_message().rstrip(".")
+        code = _fail(f"{hint}; see {Path(sys.argv[0]).name} --help", 2)
+    except (KeyboardInterrupt, Abort):
+        code = _fail("interrupted; finished runs are kept, and the same command continues", 1)
+    except BrokenPipeError:
+        code = 1
+    except Exception as error:
+        if type(error).__name__ != "TrialError" and not isinstance(error, OSError):
+            raise
+        code = _fail(str(error), 1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str, code: int) -> int:
+    messages.print(f"widthwise: {message}", markup=False)
+    return code

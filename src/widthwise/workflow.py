@@ -1,0 +1,111 @@
+"""The main job from end to end: run a sweep into a store, and report on what the store holds."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from widthwise.errors import RequestError
+from widthwise.experiments.runner import RunResult, Step, run_trials
+from widthwise.experiments.store import Store
+from widthwise.experiments.sweep import Scale, Sweep
+from widthwise.reporting import paths
+
+
+@dataclass(frozen=True)
+class Report:
+    """A written report: the page's path, and each experiment's tables by `EXPERIMENT.SCALE` and name."""
+
+    page: str
+    tables: dict[str, dict[str, pd.DataFrame]]
+
+
+def run(
+    name: str | Sweep,
+    scale: Scale = "paper",
+    store: str | os.PathLike[str] = "runs",
+    *,
+    assignments: Sequence[str] = (),
+    workers: int | None = None,
+    on_step: Callable[[Step], None] = lambda step: None,
+    on_damage: Callable[[str, str], None] = lambda identity, reason: None,
+) -> tuple[RunResult, Report]:
+    """Train and measure what `store` lacks of a sweep, test the claim, and write the report.
+
+    Args:
+        name: an experiment of the catalogue, the path of a YAML file, or a sweep.
+        scale: `smoke` (seconds), `quick` (minutes) or `paper` (the paper's setting).
+        store: a folder or an fsspec URL. What it already holds is not run again.
+        assignments: fields of the trial, or axes, set as `PATH=VALUE`.
+        workers: processes to train in; by default as many as there are processors.
+        on_step, on_damage: told of progress, and of damaged trials that are run again.
+
+    Raises:
+        RequestError: the request cannot be met as it is.
+        TrialError: the work failed; what was finished stays in the store.
+    """
+    sweep = (name if isinstance(name, Sweep) else Sweep.load(name)).with_values(assignments)
+    trials = sweep.trials(scale)
+    target = Store(store)
+    target.prepare()
+    target.add_sweep(sweep, scale)
+    result = run_trials(trials, target, workers, on_step, on_damage)
+    return result, report(target)
+
+
+def report(store: str | os.PathLike[str] | Store) -> Report:
+    """Write the report of everything that was run into a store; what is up to date already is left as it is.
+
+    Raises:
+        RequestError: nothing was run into the store.
+    """
+    source = store if isinstance(store, Store) else Store(store)
+    sweeps = source.sweeps() if source.exists else []
+    if not sweeps:
+        raise RequestError(
+            f"the store {source.location} holds no experiment; fill it with widthwise run NAME --store {source.location}"
+        )
+    stamp = _stamp(source, sweeps)
+    reported = _read(source, stamp)
+    if reported is not None:
+        return reported
+
+    from widthwise.analysis.experiment import analyze  # SciPy and the drawing code, not needed when nothing is new
+    from widthwise.reporting.write import write
+
+    analyses = [analyze(source, sweep, scale) for sweep, scale in sweeps]
+    page = write(source, analyses)
+    tables = {each.name: each.tables() for each in analyses}
+    content = {"stamp": stamp, "tables": {key: list(value) for key, value in tables.items()}}
+    source.write(paths.STAMP, json.dumps(content).encode())
+    return Report(page, tables)
+
+
+def _stamp(store: Store, sweeps: Sequence[tuple[Sweep, Scale]]) -> str:
+    """A digest of all that a report is made from: the program's version, the sweeps, and their trials' outcomes."""
+    from importlib.metadata import version
+
+    digest = hashlib.sha256(version("widthwise").encode())
+    for sweep, scale in sweeps:
+        finished = store.inspect(sweep.trials(scale)).finished
+        digest.update(json.dumps([sweep.model_dump(mode="json"), scale, finished], sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def _read(store: Store, stamp: str) -> Report | None:
+    """The report that is already there, if it was made from just what `stamp` says and is whole."""
+    try:
+        found = json.loads(store.read(paths.STAMP))
+        if found["stamp"] != stamp:
+            return None
+        store.read(paths.PAGE)
+        tables = {
+            key: {name: store.csv(paths.table(key, name)) for name in names}
+            for key, names in found["tables"].items()
+        }
+    except (FileNotFoundError, ValueError, KeyError):
+        return None
+    return Report(store.path(paths.PAGE), tables)
