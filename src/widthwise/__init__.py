@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from widthwise.errors import RequestError as RequestError
-    from widthwise.experiments.runner import TrialError as TrialError
+    from widthwise.errors import TrialError as TrialError
     from widthwise.experiments.store import Store as Store
     from widthwise.experiments.sweep import Sweep as Sweep
     from widthwise.experiments.trial import Trial as Trial
@@ -22,7 +22,7 @@ _PLACES = {
     "Store": "widthwise.experiments.store",
     "Sweep": "widthwise.experiments.sweep",
     "Trial": "widthwise.experiments.trial",
-    "TrialError": "widthwise.experiments.runner",
+    "TrialError": "widthwise.errors",
     "profile": "widthwise.measurement.profile",
     "report": "widthwise.workflow",
     "run": "widthwise.workflow",

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -211,24 +210,19 @@ def _print_json(content: Any) -> None:
 
 def main() -> None:
     """Run the command line: 0 done, 1 failed while working, 2 the request was wrong."""
-    from click.exceptions import Abort, ClickException
+    from widthwise.errors import TrialError
 
     try:
         code = app(standalone_mode=False)
     except RequestError as error:
         code = _fail(str(error), 2)
-    except ClickException as error:
-        hint = error.format_message().rstrip(".")
-        code = _fail(f"{hint}; see {Path(sys.argv[0]).name} --help", 2)
-    except (KeyboardInterrupt, Abort):
+    except typer.exceptions.TyperException as error:
+        code = _fail(f"{error.format_message().rstrip('.')}; see widthwise --help", 2)
+    except (KeyboardInterrupt, typer.Abort):
         code = _fail("interrupted; finished runs are kept, and the same command continues", 1)
-    except BrokenPipeError:
-        code = 1
-    except Exception as error:
-        if type(error).__name__ != "TrialError" and not isinstance(error, OSError):
-            raise
+    except (TrialError, OSError) as error:
         code = _fail(str(error), 1)
-    sys.exit(code if isinstance(code, int) else 0)
+    sys.exit(code or 0)
 
 
 def _fail(message: str, code: int) -> int:

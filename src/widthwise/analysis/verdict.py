@@ -71,7 +71,7 @@ def verdicts(networks: pd.DataFrame, series: list[str], widths: list[float], rep
 
 
 COLUMNS = [
-    *("series", "verdict", "reason", "replicates"),
+    *("series", "verdict", "reason", "replicates", "obstacle"),
     *(
         f"{name}_{part}"
         for name in ("removability", "similarity")

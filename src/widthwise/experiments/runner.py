@@ -11,13 +11,10 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from multiprocessing import connection
 
+from widthwise.errors import TrialError
 from widthwise.experiments.environment import environment
 from widthwise.experiments.store import Store
 from widthwise.experiments.trial import Trial
-
-
-class TrialError(Exception):
-    """The work itself failed: a full disk, a process that was killed. What was finished stays."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,14 @@
+"""Where a report's files lie in its store. `experiment` is NAME.SCALE."""
+
+PAGE = "report/index.html"
+STAMP = "report/stamp.json"
+
+
+def table(experiment: str, name: str) -> str:
+    """A table's CSV file."""
+    return f"report/{experiment}/tables/{name}.csv"
+
+
+def figure(experiment: str, name: str, file_format: str) -> str:
+    """A figure's file."""
+    return f"report/{experiment}/figures/{name}.{file_format}"

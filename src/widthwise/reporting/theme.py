@@ -1,0 +1,51 @@
+"""How every figure looks: the same on paper, on a light screen and on a dark one, and to the colour-blind."""
+
+from typing import Any
+
+INK = "#1f2328"
+"""The ink of figures as files; in the page they take the page's own."""
+PAGE_INK = "currentColor"
+FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', Helvetica, Arial, sans-serif"
+
+SERIES_COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6BB1", "#7F7F7F"]
+"""Okabe and Ito's palette, in an order that keeps neighbours apart, without its black and yellow."""
+SERIES_SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left"]
+"""Each series has a shape of its own too, so that colour is never all that tells it apart."""
+
+_WIDTH_COLOURS = ["#7E57C2", "#3F7FBF", "#1E9E89", "#8A9A1F", "#D9822B", "#C8412F", "#8E244D"]
+
+
+def width_colours(count: int) -> list[str]:
+    """So many colours in order, from the narrowest width to the widest, each legible on white and on near-black."""
+    last = len(_WIDTH_COLOURS) - 1
+    if count > len(_WIDTH_COLOURS):
+        return [_WIDTH_COLOURS[place % len(_WIDTH_COLOURS)] for place in range(count)]
+    return [_WIDTH_COLOURS[round(place * last / max(count - 1, 1))] for place in range(count)]
+
+
+def styled(specification: dict[str, Any], ink: str) -> dict[str, Any]:
+    """A Vega-Lite specification with this package's look, drawn in `ink`."""
+    text = {"labelColor": ink, "titleColor": ink, "labelFont": FONT, "titleFont": FONT}
+    config = {
+        "background": "white" if ink == INK else None,
+        "font": FONT,
+        "view": {"stroke": None},
+        "axis": {
+            **text,
+            "domainColor": ink,
+            "domainOpacity": 0.5,
+            "tickColor": ink,
+            "tickOpacity": 0.5,
+            "gridColor": ink,
+            "gridOpacity": 0.12,
+            "labelFontSize": 11,
+            "titleFontSize": 12,
+            "titleFontWeight": "normal",
+            "titlePadding": 8,
+        },
+        "legend": {**text, "labelFontSize": 11, "titleFontSize": 11, "titleFontWeight": "normal", "symbolStrokeWidth": 1.5},
+        "title": {"color": ink, "font": FONT, "fontSize": 13, "fontWeight": 600, "anchor": "start"},
+        "rule": {"color": ink},
+        "concat": {"spacing": 28},
+    }
+    return {**specification, "config": config}
