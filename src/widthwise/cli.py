@@ -43,7 +43,9 @@ def list_experiments(as_json: AsJson = False) -> None:
             "name": sweep.name,
             "title": sweep.title,
             "figures": sweep.figures,
-            "trials": {scale: len(sweep.trials(scale)) for scale in SCALES if scale == "paper" or scale in sweep.scales},
+            "trials": {
+                scale: len(sweep.trials(scale)) for scale in SCALES if scale == "paper" or scale in sweep.scales
+            },
             "notes": {scale: sweep.note(scale) for scale in sweep.scales},
         }
         for sweep in sweeps
@@ -71,12 +73,19 @@ def run(
     store: Store = "runs",
     assignments: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="PATH=VALUE", help="Set a field of every trial, such as training.epochs=20, or an axis, such as replicates=5."),
+        typer.Option(
+            "--set",
+            metavar="PATH=VALUE",
+            help="Set a field of every trial, such as training.epochs=20, or an axis, such as replicates=5.",
+        ),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=0, help="Processes to train in; by default one for each processor, 0 for none but this one.")
+        int | None,
+        typer.Option(min=0, help="Processes to train in; by default one for each processor, 0 for none but this one."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run and how long it would take; run nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would run and how long it would take; run nothing.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Train and measure a sweep of networks, test the claim, and write the report.
@@ -102,11 +111,11 @@ def run(
             assignments=assignments or [],
             workers=workers,
             on_step=on_step,
-            on_damage=lambda identity, reason: messages.print(f"trial {identity} is damaged ({reason}); it is run again"),
+            on_damage=lambda identity, reason: messages.print(
+                f"trial {identity} is damaged ({reason}); it is run again"
+            ),
         )
-    messages.print(
-        f"{result.trained} trained in {result.seconds:.1f} s, {result.found} found finished in {store}"
-    )
+    messages.print(f"{result.trained} trained in {result.seconds:.1f} s, {result.found} found finished in {store}")
     _show_report(report, as_json)
 
 
@@ -145,7 +154,11 @@ def _show_plan(sweep: Any, scale: Any, store: str, workers: int | None, as_json:
 def _show_report(report: Any, as_json: bool) -> None:
     if as_json:
         tables = {
-            experiment: {name: json.loads(table.to_json(orient="records")) for name, table in tables.items() if name in ("summary", "verdicts", "comparison")}
+            experiment: {
+                name: json.loads(table.to_json(orient="records"))
+                for name, table in tables.items()
+                if name in ("summary", "verdicts", "comparison")
+            }
             for experiment, tables in report.tables.items()
         }
         _print_json({"page": report.page, "experiments": tables})
@@ -216,7 +229,7 @@ def main() -> None:
         code = app(standalone_mode=False)
     except RequestError as error:
         code = _fail(str(error), 2)
-    except typer.exceptions.TyperException as error:
+    except typer.TyperException as error:
         code = _fail(f"{error.format_message().rstrip('.')}; see widthwise --help", 2)
     except (KeyboardInterrupt, typer.Abort):
         code = _fail("interrupted; finished runs are kept, and the same command continues", 1)

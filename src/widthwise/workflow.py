@@ -66,14 +66,16 @@ def report(store: str | os.PathLike[str] | Store) -> Report:
     sweeps = source.sweeps() if source.exists else []
     if not sweeps:
         raise RequestError(
-            f"the store {source.location} holds no experiment; fill it with widthwise run NAME --store {source.location}"
+            f"the store {source.location} holds no experiment; widthwise run NAME --store {source.location} fills it"
         )
     stamp = _stamp(source, sweeps)
     reported = _read(source, stamp)
     if reported is not None:
         return reported
 
-    from widthwise.analysis.experiment import analyze  # SciPy and the drawing code, not needed when nothing is new
+    from widthwise.analysis.experiment import (
+        analyze,
+    )  # SciPy and the drawing code, not needed when nothing is new
     from widthwise.reporting.write import write
 
     analyses = [analyze(source, sweep, scale) for sweep, scale in sweeps]
@@ -103,8 +105,7 @@ def _read(store: Store, stamp: str) -> Report | None:
             return None
         store.read(paths.PAGE)
         tables = {
-            key: {name: store.csv(paths.table(key, name)) for name in names}
-            for key, names in found["tables"].items()
+            key: {name: store.csv(paths.table(key, name)) for name in names} for key, names in found["tables"].items()
         }
     except (FileNotFoundError, ValueError, KeyError):
         return None

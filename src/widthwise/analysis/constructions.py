@@ -1,6 +1,6 @@
 """The constructions of Section 2.3: what theory expects of each, beside what was measured.
 
-With n units in the small network, s its similarity, d its share of dead units and R its AUC, a network twice as wide has:
+With n units in the small network, s its similarity, d its share of dead units and R its AUC, the wide one has:
 
 | | units to spare | similarity | dead | AUC |
 | --- | --- | --- | --- | --- |
@@ -32,7 +32,7 @@ def compare(networks: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for (width, replicate), group in networks.groupby(["width_factor", "replicate"], sort=False):
-        of = {construction: row for construction, row in zip(group["construction"], group.to_dict("records"), strict=True)}
+        of = dict(zip(group["construction"], group.to_dict("records"), strict=True))
         if "small" not in of:
             continue
         for construction, row in of.items():
@@ -55,8 +55,20 @@ def _expectations(construction: str, small: dict, wide: dict) -> list[tuple[str,
     near = UNCORRELATED_TOLERANCE if construction == "removable" else EXACT
     return [
         ("output difference", OUTPUT_TOLERANCE, wide["output_difference"], "<", 0.0),
-        ("labels unchanged without the added units", 1.0, wide["unchanged_without_added"], "=" if spare else "<", EXACT),
-        ("removable units", removable + units if spare else 2 * dead * units, wide["removable_units"], "=", EXACT),
+        (
+            "labels unchanged without the added units",
+            1.0,
+            wide["unchanged_without_added"],
+            "=" if spare else "<",
+            EXACT,
+        ),
+        (
+            "removable units",
+            removable + units if spare else 2 * dead * units,
+            wide["removable_units"],
+            "=",
+            EXACT,
+        ),
         (
             "similarity",
             2 * similarity + 1 - dead if repeated else similarity / 2,
@@ -64,6 +76,12 @@ def _expectations(construction: str, small: dict, wide: dict) -> list[tuple[str,
             "≈" if construction == "removable" else "=",
             near,
         ),
-        ("dead fraction", expected_dead, wide["dead_fraction"], "≈" if construction == "removable" else "=", near),
+        (
+            "dead fraction",
+            expected_dead,
+            wide["dead_fraction"],
+            "≈" if construction == "removable" else "=",
+            near,
+        ),
         ("AUC", small["auc"], wide["auc"], "≈" if spare else "<", AUC_TOLERANCE),
     ]

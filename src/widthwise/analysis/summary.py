@@ -10,7 +10,8 @@ MEAN_OF_LAYERS = "mean of layers"
 def measure_networks(chosen: pd.DataFrame, store: Store) -> pd.DataFrame:
     """`chosen` with the measures of each network: means over its layers (Section 3, "Samplings and Replicates").
 
-    Adds `units` (the sum over layers), `auc, auc_std, similarity, similarity_std, dead_fraction`; the deviations are between samplings.
+    Adds `units` (the sum over layers), `auc, auc_std, similarity, similarity_std, dead_fraction`; the deviations are
+    between samplings.
     """
     layers = _stacked(chosen, store, "layers")
     measures = layers.groupby("trial")[["auc", "auc_std", "similarity", "similarity_std", "dead_fraction"]].mean()
@@ -26,21 +27,14 @@ def summarize(networks: pd.DataFrame) -> pd.DataFrame:
     between samplings. `degenerate` counts the replicates that have collapsed to one label.
     """
     groups = networks.groupby(["series", "width_factor"], sort=False)
-    means = ["train_accuracy", "validation_accuracy", "test_accuracy", "auc", "similarity", "dead_fraction"]
-    summary = groups[means].mean()
-    between = groups[means].std()
-    summary.insert(0, "n", groups.size())
-    for name in ("train_accuracy", "validation_accuracy", "test_accuracy", "auc", "dead_fraction"):
-        summary.insert(summary.columns.get_loc(name) + 1, f"{name}_std", between[name])
-    summary["auc_std"] = summary["auc_std"].fillna(groups["auc_std"].mean())
-    place = summary.columns.get_loc("similarity") + 1
-    summary.insert(place, "similarity_std", groups["similarity_std"].mean())
-    summary.insert(place + 1, "similarity_between_std", between["similarity"])
-    summary["degenerate"] = groups["degenerate"].sum().astype(int)
-    summary["parameters"] = groups["parameters"].first().astype(int)
-    return summary.reset_index().sort_values(
-        ["series", "width_factor"], key=lambda column: _ordered(column, networks["series"]), kind="stable"
-    )
+    mean, between = groups.mean(numeric_only=True), groups.std(numeric_only=True)
+    columns = {"n": groups.size()}
+    for name in ("train_accuracy", "validation_accuracy", "test_accuracy", "auc", "similarity", "dead_fraction"):
+        columns |= {name: mean[name], f"{name}_std": between[name]}
+    columns["auc_std"] = between["auc"].fillna(mean["auc_std"])
+    columns |= {"similarity_std": mean["similarity_std"], "similarity_between_std": between["similarity"]}
+    columns |= {"degenerate": groups["degenerate"].sum().astype(int), "parameters": groups["parameters"].first()}
+    return pd.DataFrame(columns).reset_index()
 
 
 def ablation_curves(chosen: pd.DataFrame, store: Store) -> pd.DataFrame:
@@ -65,20 +59,12 @@ def correlation_distributions(chosen: pd.DataFrame, store: Store) -> pd.DataFram
     keys = ["series", "width_factor", "layer"]
     pairs = pairs.groupby([*keys, "low", "high"], sort=False, as_index=False)["pairs"].sum()
     total = pairs.groupby(keys)["pairs"].transform("sum")
-    pairs["share"] = (pairs.pop("pairs") / total).where(total > 0, 0.0)
-    return pairs
+    share = (pairs["pairs"] / total).where(total > 0, 0.0)
+    return pairs.drop(columns="pairs").assign(share=share)
 
 
 def _stacked(chosen: pd.DataFrame, store: Store, name: str) -> pd.DataFrame:
     """One table of every chosen trial, with the trial and its place in the sweep in front."""
     tables = store.tables(chosen["trial"], name)
     places = chosen[["trial", "series", "width_factor", "replicate"]]
-    stacked = pd.concat(dict(zip(chosen["trial"], tables, strict=True)), names=["trial"]).reset_index("trial")
-    return places.merge(stacked, on="trial")
-
-
-def _ordered(column: pd.Series, series: pd.Series) -> pd.Series:
-    """Series sort in the sweep's order, everything else by value."""
-    if column.name != "series":
-        return column
-    return column.map({name: place for place, name in enumerate(series.unique())})
+    return pd.merge(places, pd.concat([table.assign(trial=trial) for trial, table in tables.items()]), on="trial")

@@ -51,7 +51,11 @@ def slope_per_doubling(table: Table, widths: Float[np.ndarray, " widths"]) -> Sl
     if np.ptp(slopes) == 0:
         return Slope(float(slopes[0]), float(slopes[0]), float(slopes[0]))
     drawn = stats.bootstrap(
-        (slopes,), np.mean, method="percentile", confidence_level=CONFIDENCE, rng=np.random.default_rng(BOOTSTRAP_SEED)
+        (slopes,),
+        np.mean,
+        method="percentile",
+        confidence_level=CONFIDENCE,
+        rng=np.random.default_rng(BOOTSTRAP_SEED),
     )
     low, high = drawn.confidence_interval
     return Slope(float(slopes.mean()), float(low), float(high))

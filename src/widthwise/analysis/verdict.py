@@ -34,7 +34,9 @@ class _Evidence:
             return f"a trend needs at least {FEWEST_WIDTHS} widths, and there are {len(self.widths)}"
         if self.replicates < FEWEST_REPLICATES:
             note = left_out if self.excluded else ""
-            return f"a test needs at least {FEWEST_REPLICATES} complete replicates, and there are {self.replicates}{note}"
+            return (
+                f"a test needs at least {FEWEST_REPLICATES} complete replicates, and there are {self.replicates}{note}"
+            )
         return ""
 
 
@@ -89,7 +91,11 @@ def _gather(networks: pd.DataFrame, series: str, widths: list[float], replicates
     of_series = networks[(networks["series"] == series) & ~networks["degenerate"].astype(bool)]
     ordered = sorted(set(widths))
     tables = {}
-    for name, column in (("removability", "auc"), ("similarity", "similarity"), ("accuracy", "test_accuracy")):
+    for name, column in (
+        ("removability", "auc"),
+        ("similarity", "similarity"),
+        ("accuracy", "test_accuracy"),
+    ):
         table = of_series.pivot(index="replicate", columns="width_factor", values=column)
         tables[name] = table.reindex(columns=ordered).dropna().to_numpy(dtype=float)
     complete = len(tables["accuracy"])
@@ -102,8 +108,8 @@ def _answer(row: dict) -> tuple[Answer, str]:
     change, low = row["accuracy_change"], row["accuracy_change_low"]
     if low < -ACCURACY_MARGIN:
         return "no valid evidence", (
-            f"the claim is about networks that stay as accurate, and accuracy changes by {change:+.3f} over the widths, "
-            f"possibly by {low:+.3f}, which is beyond {-ACCURACY_MARGIN:+.2f}."
+            f"the claim is about networks that stay as accurate, and accuracy changes by {change:+.3f} over the "
+            f"widths, possibly by {low:+.3f}, which is beyond {-ACCURACY_MARGIN:+.2f}."
         )
     accuracy = f"accuracy is kept ({change:+.3f}, at least {low:+.3f})"
     growing = [

@@ -50,7 +50,13 @@ def plan(sweep: Sweep, scale: Scale, store: str, workers: int | None = None) -> 
     seconds = 0.0
     for stack in stacks:
         first = stack[0]
-        kind = (len(stack), first.network, first.data.dimensions, first.training.optimizer, first.training.batch_size)
+        kind = (
+            len(stack),
+            first.network,
+            first.data.dimensions,
+            first.training.optimizer,
+            first.training.batch_size,
+        )
         if kind not in seconds_by_kind:
             seconds_by_kind[kind] = _time(stack)
         seconds += seconds_by_kind[kind]
@@ -71,7 +77,8 @@ def _time(stack: Sequence[Trial]) -> float:
 
     def short(epochs: int) -> float:
         trials = [
-            trial.model_copy(update={"training": trial.training.model_copy(update={"epochs": epochs})}) for trial in stack
+            trial.model_copy(update={"training": trial.training.model_copy(update={"epochs": epochs})})
+            for trial in stack
         ]
         started = time.perf_counter()
         for _ in run_cohort(trials):

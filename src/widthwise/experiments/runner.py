@@ -83,7 +83,9 @@ def describe(stack: Sequence[Trial]) -> str:
     first = stack[0]
     members = f"{len(stack)} networks" if len(stack) > 1 else "1 network"
     recipe = first.training
-    return f"{members} {first.network.name} {first.network.width_factor:g}x, {recipe.optimizer} {recipe.learning_rate:g}"
+    return (
+        f"{members} {first.network.name} {first.network.width_factor:g}x, {recipe.optimizer} {recipe.learning_rate:g}"
+    )
 
 
 Progress = Iterator[tuple[Sequence[Sequence[Trial]], int]]

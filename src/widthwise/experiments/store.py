@@ -54,7 +54,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Inspection:
-    """Which trials are finished, by id with their outcome's content, and which are damaged, by id with what is wrong."""
+    """Trials by id: those finished, with their outcome's content, and those damaged, with what is wrong."""
 
     finished: dict[str, dict[str, Any]]
     damaged: dict[str, str]
@@ -105,7 +105,9 @@ class Store:
             self.write("store.json", json.dumps({"program": PROGRAM, "format": FORMAT}).encode())
         except OSError as error:
             reason = error.strerror or str(error)
-            raise RequestError(f"the store {self.location} cannot be written to ({reason}); name another folder") from None
+            raise RequestError(
+                f"the store {self.location} cannot be written to ({reason}); name another folder"
+            ) from None
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file whole or not at all."""
@@ -188,10 +190,11 @@ class Store:
         """One of a trial's tables, by its name in `TABLES`."""
         return pq.read_table(io.BytesIO(self.read(f"trials/{identity}/{name}.parquet"))).to_pandas()
 
-    def tables(self, identities: Iterable[str], name: str) -> list[pd.DataFrame]:
-        """The same table of many trials, in their order."""
+    def tables(self, identities: Iterable[str], name: str) -> dict[str, pd.DataFrame]:
+        """The same table of many trials, by their ids."""
+        wanted = list(identities)
         with ThreadPoolExecutor(READERS) as pool:
-            return list(pool.map(lambda identity: self.table(identity, name), identities))
+            return dict(zip(wanted, pool.map(lambda identity: self.table(identity, name), wanted), strict=True))
 
     def csv(self, name: str) -> pd.DataFrame:
         """A CSV file in the store as a table."""
@@ -214,12 +217,12 @@ class Store:
         """The sweeps that were run into this store, with their scales."""
         folder = self.path("sweeps")
         names = sorted(self._files.ls(folder, detail=False)) if self._files.exists(folder) else []
-        found = []
-        for name in (path.rpartition("/")[2] for path in names):
-            for scale in SCALES:
-                if name.endswith(f".{scale}.json"):
-                    found.append((Sweep.model_validate_json(self.read(f"sweeps/{name}")), scale))
-        return found
+        return [
+            (Sweep.model_validate_json(self._files.cat_file(name)), scale)
+            for name in names
+            for scale in SCALES
+            if name.endswith(f".{scale}.json")
+        ]
 
 
 def _json(content: Any) -> bytes:

@@ -101,7 +101,7 @@ class Sweep(Axes):
     @classmethod
     def _parse(cls, text: str, source: str, name: str) -> "Sweep":
         try:
-            content = yaml.load(text, _Loader)  # noqa: S506 - a safe loader
+            content = yaml.load(text, _Loader)
         except yaml.YAMLError as error:
             raise RequestError(f"{source} is not valid YAML: {' '.join(str(error).split())}") from None
         if not isinstance(content, dict):
@@ -150,7 +150,7 @@ class Sweep(Axes):
             path, equals, text = assignment.partition("=")
             if not equals:
                 raise RequestError(f"--set {assignment} must be PATH=VALUE, such as training.epochs=20")
-            overrides[path] = yaml.load(text, _Loader)  # noqa: S506 - a safe loader
+            overrides[path] = yaml.load(text, _Loader)
         return self.model_copy(update={"overrides": overrides})
 
     def trials(self, scale: Scale) -> list[Trial]:
@@ -165,7 +165,9 @@ class Sweep(Axes):
         """
         axes = self.at(scale)
         source = source or self.name
-        combinations = [dict(zip(axes.series, values, strict=True)) for values in itertools.product(*axes.series.values())]
+        combinations = [
+            dict(zip(axes.series, values, strict=True)) for values in itertools.product(*axes.series.values())
+        ]
         tunings = [dict(zip(axes.tune, values, strict=True)) for values in itertools.product(*axes.tune.values())]
         for combination, width, replicate, tuned in itertools.product(
             combinations, axes.widths, range(axes.replicates), tunings
@@ -214,7 +216,8 @@ def validated(model: type, content: Any, source: str) -> Any:
             near = difflib.get_close_matches(location[-1], siblings, n=1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(siblings)}"
             raise RequestError(f"{source}: there is no field {path}; {hint}") from None
-        given = "" if problem["type"] == "missing" else f", got {problem['input']!r}"
+        told = problem["type"] in ("missing", "value_error")
+        given = "" if told else f", got {problem['input']!r}"
         raise RequestError(f"{source}: {path}: {message[0].lower()}{message[1:]}{given}") from None
 
 

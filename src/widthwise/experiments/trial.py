@@ -34,9 +34,7 @@ class Trial(Section):
     @cached_property
     def id(self) -> str:
         """A hash of the trial's content: equal trials have equal ids, wherever and whenever they run."""
-        content = json.dumps(
-            {"results_version": RESULTS_VERSION, **self.model_dump(mode="json")}, sort_keys=True
-        )
+        content = json.dumps({"results_version": RESULTS_VERSION, **self.model_dump(mode="json")}, sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     @cached_property

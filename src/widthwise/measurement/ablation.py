@@ -11,7 +11,6 @@ from torch import Tensor
 from widthwise.measurement.graph import Layer, Network, Values
 from widthwise.measurement.settings import Granularity, Measurement
 
-
 NARROW_KEY_UNITS = 2048
 """Keys of 32 bits sort several times as fast; up to so many units they still hold 21 random bits."""
 
@@ -33,12 +32,16 @@ def drop_keys(
 
 
 def dropped_counts(units: int, levels: int) -> list[int]:
-    """How many of `units` are dropped at each of `levels` equally spaced shares from 0 to 1: exactly round(share * n)."""
+    """How many of n `units` are dropped at each of `levels` equally spaced shares from 0 to 1: round(share * n)."""
     return [round(share * units) for share in np.linspace(0, 1, levels).tolist()]
 
 
 def drop_masks(
-    stream: np.random.SeedSequence, shape: torch.Size, unit_dimension: int, counts: list[int], granularity: Granularity
+    stream: np.random.SeedSequence,
+    shape: torch.Size,
+    unit_dimension: int,
+    counts: list[int],
+    granularity: Granularity,
 ) -> Iterator[tuple[int, Bool[Tensor, "*broadcast"]]]:
     """For each level of `counts` that is random, its place and which values of a `shape` stay.
 

@@ -7,6 +7,7 @@ import operator
 from collections import ChainMap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -122,13 +123,15 @@ class Network:
         return [node for node in self._order if node in reached and node is not start]
 
     def _compute(self, node: fx.Node, values: Mapping[fx.Node, object]) -> object:
-        args, kwargs = fx.map_arg((node.args, node.kwargs), values.__getitem__)
+        args, kwargs = fx.map_arg((node.args, node.kwargs), cast(Callable, values.__getitem__))
         return getattr(self._interpreter, node.op)(node.target, args, kwargs)
 
     def output(self, values: Values) -> Tensor:
         output = values[self._order[-1]]
         if not isinstance(output, Tensor):
-            raise ValueError(f"the model returns {type(output).__name__}; a label is the argmax over a tensor's last axis")
+            raise ValueError(
+                f"the model returns {type(output).__name__}; a label is the argmax over a tensor's last axis"
+            )
         return output
 
     def _find_layers(self, returned: dict[str, list[fx.Node]], declared: tuple[str, ...] | None) -> list[Layer]:
@@ -174,4 +177,3 @@ class Network:
                 return None
             node = node.all_input_nodes[0]
         return None
-

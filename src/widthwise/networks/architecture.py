@@ -3,10 +3,12 @@
 import math
 from typing import Literal
 
-from pydantic import PositiveFloat
+from pydantic import PositiveFloat, model_validator
 
-from widthwise.errors import RequestError
 from widthwise.section import Section
+
+UNITS_AT_1X = {"mlp": {"hidden": 128}}
+"""The units of each network's layers at width factor 1 (Appendix A.1)."""
 
 
 class Architecture(Section):
@@ -14,6 +16,12 @@ class Architecture(Section):
 
     name: Literal["mlp"] = "mlp"
     width_factor: PositiveFloat = 1.0
+
+    @model_validator(mode="after")
+    def _every_layer_has_units(self):
+        for units in UNITS_AT_1X[self.name].values():
+            scaled_units(units, self.width_factor)
+        return self
 
 
 Construction = Literal["small", "both", "removable", "repeated", "dead"]
@@ -26,11 +34,11 @@ def scaled_units(units: int, width_factor: float) -> int:
     """The number of units that a layer of `units` at 1x has at `width_factor`, rounded half up.
 
     Raises:
-        RequestError: the layer would be left without units.
+        ValueError: the layer would be left without units.
     """
     scaled = math.floor(units * width_factor + 0.5)
     if scaled < 1:
-        raise RequestError(
+        raise ValueError(
             f"width factor {width_factor:g} leaves a layer of {units} units at 1x without units; "
             f"it must be at least {0.5 / units:g}"
         )

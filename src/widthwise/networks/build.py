@@ -10,11 +10,7 @@ from widthwise.randomness import generator
 
 
 def build(architecture: Architecture, inputs: int, outputs: int) -> nn.Module:
-    """The network, with PyTorch's own initial weights, for `inputs` features and `outputs` labels.
-
-    Raises:
-        RequestError: the width factor leaves a layer without units.
-    """
+    """The network, with PyTorch's own initial weights, for `inputs` features and `outputs` labels."""
     match architecture.name:
         case "mlp":
             return MLP(inputs, outputs, architecture.width_factor)

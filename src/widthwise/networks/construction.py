@@ -5,8 +5,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from widthwise.measurement.correlation import RunningCorrelation
-from widthwise.networks.architecture import Construction
-from widthwise.networks.mlp import HIDDEN_UNITS_AT_1X, MLP
+from widthwise.networks.architecture import UNITS_AT_1X, Construction
+from widthwise.networks.mlp import MLP
 from widthwise.randomness import generator
 
 SPLIT_SCALE = 100.0
@@ -33,7 +33,7 @@ def construct(small: MLP, construction: Construction, inputs: Float[Tensor, "exa
     """
     if construction == "small":
         return small
-    incoming, bias = small.hidden.linear.weight, small.hidden.linear.bias
+    incoming, bias = small.linear.weight, small.linear.bias
     outgoing = small.output.weight
     nothing = torch.zeros_like(outgoing)
     added, added_bias, first, second = incoming, bias, outgoing, nothing
@@ -46,9 +46,10 @@ def construct(small: MLP, construction: Construction, inputs: Float[Tensor, "exa
         case "dead":
             added, added_bias = torch.zeros_like(incoming), torch.zeros_like(bias)
 
-    wide = MLP(small.hidden.linear.in_features, 2, 2 * small.hidden.linear.out_features / HIDDEN_UNITS_AT_1X)
-    wide.hidden.linear.weight.copy_(torch.cat([incoming, added]))
-    wide.hidden.linear.bias.copy_(torch.cat([bias, added_bias]))
+    width_factor = 2 * small.linear.out_features / UNITS_AT_1X["mlp"]["hidden"]
+    wide = MLP(small.linear.in_features, 2, width_factor)
+    wide.linear.weight.copy_(torch.cat([incoming, added]))
+    wide.linear.bias.copy_(torch.cat([bias, added_bias]))
     wide.output.weight.copy_(torch.cat([first, second], dim=1))
     wide.output.bias.copy_(small.output.bias)
     return wide
@@ -57,11 +58,11 @@ def construct(small: MLP, construction: Construction, inputs: Float[Tensor, "exa
 def _uncorrelated_units(
     small: MLP, inputs: Float[Tensor, "examples features"], seed: int
 ) -> tuple[Float[Tensor, "units features"], Float[Tensor, " units"]]:
-    """As many random ReLU units as the small network has, correlated with none of its units and with none of each other.
+    """As many random ReLU units as the small network has, correlated with none of its units nor with each other.
 
     Random candidates are taken one after the other if they correlate with nothing taken before.
     """
-    units, features = small.hidden.linear.weight.shape
+    units, features = small.linear.weight.shape
     stream = generator(seed, "uncorrelated units")
     taken = small.hidden(inputs)
     weights, biases = torch.empty(0, features), torch.empty(0)

@@ -1,13 +1,12 @@
 """The paper's multilayer perceptron (Appendix A.1): one hidden layer of 128 ReLU units at 1x, binary output."""
 
 from collections import OrderedDict
+from typing import cast
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from widthwise.networks.architecture import scaled_units
-
-HIDDEN_UNITS_AT_1X = 128
+from widthwise.networks.architecture import UNITS_AT_1X, scaled_units
 
 
 class MLP(nn.Module):
@@ -17,9 +16,14 @@ class MLP(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, width_factor: float = 1.0):
         super().__init__()
-        units = scaled_units(HIDDEN_UNITS_AT_1X, width_factor)
+        units = scaled_units(UNITS_AT_1X["mlp"]["hidden"], width_factor)
         self.hidden = nn.Sequential(OrderedDict(linear=nn.Linear(inputs, units), relu=nn.ReLU()))
         self.output = nn.Linear(units, outputs)
+
+    @property
+    def linear(self) -> nn.Linear:
+        """The dense layer before the nonlinearity."""
+        return cast(nn.Linear, self.hidden.linear)
 
     def forward(self, inputs: Float[Tensor, "batch features"]) -> Float[Tensor, "batch outputs"]:
         return self.output(self.hidden(inputs))

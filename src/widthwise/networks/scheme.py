@@ -30,7 +30,9 @@ class Initialization(Section):
         if needed and self.standard_deviation is None:
             raise ValueError(f"scheme {self.scheme} needs standard_deviation")
         if not needed and self.standard_deviation is not None:
-            raise ValueError(f"scheme {self.scheme} takes its standard deviation from the fans: leave standard_deviation out")
+            raise ValueError(
+                f"scheme {self.scheme} takes its standard deviation from the fans: leave standard_deviation out"
+            )
         return self
 
     @property

@@ -19,6 +19,7 @@ VIOLIN_REACH = 0.42
 COLUMNS = 3
 WIDTH_LABEL = "datum.value < 1 ? '1/' + format(1 / datum.value, '~r') + 'x' : format(datum.value, '~r') + 'x'"
 FADED = 0.06
+Layered = alt.LayerChart | alt.FacetChart
 
 
 def figures(analysis: Analysis) -> dict[str, Callable[[Analysis], Any]]:
@@ -47,7 +48,7 @@ def panels(analysis: Analysis) -> alt.HConcatChart:
     return alt.hconcat(*charts).resolve_scale(color="shared", shape="shared")
 
 
-def _panel(analysis: Analysis, measure: str, title: str, from_zero: bool, isolated: alt.Parameter) -> alt.LayerChart:
+def _panel(analysis: Analysis, measure: str, title: str, from_zero: bool, isolated: alt.Parameter) -> Layered:
     deviation = f"{measure}_std"
     summary = analysis.summary.assign(
         low=lambda table: table[measure] - table[deviation].fillna(0),
@@ -103,7 +104,12 @@ def ablation_curves(analysis: Analysis) -> alt.ConcatChart:
         .mark_line(point=alt.OverlayMarkDef(size=22, filled=True), strokeWidth=1.6)
         .encode(
             x=alt.X("share_dropped:Q", title="Share of units dropped", axis=alt.Axis(format="~%", grid=False)),
-            y=alt.Y("unchanged:Q", title="Unchanged labels", axis=alt.Axis(format="~%"), scale=alt.Scale(zero=False)),
+            y=alt.Y(
+                "unchanged:Q",
+                title="Unchanged labels",
+                axis=alt.Axis(format="~%"),
+                scale=alt.Scale(zero=False),
+            ),
             color=_width_colour(curves),
             opacity=alt.condition(isolated, alt.value(1.0), alt.value(FADED)),
             tooltip=[
@@ -143,7 +149,9 @@ def correlation_violins(analysis: Analysis) -> alt.ConcatChart:
                 title="Width factor",
                 scale=alt.Scale(domain=[positions[0] - 0.5, positions[-1] + 0.5], nice=False, zero=False),
                 axis=alt.Axis(
-                    values=positions, labelExpr=WIDTH_LABEL.replace("datum.value", "pow(2, datum.value)"), grid=False
+                    values=positions,
+                    labelExpr=WIDTH_LABEL.replace("datum.value", "pow(2, datum.value)"),
+                    grid=False,
                 ),
             ),
             x2="right:Q",
@@ -212,13 +220,11 @@ def _width_colour(table: pd.DataFrame) -> alt.Color:
 
 
 def _by_series(
-    chart: alt.Chart | alt.LayerChart, table: pd.DataFrame, analysis: Analysis, isolated: alt.Parameter
+    chart: alt.Chart | Layered, table: pd.DataFrame, analysis: Analysis, isolated: alt.Parameter
 ) -> alt.ConcatChart:
     """The same chart for each series, side by side, on the same scales."""
     charts = [
-        chart.properties(
-            data=table[table["series"] == name], title=name, width=PANEL, height=SMALL_PANEL_HEIGHT
-        )
+        chart.properties(data=table[table["series"] == name], title=name, width=PANEL, height=SMALL_PANEL_HEIGHT)
         for name in analysis.series
         if name in set(table["series"])
     ]

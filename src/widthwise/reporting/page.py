@@ -90,7 +90,9 @@ def _experiment(analysis: Analysis, figures: dict[str, Any]) -> dict[str, Any]:
 
 def _drawing_code() -> str:
     """Vega-Lite's own code, which draws the charts, as one script without imports."""
-    return vl_convert.javascript_bundle(vl_version=".".join(altair.SCHEMA_VERSION.lstrip("v").split(".")[:2]))
+    return vl_convert.javascript_bundle(
+        "window.vegaEmbed = vegaEmbed;", vl_version=".".join(altair.SCHEMA_VERSION.lstrip("v").split(".")[:2])
+    )
 
 
 def number(value: Any) -> str:

@@ -9,7 +9,16 @@ FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', Helvetica, Arial, s
 
 SERIES_COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6BB1", "#7F7F7F"]
 """Okabe and Ito's palette, in an order that keeps neighbours apart, without its black and yellow."""
-SERIES_SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left"]
+SERIES_SHAPES = [
+    "circle",
+    "square",
+    "triangle-up",
+    "diamond",
+    "cross",
+    "triangle-down",
+    "triangle-right",
+    "triangle-left",
+]
 """Each series has a shape of its own too, so that colour is never all that tells it apart."""
 
 _WIDTH_COLOURS = ["#7E57C2", "#3F7FBF", "#1E9E89", "#8A9A1F", "#D9822B", "#C8412F", "#8E244D"]
@@ -43,7 +52,13 @@ def styled(specification: dict[str, Any], ink: str) -> dict[str, Any]:
             "titleFontWeight": "normal",
             "titlePadding": 8,
         },
-        "legend": {**text, "labelFontSize": 11, "titleFontSize": 11, "titleFontWeight": "normal", "symbolStrokeWidth": 1.5},
+        "legend": {
+            **text,
+            "labelFontSize": 11,
+            "titleFontSize": 11,
+            "titleFontWeight": "normal",
+            "symbolStrokeWidth": 1.5,
+        },
         "title": {"color": ink, "font": FONT, "fontSize": 13, "fontWeight": 600, "anchor": "start"},
         "rule": {"color": ink},
         "concat": {"spacing": 28},

@@ -76,7 +76,7 @@ def fit(
         rate = recipe.learning_rate * recipe.decay.factor(epoch)
         optimizer.param_groups[0]["lr"] = rate
         orders = {seed: torch.randperm(train.examples, generator=shuffle) for seed, shuffle in shuffles.items()}
-        order = torch.stack([orders[seeds[member]] for member in running])
+        order = torch.stack([orders[seeds[member]] for member in running.tolist()])
         train_loss, train_accuracy = _train_epoch(stack, optimizer, train, running, order, recipe.batch_size)
         validation_loss, validation_accuracy = _evaluate(stack, validation, running, recipe.batch_size)
         seconds = time.perf_counter() - started
@@ -98,7 +98,7 @@ def fit(
 
 
 def _record(result: Fitted, values: tuple[float, ...], stack: Stack, place: int, recipe: Recipe) -> bool:
-    """Enter an epoch in the history, keep its parameters where they are the ones to keep, say whether it was the last."""
+    """Enter an epoch in the history, keep its parameters if they are the ones to keep, and say if it was the last."""
     epoch, _, train_loss, _, validation_loss, validation_accuracy, _ = values
     better = validation_accuracy > result.best_validation_accuracy
     for name, value in zip(HISTORY, values, strict=True):

@@ -23,9 +23,7 @@ def build_optimizer(recipe: Recipe, parameters: Sequence[Tensor]) -> Optimizer:
             return RMSprop(parameters, rate, alpha=0.9, momentum=recipe.momentum, weight_decay=decay)
 
 
-def keep_members(
-    optimizer: Optimizer, parameters: Sequence[Tensor], members: torch.Tensor
-) -> None:
+def keep_members(optimizer: Optimizer, parameters: Sequence[Tensor], members: torch.Tensor) -> None:
     """Make `optimizer` go on with `parameters`, which hold only these `members`, and with their share of its state."""
     group = optimizer.param_groups[0]
     for before, after in zip(list(group["params"]), parameters, strict=True):

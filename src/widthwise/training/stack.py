@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, fx, nn
 from torch.func import functional_call, grad_and_value, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.fx.graph import CodeGen
 from torch.utils._pytree import tree_leaves
 
 aten = torch.ops.aten
@@ -62,7 +63,7 @@ class Stack:
     def gradients(
         self, inputs: Float[Tensor, "members batch *shape"], labels: Int[Tensor, "members batch"]
     ) -> tuple[list[Tensor], Evaluation]:
-        """Gradients of each member's mean cross-entropy on its own batch, parameter by parameter, and its evaluation."""
+        """Gradients of each member's mean cross-entropy on its own batch, by parameter, and its evaluation."""
         *gradients, loss, correct = self._run(_gradients_of_one, inputs, labels)
         return gradients, Evaluation(loss, correct)
 
@@ -114,7 +115,7 @@ def _trace(function: Callable, arguments: tuple) -> fx.GraphModule:
     A small network's step is bound by memory, so what writes to new memory without need is replaced.
     """
     traced = make_fx(function, tracing_mode="fake")(*arguments)
-    traced.graph.set_codegen(fx.graph.CodeGen())
+    traced.graph.set_codegen(CodeGen())
     for rewrite in (_drop_idle, _add_bias_while_multiplying, _multiply_narrow_last, _write_in_place):
         for node in list(traced.graph.nodes):
             if node.op == "call_function":
