@@ -87,6 +87,7 @@ class Network:
         except Exception as error:
             raise ValueError(f"torch.fx cannot trace {type(model).__name__}: {error}") from error
         self._modules = dict(model.named_modules())
+        self._in_place = self._separate_in_place()
         self._interpreter = fx.Interpreter(model, graph=self.graph)
         self._order = list(self.graph.nodes)
         self.layers = self._find_layers(tracer.returned, getattr(model, "measured_layers", None))
@@ -124,6 +125,8 @@ class Network:
 
     def _compute(self, node: fx.Node, values: Mapping[fx.Node, object]) -> object:
         args, kwargs = fx.map_arg((node.args, node.kwargs), cast(Callable, values.__getitem__))
+        if node in self._in_place:
+            args = (args[0].clone(), *args[1:])
         return getattr(self._interpreter, node.op)(node.target, args, kwargs)
 
     def output(self, values: Values) -> Tensor:
@@ -133,6 +136,30 @@ class Network:
                 f"the model returns {type(output).__name__}; a label is the argmax over a tensor's last axis"
             )
         return output
+
+    def _separate_in_place(self) -> set[fx.Node]:
+        """The operations that overwrite their first argument; what comes after them is made to read their result.
+
+        Values of one run are used in many, so none may be overwritten: these operations work on a copy.
+        """
+        order = {node: place for place, node in enumerate(self.graph.nodes)}
+        found = {node for node in order if self._overwrites(node)}
+        for node in found:
+            overwritten = node.args[0]
+            if isinstance(overwritten, fx.Node):
+                overwritten.replace_all_uses_with(node, lambda user, node=node: order[user] > order[node])
+        return found
+
+    def _overwrites(self, node: fx.Node) -> bool:
+        if not node.args or not isinstance(node.args[0], fx.Node):
+            return False
+        if node.op == "call_module":
+            return bool(getattr(self._module(node), "inplace", False))
+        if node.op == "call_function":
+            name = getattr(node.target, "__name__", "")
+            inside = node.target in NONLINEAR_FUNCTIONS and any(argument is True for argument in node.args[1:])
+            return inside or bool(node.kwargs.get("inplace")) or (name.endswith("_") and not name.endswith("__"))
+        return node.op == "call_method" and str(node.target).endswith("_") and not str(node.target).endswith("__")
 
     def _find_layers(self, returned: dict[str, list[fx.Node]], declared: tuple[str, ...] | None) -> list[Layer]:
         if declared is not None:

@@ -1,5 +1,6 @@
 """Training: initial networks and data in, trained networks and their histories out."""
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -32,18 +33,14 @@ class Fitted:
 
     `history` has one entry an epoch in each of the columns `HISTORY`. Training loss and accuracy are means over the
     epoch's batches, each taken before its step; validation is measured at the epoch's end; seconds are those of the
-    whole stack since its training began. `epoch` is the epoch, counted from 1, whose parameters were kept.
+    whole stack since its training began. `epoch` is the epoch, counted from 1, whose parameters were kept; of a diverged one, the
+    epoch that it diverged in.
     """
 
     status: Literal["trained", "diverged"] = "trained"
     epoch: int = 0
     parameters: Parameters = field(default_factory=dict)
-    history: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in HISTORY})
-
-    @property
-    def best_validation_accuracy(self) -> float:
-        """Over the epochs so far; -1 before the first."""
-        return max(self.history["validation_accuracy"], default=-1.0)
+    history: dict[str, list[float | int]] = field(default_factory=lambda: {name: [] for name in HISTORY})
 
 
 @torch.no_grad()
@@ -83,9 +80,9 @@ def fit(
         for place, member in enumerate(running.tolist()):
             if member in ended:
                 continue
-            row = (train_loss, train_accuracy, validation_loss, validation_accuracy)
-            values = (epoch + 1, rate, *(float(column[place]) for column in row), seconds)
-            if _record(fitted[member], values, stack, place, recipe):
+            measured = (train_loss, train_accuracy, validation_loss, validation_accuracy)
+            row = (epoch + 1, rate, *(column[place].item() for column in measured), seconds)
+            if _record(fitted[member], dict(zip(HISTORY, row, strict=True)), stack, place, recipe):
                 ended.add(member)
         if len(ended) == len(networks):
             break
@@ -97,20 +94,19 @@ def fit(
     return fitted
 
 
-def _record(result: Fitted, values: tuple[float, ...], stack: Stack, place: int, recipe: Recipe) -> bool:
+def _record(result: Fitted, row: dict[str, float | int], stack: Stack, place: int, recipe: Recipe) -> bool:
     """Enter an epoch in the history, keep its parameters if they are the ones to keep, and say if it was the last."""
-    epoch, _, train_loss, _, validation_loss, validation_accuracy, _ = values
-    better = validation_accuracy > result.best_validation_accuracy
-    for name, value in zip(HISTORY, values, strict=True):
+    epoch = int(row["epoch"])
+    better = row["validation_accuracy"] > max(result.history["validation_accuracy"], default=-1.0)
+    for name, value in row.items():
         result.history[name].append(value)
-    if not (torch.isfinite(torch.tensor([train_loss, validation_loss])).all()):
-        result.status = "diverged"
-        result.epoch = int(epoch)
+    if not (math.isfinite(row["train_loss"]) and math.isfinite(row["validation_loss"])):
+        result.status, result.epoch, result.parameters = "diverged", epoch, {}
         return True
-    if better if recipe.patience else epoch == recipe.epochs:
-        result.epoch = int(epoch)
-        result.parameters = stack.member(place)
-    return epoch == recipe.epochs or (recipe.patience is not None and epoch - result.epoch >= recipe.patience)
+    last = epoch == recipe.epochs
+    if better if recipe.patience else last:
+        result.epoch, result.parameters = epoch, stack.member(place)
+    return last or (recipe.patience is not None and epoch - result.epoch >= recipe.patience)
 
 
 class _StackedSplit:

@@ -1,0 +1,39 @@
+"""What several tests share: one small sweep, run once, and its store."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # results are the same to the bit only at the same number of threads
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from widthwise import workflow
+from widthwise.experiments.store import Store
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def smoke_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with all experiments at smoke scale and their report. Not to be changed: copy it."""
+    folder = tmp_path_factory.mktemp("smoke") / "store"
+    for name in ("mlp10-initialization", "constructions"):
+        workflow.run(name, "smoke", folder, workers=0)
+    return folder
+
+
+@pytest.fixture
+def own_smoke_store(smoke_store: Path, tmp_path: Path) -> Path:
+    """A copy of the smoke store for a test to change."""
+    return Path(shutil.copytree(smoke_store, tmp_path / "store"))
+
+
+@pytest.fixture
+def empty_store(tmp_path: Path) -> Store:
+    """A new store, ready to be written to."""
+    store = Store(tmp_path / "store")
+    store.prepare()
+    return store

@@ -1,0 +1,280 @@
+"""`profile`, against the plain way: forward hooks, one full pass for each ablation, numpy.corrcoef."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from widthwise.measurement.ablation import drop_masks, dropped_counts
+from widthwise.measurement.graph import Network
+from widthwise.measurement.profile import ABLATION_STREAM, Profile, profile
+from widthwise.measurement.settings import Measurement
+
+SEED = 5
+
+
+class Residual(nn.Module):
+    """A convolutional network with normalization, a skip connection, and a nonlinearity used as a function."""
+
+    measured_layers = ("stem", "body.relu")
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU())
+        self.body = nn.Sequential()
+        self.body.add_module("convolution", nn.Conv2d(6, 6, 3, padding=1))
+        self.body.add_module("relu", nn.ReLU(inplace=True))
+        self.head = nn.Linear(6, 4)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        stem = self.stem(images)
+        return self.head(F.relu(self.body(stem) + stem).mean((2, 3)))
+
+
+def convolutional() -> tuple[nn.Module, dict[str, nn.Module], torch.Tensor]:
+    torch.manual_seed(0)
+    model = Residual()
+    model(torch.randn(50, 3, 6, 6))  # statistics of the normalization
+    return model, {"stem": model.stem, "body.relu": model.body.relu}, torch.randn(40, 3, 6, 6)
+
+
+def dense() -> tuple[nn.Module, dict[str, nn.Module], torch.Tensor]:
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Linear(5, 12), nn.ReLU(), nn.Linear(12, 9), nn.LayerNorm(9), nn.Tanh(), nn.Linear(9, 3))
+    return model, {"1": model[1], "4": model[4]}, torch.randn(80, 5)
+
+
+def plain_profile(model, modules, batches, granularity: str) -> tuple[dict, dict, dict]:
+    """Similarity, dead units and unchanged labels of each layer, by hooks and full passes."""
+    model.eval()
+    similarity, dead, unchanged = {}, {}, {}
+    with torch.no_grad():
+        intact = torch.cat([model(batch).argmax(-1) for batch in batches])
+        for depth, (name, module) in enumerate(modules.items()):
+            outputs: list[torch.Tensor] = []
+            hook = module.register_forward_hook(lambda module, inputs, output, outputs=outputs: outputs.append(output.clone()))
+            for batch in batches:
+                model(batch)
+            hook.remove()
+            activity = torch.cat(outputs).movedim(1, -1).flatten(0, -2).double().numpy()
+            varying = np.ptp(activity, axis=0) > 0
+            correlations = np.abs(np.corrcoef(activity[:, varying].T)) - np.eye(varying.sum())
+            similarity[name] = (correlations >= 0.5).sum() / activity.shape[1]
+            dead[name] = 1 - varying.mean()
+
+            size = outputs[0][0].numel() if granularity == "application" else outputs[0].shape[1]
+            counts = dropped_counts(size, 7)
+            shares = np.ones((3, 7))
+            for sampling in range(3):
+                for level in range(1, 7):
+                    labels = []
+                    for place, batch in enumerate(batches):
+
+                        def drop(module, inputs, output, place=place, depth=depth, sampling=sampling, level=level):
+                            if level == 6:
+                                return torch.zeros_like(output)
+                            where = place if granularity == "application" else 0
+                            stream = np.random.SeedSequence([SEED, ABLATION_STREAM, depth, where, sampling])
+                            masks = dict(drop_masks(stream, output.shape, 1, counts, granularity))
+                            return output * masks[level]
+
+                        hook = module.register_forward_hook(drop)
+                        labels.append(model(batch).argmax(-1))
+                        hook.remove()
+                    shares[sampling, level] = (torch.cat(labels) == intact).double().mean()
+            unchanged[name] = shares
+    return similarity, dead, unchanged
+
+
+@pytest.mark.parametrize("granularity", ["application", "channel"])
+@pytest.mark.parametrize("case", [dense, convolutional])
+def test_it_equals_the_plain_way(case, granularity):
+    model, modules, inputs = case()
+    batches = inputs.split(30)
+    measured = profile(model, batches, settings=Measurement(granularity=granularity), seed=SEED)
+    similarity, dead, unchanged = plain_profile(model, modules, batches, granularity)
+    assert measured.layers["layer"].tolist() == list(modules)
+    for row in measured.layers.itertuples():
+        assert row.similarity == pytest.approx(similarity[row.layer])
+        assert row.dead_fraction == pytest.approx(dead[row.layer])
+        curves = measured.ablation[measured.ablation["layer"] == row.layer]["unchanged"].to_numpy().reshape(3, 7)
+        np.testing.assert_allclose(curves, unchanged[row.layer], atol=1e-12)
+        areas = np.trapezoid(unchanged[row.layer], dx=1 / 6, axis=1)
+        assert row.auc == pytest.approx(areas.mean())
+        assert row.auc_std == pytest.approx(areas.std(ddof=1))
+
+
+def test_only_what_is_downstream_runs_again():
+    calls = []
+
+    class Counted(nn.Module):
+        def __init__(self, name: str):
+            super().__init__()
+            self.name = name
+
+        def forward(self, value):
+            calls.append(self.name)
+            return value
+
+    class Tracer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.before, self.after = nn.Linear(4, 4), nn.Linear(4, 2)
+
+        def forward(self, value):
+            return self.after(torch.relu(self.before(value)))
+
+    model = Tracer()
+    network = Network(model)
+    model.before.register_forward_hook(lambda *_: calls.append("before"))
+    model.after.register_forward_hook(lambda *_: calls.append("after"))
+    _, values = network.run(torch.randn(3, 4))
+    assert calls == ["before", "after"]
+    (layer,) = network.layers
+    network.rerun(layer, torch.zeros(3, 4), values)
+    assert calls == ["before", "after", "after"]
+
+
+def test_layers_are_nonlinearities_after_a_product():
+    class Functional(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one, self.two, self.three = nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 1), nn.Linear(4, 2)
+            self.norm = nn.BatchNorm2d(4)
+
+        def forward(self, value):
+            value = F.gelu(self.one(torch.relu(value)))  # the first has no product before it
+            value = self.norm(self.two(value)).sigmoid()
+            return self.three(value.mean((2, 3))).softmax(-1)
+
+    layers = Network(Functional()).layers
+    assert [layer.name for layer in layers] == ["gelu", "sigmoid"]
+    assert [layer.unit_dimension for layer in layers] == [1, 1]
+
+
+def test_a_network_that_ignores_a_layer_keeps_every_label():
+    model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3))
+    nn.init.zeros_(model[2].weight)
+    assert profile(model, [torch.randn(20, 4)]).layers["auc"].tolist() == [1.0]
+
+
+def test_a_collapsed_network_is_told_by_its_labels():
+    model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3))
+    nn.init.constant_(model[2].bias, 0)
+    model[2].bias.data[1] = 1e6
+    assert profile(model, [torch.randn(20, 4)]).most_frequent_label_share == 1
+
+
+def test_large_layers_are_sampled_and_samplings_differ():
+    torch.manual_seed(3)
+    model = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 2))
+    batches = torch.randn(50, 1, 8, 8).split(20)
+    sampled = profile(model, batches, settings=Measurement(activations=300))
+    exact = profile(model, batches)
+    counts = sampled.correlation.groupby("sampling")["pairs"].sum()
+    assert counts.tolist() == [28, 28, 28]
+    assert exact.layers["similarity_std"].tolist() == [0]
+    one, two, _ = (group["pairs"].to_numpy() for _, group in sampled.correlation.groupby("sampling"))
+    assert (one != two).any()
+    assert sampled.layers["similarity"][0] == pytest.approx(exact.layers["similarity"][0], abs=0.8)
+
+
+def test_the_same_seed_gives_the_same_profile_and_another_seed_another():
+    model, _, inputs = dense()
+    one, two, other = (profile(model, [inputs], seed=seed) for seed in (0, 0, 1))
+    assert one.ablation.equals(two.ablation)
+    assert not one.ablation.equals(other.ablation)
+
+
+def test_the_model_is_left_as_it_was_also_after_an_error():
+    model, _, inputs = convolutional()
+    model.train()
+    model.stem.eval()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    modes = [module.training for module in model.modules()]
+    profile(model, [inputs])
+    with pytest.raises(RuntimeError):
+        profile(model, [inputs, inputs[:, :1]])
+    assert [module.training for module in model.modules()] == modes
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+class Untraceable(nn.Module):
+    def forward(self, value):
+        return value if value.sum() > 0 else -value
+
+
+class Undeclared(nn.Sequential):
+    measured_layers = ("7",)
+
+
+@pytest.mark.parametrize(
+    ("model", "batches", "said"),
+    [
+        (nn.Linear(3, 2), [torch.ones(2, 3)], "has no nonlinearity"),
+        (Untraceable(), [torch.ones(2, 3)], "torch.fx cannot trace Untraceable"),
+        (Undeclared(nn.Linear(3, 3), nn.ReLU()), [torch.ones(2, 3)], "measured_layers names '7'"),
+        (nn.Sequential(nn.Linear(3, 3), nn.ReLU()), [], "there are no inputs"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_in_a_sentence(model: nn.Module, batches: list, said: str):
+    with pytest.raises(ValueError, match=said):
+        profile(model, batches)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"levels": 1}, {"samplings": 0}, {"similarity_threshold": 0.0}, {"activations": 1}],
+)
+def test_settings_that_make_no_sense_are_refused(wrong: dict):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Measurement(**wrong)
+
+
+def test_tables_have_the_promised_columns():
+    model, _, inputs = dense()
+    measured = profile(model, [(inputs, "labels are not needed")])
+    assert isinstance(measured, Profile)
+    assert measured.layers.columns.tolist() == [
+        *("layer", "units", "auc", "auc_std", "similarity", "similarity_std", "dead_fraction")
+    ]
+    assert measured.ablation.columns.tolist() == ["layer", "sampling", "share_dropped", "units_dropped", "unchanged"]
+    assert measured.correlation.columns.tolist() == ["layer", "sampling", "low", "high", "pairs"]
+    assert measured.examples == 80
+
+
+class Overwriting(nn.Module):
+    """Writes in place, in every way that PyTorch offers, over values that ablations need again."""
+
+    measured_layers = ("one", "two")
+
+    def __init__(self):
+        super().__init__()
+        self.one = nn.Sequential(nn.Linear(5, 8), nn.ReLU())
+        self.two = nn.Sequential(nn.Linear(8, 8), nn.ReLU(inplace=True))
+        self.three = nn.Linear(8, 3)
+
+    def forward(self, value: torch.Tensor) -> torch.Tensor:
+        one = self.one(value)
+        two = self.two(one)
+        one.add_(two)  # over a value that does not depend on the second layer
+        two.mul_(0.5)
+        F.leaky_relu(one, 0.1, inplace=True)
+        torch.tanh_(two)
+        return self.three(F.relu(one, True) + two)
+
+
+def test_writing_in_place_spoils_no_value_that_is_used_again():
+    torch.manual_seed(2)
+    model = Overwriting()
+    inputs = torch.randn(60, 5)
+    batches = [inputs[:30], inputs[30:]]
+    measured = profile(model, batches, seed=SEED)
+    _, _, unchanged = plain_profile(model, {"one": model.one, "two": model.two}, batches, "application")
+    for name, shares in unchanged.items():
+        curves = measured.ablation[measured.ablation["layer"] == name]["unchanged"].to_numpy().reshape(3, 7)
+        np.testing.assert_allclose(curves, shares, atol=1e-12)
+    assert torch.equal(inputs, torch.cat(batches))
