@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from widthwise.errors import RequestError
+from widthwise.errors import RequestError, TrialError
 
 app = typer.Typer(
     name="widthwise",
@@ -103,18 +103,22 @@ def run(
     from widthwise import workflow
     from widthwise.progress import shown_progress
 
-    with shown_progress(messages) as on_step:
-        result, report = workflow.run(
-            name,
-            scale,
-            store,
-            assignments=assignments or [],
-            workers=workers,
-            on_step=on_step,
-            on_damage=lambda identity, reason: messages.print(
-                f"trial {identity} is damaged ({reason}); it is run again"
-            ),
-        )
+    def on_damage(identity: str, reason: str) -> None:
+        messages.print(f"trial {identity} is damaged ({reason}); it is run again")
+
+    try:
+        with shown_progress(messages) as on_step:
+            result, report = workflow.run(
+                name,
+                scale,
+                store,
+                assignments=assignments or [],
+                workers=workers,
+                on_step=on_step,
+                on_damage=on_damage,
+            )
+    except KeyboardInterrupt:
+        raise TrialError("interrupted; finished runs are kept, and the same command continues") from None
     messages.print(f"{result.trained} trained in {result.seconds:.1f} s, {result.found} found finished in {store}")
     _show_report(report, as_json)
 
@@ -223,16 +227,12 @@ def _print_json(content: Any) -> None:
 
 def main() -> None:
     """Run the command line: 0 done, 1 failed while working, 2 the request was wrong."""
-    from widthwise.errors import TrialError
-
     try:
         code = app(standalone_mode=False)
     except RequestError as error:
         code = _fail(str(error), 2)
     except typer.TyperException as error:
         code = _fail(f"{error.format_message().rstrip('.')}; see widthwise --help", 2)
-    except (KeyboardInterrupt, typer.Abort):
-        code = _fail("interrupted; finished runs are kept, and the same command continues", 1)
     except (TrialError, OSError) as error:
         code = _fail(str(error), 1)
     sys.exit(code or 0)

@@ -53,7 +53,9 @@ def plain_profile(model, modules, batches, granularity: str) -> tuple[dict, dict
         intact = torch.cat([model(batch).argmax(-1) for batch in batches])
         for depth, (name, module) in enumerate(modules.items()):
             outputs: list[torch.Tensor] = []
-            hook = module.register_forward_hook(lambda module, inputs, output, outputs=outputs: outputs.append(output.clone()))
+            hook = module.register_forward_hook(
+                lambda module, inputs, output, outputs=outputs: outputs.append(output.clone())
+            )
             for batch in batches:
                 model(batch)
             hook.remove()

@@ -32,5 +32,7 @@ def test_scaled_units_round_half_up():
 
 
 def test_a_width_factor_that_leaves_no_unit_is_refused():
-    with pytest.raises(RequestError, match=r"leaves a layer of 128 units at 1x without units; it must be at least 0\.00"):
+    with pytest.raises(
+        RequestError, match=r"leaves a layer of 128 units at 1x without units; it must be at least 0\.00"
+    ):
         validated(Architecture, {"width_factor": 0.003}, "test")

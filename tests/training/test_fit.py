@@ -32,9 +32,7 @@ def data(seed: int, dimensions: int = 10) -> Dataset:
 
 def same(one: Fitted, other: Fitted) -> bool:
     """The same to the bit, but for the time it took."""
-    histories = (
-        {name: column for name, column in each.history.items() if name != "seconds"} for each in (one, other)
-    )
+    histories = ({name: column for name, column in each.history.items() if name != "seconds"} for each in (one, other))
     first, second = ({name: torch.tensor(column) for name, column in each.items()} for each in histories)
     return (
         (one.status, one.epoch) == (other.status, other.epoch)
@@ -55,7 +53,9 @@ def test_it_does_what_a_plain_loop_does(optimizer):
         "momentum": lambda parameters: torch.optim.SGD(parameters, 0.01, momentum=0.9, weight_decay=0.001),
         "sgd": lambda parameters: torch.optim.SGD(parameters, 0.01, weight_decay=0.001),
         "adam": lambda parameters: torch.optim.Adam(parameters, 0.01, weight_decay=0.001),
-        "rmsprop": lambda parameters: torch.optim.RMSprop(parameters, 0.01, alpha=0.9, momentum=0.9, weight_decay=0.001),
+        "rmsprop": lambda parameters: torch.optim.RMSprop(
+            parameters, 0.01, alpha=0.9, momentum=0.9, weight_decay=0.001
+        ),
     }
     steps = choices[optimizer](plain.parameters())
     shuffle = generator(7, "order")
@@ -104,7 +104,11 @@ def test_a_diverging_member_ends_and_its_neighbours_do_not_notice():
 
 def test_early_stopping_keeps_the_best_epoch_and_stops_after_patience():
     recipe = Recipe(learning_rate=1.0, batch_size=16, epochs=40, patience=3)
-    networks, datasets, seeds = [network(seed=seed) for seed in range(6)], [data(seed) for seed in range(6)], list(range(6))
+    networks, datasets, seeds = (
+        [network(seed=seed) for seed in range(6)],
+        [data(seed) for seed in range(6)],
+        list(range(6)),
+    )
     stacked = fit(networks, datasets, seeds, recipe)
     lengths = set()
     for initial, dataset, seed, result in zip(networks, datasets, seeds, stacked, strict=True):

@@ -51,37 +51,17 @@ def _expectations(construction: str, small: dict, wide: dict) -> list[tuple[str,
     similarity, dead, removable = small["similarity"], small["dead_fraction"], small["removable_units"]
     repeated = construction in ("both", "repeated")
     spare = construction != "repeated"
-    expected_dead = (1 + dead) / 2 if construction == "dead" else dead if repeated else dead / 2
-    near = UNCORRELATED_TOLERANCE if construction == "removable" else EXACT
+    close = ("≈", UNCORRELATED_TOLERANCE) if construction == "removable" else ("=", EXACT)
+    added_dead = 1.0 if construction == "dead" else dead if repeated else 0.0
+    expectations = [
+        ("output difference", OUTPUT_TOLERANCE, "output_difference", "<", 0.0),
+        ("labels unchanged without the added units", 1.0, "unchanged_without_added", "=" if spare else "<", EXACT),
+        ("removable units", removable + units if spare else 2 * dead * units, "removable_units", "=", EXACT),
+        ("similarity", 2 * similarity + 1 - dead if repeated else similarity / 2, "similarity", *close),
+        ("dead fraction", (dead + added_dead) / 2, "dead_fraction", *close),
+        ("AUC", small["auc"], "auc", "≈" if spare else "<", AUC_TOLERANCE),
+    ]
     return [
-        ("output difference", OUTPUT_TOLERANCE, wide["output_difference"], "<", 0.0),
-        (
-            "labels unchanged without the added units",
-            1.0,
-            wide["unchanged_without_added"],
-            "=" if spare else "<",
-            EXACT,
-        ),
-        (
-            "removable units",
-            removable + units if spare else 2 * dead * units,
-            wide["removable_units"],
-            "=",
-            EXACT,
-        ),
-        (
-            "similarity",
-            2 * similarity + 1 - dead if repeated else similarity / 2,
-            wide["similarity"],
-            "≈" if construction == "removable" else "=",
-            near,
-        ),
-        (
-            "dead fraction",
-            expected_dead,
-            wide["dead_fraction"],
-            "≈" if construction == "removable" else "=",
-            near,
-        ),
-        ("AUC", small["auc"], wide["auc"], "≈" if spare else "<", AUC_TOLERANCE),
+        (quantity, float(expected), float(wide[column]), relation, tolerance)
+        for quantity, expected, column, relation, tolerance in expectations
     ]

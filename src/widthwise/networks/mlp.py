@@ -1,7 +1,7 @@
 """The paper's multilayer perceptron (Appendix A.1): one hidden layer of 128 ReLU units at 1x, binary output."""
 
 from collections import OrderedDict
-from typing import cast
+from typing import cast, no_type_check
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -25,5 +25,6 @@ class MLP(nn.Module):
         """The dense layer before the nonlinearity."""
         return cast(nn.Linear, self.hidden.linear)
 
+    @no_type_check  # tracing calls it with stand-ins for tensors
     def forward(self, inputs: Float[Tensor, "batch features"]) -> Float[Tensor, "batch outputs"]:
         return self.output(self.hidden(inputs))

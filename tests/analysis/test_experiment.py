@@ -1,0 +1,66 @@
+"""Every number of the tables can be recomputed from what the store holds."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from widthwise.analysis.experiment import Analysis, analyze
+from widthwise.analysis.summary import MEAN_OF_LAYERS
+from widthwise.experiments.store import Store
+from widthwise.experiments.sweep import Sweep
+
+
+@pytest.fixture(scope="module")
+def analysis(smoke_store: Path) -> Analysis:
+    return analyze(Store(smoke_store), Sweep.load("mlp10-initialization"), "smoke")
+
+
+def test_there_is_a_row_for_each_run_network_and_mean(analysis: Analysis):
+    assert (len(analysis.runs), len(analysis.networks), len(analysis.summary)) == (12, 12, 6)
+    assert analysis.series == ["σ = 0.01", "σ = 1"]
+    assert analysis.summary["series"].tolist() == ["σ = 0.01"] * 3 + ["σ = 1"] * 3
+    assert analysis.summary["width_factor"].tolist() == [0.25, 0.5, 1.0] * 2
+    assert (analysis.summary["n"] == 2).all()
+    assert analysis.summary["parameters"].tolist() == [32 * 13 + 2, 64 * 13 + 2, 128 * 13 + 2] * 2
+
+
+def test_means_and_deviations_are_those_of_the_trials(analysis: Analysis, smoke_store: Path):
+    store = Store(smoke_store)
+    for row in analysis.summary.to_dict("records"):
+        place = (analysis.runs["series"] == row["series"]) & (analysis.runs["width_factor"] == row["width_factor"])
+        layers = [store.table(trial, "layers").iloc[0] for trial in analysis.runs[place]["trial"]]
+        accuracies = analysis.runs[place]["test_accuracy"].to_numpy()
+        assert row["test_accuracy"] == pytest.approx(accuracies.mean())
+        assert row["test_accuracy_std"] == pytest.approx(accuracies.std(ddof=1))
+        for measure in ("auc", "similarity"):
+            assert row[measure] == pytest.approx(np.mean([layer[measure] for layer in layers]))
+        assert row["auc_std"] == pytest.approx(np.std([layer["auc"] for layer in layers], ddof=1))
+        assert row["similarity_std"] == pytest.approx(np.mean([layer["similarity_std"] for layer in layers]))
+
+
+def test_the_area_under_the_mean_curve_is_the_mean_auc(analysis: Analysis):
+    for row in analysis.summary.to_dict("records"):
+        curve = analysis.ablation.query("series == @row['series'] and width_factor == @row['width_factor']")
+        assert np.trapezoid(curve["unchanged"], curve["share_dropped"]) == pytest.approx(row["auc"])
+        assert curve["unchanged"].iloc[0] == 1
+    assert MEAN_OF_LAYERS not in set(analysis.ablation["layer"]), "one layer needs no mean"
+
+
+def test_distributions_sum_to_one(analysis: Analysis):
+    totals = analysis.correlation.groupby(["series", "width_factor"])["share"].sum()
+    np.testing.assert_allclose(totals, 1)
+
+
+def test_constructions_do_what_theory_says(smoke_store: Path):
+    analysis = analyze(Store(smoke_store), Sweep.load("constructions"), "smoke")
+    assert set(analysis.comparison["series"]) == {"both", "removable", "repeated", "dead"}
+    assert len(analysis.comparison) == 4 * 6
+    assert analysis.verdicts.empty
+    assert analysis.comparison["holds"].all(), analysis.comparison[~analysis.comparison["holds"]]
+
+
+def test_an_experiment_without_finished_trials_has_runs_alone(empty_store: Store):
+    analysis = analyze(empty_store, Sweep.load("mlp10-initialization"), "smoke")
+    assert (analysis.runs["status"] == "missing").all()
+    assert list(analysis.tables()) == ["runs"]

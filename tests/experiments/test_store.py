@@ -1,0 +1,140 @@
+"""The store: what is finished stays, what is damaged is noticed, what is not a store is left alone."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from widthwise.errors import RequestError
+from widthwise.experiments.store import Outcome, Store
+from widthwise.experiments.sweep import Sweep
+from widthwise.experiments.trial import Trial
+
+TRIAL = Trial()
+OUTCOME = Outcome(
+    "trained",
+    {"test_accuracy": 0.9},
+    {"history": pd.DataFrame({"epoch": [1, 2]}), "layers": pd.DataFrame({"layer": ["hidden"], "auc": [0.5]})},
+    {"weight": np.arange(6, dtype=np.float32).reshape(2, 3)},
+)
+
+
+def saved(store: Store) -> Path:
+    store.save(TRIAL, OUTCOME, {"torch": "2"})
+    return Path(store.path(f"trials/{TRIAL.id}"))
+
+
+def test_what_is_saved_comes_back(empty_store: Store):
+    saved(empty_store)
+    inspection = empty_store.inspect([TRIAL, Trial(seed=1)])
+    assert list(inspection.finished) == [TRIAL.id]
+    assert inspection.finished[TRIAL.id]["results"] == {"test_accuracy": 0.9}
+    assert not inspection.damaged
+    pd.testing.assert_frame_equal(empty_store.table(TRIAL.id, "history"), OUTCOME.tables["history"])
+    np.testing.assert_array_equal(empty_store.network(TRIAL.id)["weight"], OUTCOME.network["weight"])
+    assert empty_store.environment(TRIAL.id) == {"torch": "2"}
+
+
+def test_a_trial_without_its_outcome_is_not_finished(empty_store: Store):
+    (saved(empty_store) / "outcome.json").unlink()
+    inspection = empty_store.inspect([TRIAL])
+    assert not inspection.finished
+    assert not inspection.damaged
+
+
+def truncate(folder: Path) -> None:
+    os.truncate(folder / "layers.parquet", 20)
+
+
+def edit(folder: Path) -> None:
+    text = (folder / "trial.json").read_text()
+    (folder / "trial.json").write_text(text.replace('"epochs": 50', '"epochs": 51'))
+
+
+def remove(folder: Path) -> None:
+    (folder / "network.safetensors").unlink()
+
+
+def garble(folder: Path) -> None:
+    (folder / "outcome.json").write_text("{")
+
+
+def empty(folder: Path) -> None:
+    (folder / "outcome.json").write_text("[]")
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (truncate, "layers.parquet has 20 bytes in place of"),
+        (edit, "trial.json was changed after the trial ended"),
+        (remove, "network.safetensors is missing"),
+        (garble, "outcome.json is not readable"),
+        (empty, "outcome.json is not readable"),
+    ],
+)
+def test_damage_is_noticed_and_named(empty_store: Store, harm, said: str):
+    harm(saved(empty_store))
+    inspection = empty_store.inspect([TRIAL])
+    assert not inspection.finished
+    assert said in inspection.damaged[TRIAL.id]
+    empty_store.discard(TRIAL.id)
+    assert not empty_store.inspect([TRIAL]).damaged
+
+
+def test_a_file_is_written_whole_or_not_at_all(empty_store: Store, monkeypatch: pytest.MonkeyPatch):
+    empty_store.write("sweeps/a.json", b"before")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="No space left"):
+        empty_store.write("sweeps/a.json", b"after")
+    monkeypatch.undo()
+    assert empty_store.read("sweeps/a.json") == b"before"
+    assert [file.name for file in Path(empty_store.path("sweeps")).iterdir()] == ["a.json"]
+
+
+def test_sweeps_are_remembered(empty_store: Store):
+    sweep = Sweep.load("constructions")
+    empty_store.add_sweep(sweep, "smoke")
+    ((again, scale),) = empty_store.sweeps()
+    assert scale == "smoke"
+    assert again.trials("smoke") == sweep.trials("smoke")
+
+
+def test_a_folder_of_other_files_is_refused_and_left_alone(tmp_path: Path):
+    (tmp_path / "thesis.tex").write_text("mine")
+    with pytest.raises(RequestError, match="holds files that are no store's"):
+        Store(tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_another_programs_store_is_refused(tmp_path: Path):
+    (tmp_path / "store.json").write_text(json.dumps({"program": "other", "format": 1}))
+    with pytest.raises(RequestError, match="is not that of a store that this version reads"):
+        Store(tmp_path)
+
+
+def test_a_file_is_no_store(tmp_path: Path):
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(RequestError, match="is a file; name a folder"):
+        Store(file)
+
+
+def test_a_place_that_cannot_be_written_to_is_refused(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RequestError, match="cannot be written to"):
+        Store(tmp_path / "file" / "store").prepare()
+
+
+def test_any_fsspec_url_is_a_store():
+    store = Store("memory://widthwise-test/store")
+    store.prepare()
+    store.save(TRIAL, OUTCOME, {})
+    assert list(Store("memory://widthwise-test/store").inspect([TRIAL]).finished) == [TRIAL.id]

@@ -1,0 +1,183 @@
+"""Sweeps: from YAML to trials, and what is said about YAML that is wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from widthwise.errors import RequestError
+from widthwise.experiments.sweep import SCALES, Sweep, catalogue
+from widthwise.experiments.trial import Trial
+
+
+def load(folder: Path, text: str) -> Sweep:
+    file = folder / "own.yaml"
+    file.write_text(text, encoding="utf-8")
+    return Sweep.load(str(file))
+
+
+def test_the_paper_scale_of_the_mlp_experiments_is_the_papers():
+    for name, sigmas, dimensions in (("mlp10-initialization", 5, 10), ("mlp10k-initialization", 5, 10_000)):
+        runs = list(Sweep.load(name).runs("paper"))
+        assert len(runs) == sigmas * 5 * 3 * 5
+        assert {run.trial.initialization.standard_deviation for run in runs} == {1e-4, 1e-2, 1.0, 1e2, 1e4}
+        assert {run.trial.training.learning_rate for run in runs} == {1.0, 0.1, 0.01, 0.001, 0.0001}
+        assert {run.width_factor for run in runs} == {0.25, 0.5, 1.0, 2.0, 4.0}
+        for trial in (run.trial for run in runs):
+            assert (trial.training.optimizer, trial.training.epochs, trial.training.batch_size) == ("momentum", 50, 128)
+            assert trial.data.dimensions == dimensions
+            assert (trial.data.train_examples, trial.data.validation_examples, trial.data.test_examples) == (1000,) * 3
+            assert (trial.measurement.levels, trial.measurement.samplings) == (7, 3)
+            assert trial.measurement.granularity == "application"
+    optimizers = list(Sweep.load("mlp10k-optimizer").runs("paper"))
+    assert {run.trial.training.optimizer for run in optimizers} == {"momentum", "sgd", "adam"}
+    assert {run.trial.initialization.standard_deviation for run in optimizers} == {0.01}
+
+
+@pytest.mark.parametrize("name", catalogue())
+def test_every_experiment_has_every_scale_and_says_what_it_reduces(name: str):
+    sweep = Sweep.load(name)
+    assert sweep.title
+    assert sweep.description
+    assert sweep.figures
+    sizes = [len(sweep.trials(scale)) for scale in SCALES]
+    assert sizes == sorted(sizes)
+    assert sweep.note("smoke")
+    assert sweep.note("quick")
+    assert not sweep.note("paper")
+
+
+def test_a_replicate_has_its_own_seed_and_data():
+    runs = list(Sweep.load("mlp10-initialization").runs("paper"))
+    assert all(run.trial.seed == run.trial.data.seed == run.replicate for run in runs)
+
+
+def test_axes_multiply_and_name_their_series(tmp_path: Path):
+    sweep = load(
+        tmp_path,
+        """
+        series: {training.optimizer: [sgd, adam], data.train_examples: [50, 100]}
+        tune: {training.learning_rate: [1e-1, 1e-2]}
+        widths: [1, 2, 4]
+        replicates: 2
+        label: "{training.optimizer} on {data.train_examples}"
+        """,
+    )
+    runs = list(sweep.runs("paper"))
+    assert len(runs) == 4 * 2 * 3 * 2
+    assert sweep.name == "own"
+    assert list(dict.fromkeys(run.series for run in runs)) == ["sgd on 50", "sgd on 100", "adam on 50", "adam on 100"]
+    assert {run.tuned["training.learning_rate"] for run in runs} == {0.1, 0.01}
+    assert len({run.trial.id for run in runs}) == len(runs)
+
+
+def test_without_a_label_a_series_is_named_by_its_values(tmp_path: Path):
+    sweep = load(tmp_path, "series: {training.momentum: [0.5, 0.9]}")
+    assert {run.series for run in sweep.runs("paper")} == {"momentum = 0.5", "momentum = 0.9"}
+
+
+def test_a_scale_lays_its_changes_over_the_base(tmp_path: Path):
+    sweep = load(
+        tmp_path,
+        """
+        trial: {training: {epochs: 9, batch_size: 10}}
+        replicates: 3
+        scales: {quick: {note: fewer, replicates: 1, trial: {training: {epochs: 2}}}}
+        """,
+    )
+    (quick,) = {(trial.training.epochs, trial.training.batch_size) for trial in sweep.trials("quick")}
+    (paper,) = {(trial.training.epochs, trial.training.batch_size) for trial in sweep.trials("paper")}
+    assert (quick, paper) == ((2, 10), (9, 10))
+    assert len(sweep.trials("quick")) * 3 == len(sweep.trials("paper"))
+
+
+def test_values_are_set_at_every_scale():
+    sweep = Sweep.load("mlp10-initialization").with_values(
+        ["training.epochs=3", "replicates=1", "widths=[1, 2]", "training.learning_rate=0.5"]
+    )
+    for scale in SCALES:
+        runs = list(sweep.runs(scale))
+        assert {run.trial.training.epochs for run in runs} == {3}
+        assert {run.trial.training.learning_rate for run in runs} == {0.5}
+        assert {(run.replicate, run.width_factor) for run in runs} == {(0, 1.0), (0, 2.0)}
+
+
+def test_a_sweep_survives_being_written_down():
+    sweep = Sweep.load("mlp10-initialization").with_values(["training.epochs=3"])
+    again = Sweep.model_validate_json(sweep.model_dump_json(exclude_unset=True))
+    assert [trial.id for trial in again.trials("paper")] == [trial.id for trial in sweep.trials("paper")]
+
+
+def test_equal_trials_have_equal_ids_and_any_difference_another():
+    assert Trial().id == Trial.model_validate(Trial().model_dump()).id
+    sigma = Trial.model_validate({"initialization": {"scheme": "normal", "standard_deviation": 1}})
+    assert len({Trial().id, Trial(seed=1).id, sigma.id}) == 3
+    assert Trial().cohort == Trial(seed=1).cohort == sigma.cohort
+    slower = Trial.model_validate({"training": {"learning_rate": 0.5}})
+    assert slower.cohort != Trial().cohort
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("widts: [1]", "own.yaml: there is no field widts; did you mean widths?"),
+        ("widths: [wide]", "own.yaml: widths.0: input should be a valid number"),
+        ("widths: [-1]", "widths.0: input should be greater than 0, got -1"),
+        ("widths: []", "widths: list should have at least 1 item"),
+        ("widths: [0.001]", "network: width factor 0.001 leaves a layer of 128 units at 1x without units"),
+        ("replicates: 0", "replicates: input should be greater than 0, got 0"),
+        ("trial: {training: {epocs: 3}}", "there is no field training.epocs; did you mean epochs?"),
+        ("trial: {training: {epochs: many}}", "training.epochs: input should be a valid integer"),
+        ("trial: {training: {decay: {kind: exponential, rat: 1}}}", "exponential.rat; did you mean rate?"),
+        ("trial: {training: {learning_rate: .inf}}", "training.learning_rate: input should be a finite number"),
+        ("trial: {measurement: {level: 3}}", "there is no field measurement.level; did you mean levels?"),
+        ("trial: {measurement: {granularity: kernel}}", "input should be 'application' or 'channel', got 'kernel'"),
+        ("trial: {measurement: {levels: 1}}", "measurement: levels must be at least 2, got 1"),
+        ("trial: {network: {name: vgg}}", "network.name: input should be 'mlp', got 'vgg'"),
+        ("trial: {initialization: {scheme: normal}}", "initialization: scheme normal needs standard_deviation"),
+        ("series: {training.optimiser: [sgd]}", "there is no field training.optimiser; did you mean optimizer?"),
+        ("series: {training.optimizer: [lion]}", "training.optimizer: input should be 'momentum', 'sgd', 'adam'"),
+        ("label: '{initialization.sigma}'", "label: '{initialization.sigma}' cannot be filled in"),
+        ("scales: {huge: {replicates: 9}}", "scales.huge.[key]: input should be 'smoke', 'quick' or 'paper'"),
+        ("scales: {smoke: {replicate: 2}}", "there is no field scales.smoke.replicate; did you mean replicates?"),
+        ("title: [", "is not valid YAML"),
+        ("title: one\ntitle: two", "the field title stands twice"),
+        ("- 1", "must be a mapping with the fields"),
+        ("x: !!python/object/apply:os.system [exit]", "is not valid YAML"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said_in_a_sentence(tmp_path: Path, text: str, said: str):
+    with pytest.raises(RequestError) as raised:
+        load(tmp_path, text)
+    message = str(raised.value)
+    assert said in message
+    assert "\n" not in message
+    assert "own.yaml" in message
+
+
+def test_an_unknown_experiment_is_answered_with_the_nearest():
+    with pytest.raises(RequestError, match="did you mean mlp10-initialization"):
+        Sweep.load("mlp10-initialisation")
+    with pytest.raises(RequestError, match="there are constructions, mlp10-initialization"):
+        Sweep.load("zzz")
+    with pytest.raises(RequestError, match="there is no sweep file nowhere.yaml"):
+        Sweep.load("nowhere.yaml")
+
+
+@pytest.mark.parametrize(
+    ("assignment", "said"),
+    [
+        ("training.epochs", "must be PATH=VALUE"),
+        ("training.epoch=3", "there is no field training.epoch; did you mean epochs?"),
+        ("training.epochs=few", "training.epochs: input should be a valid integer"),
+        ("replicates=none", "replicates: input should be a valid integer"),
+    ],
+)
+def test_a_wrong_assignment_is_said_in_a_sentence(assignment: str, said: str):
+    with pytest.raises(RequestError) as raised:
+        Sweep.load("mlp10-initialization").with_values([assignment]).trials("smoke")
+    assert said in str(raised.value)
+
+
+def test_a_scale_that_a_sweep_lacks_is_refused(tmp_path: Path):
+    with pytest.raises(RequestError, match="own has no scale 'quick': it has paper"):
+        load(tmp_path, "replicates: 2").trials("quick")
