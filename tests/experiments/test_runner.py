@@ -86,7 +86,7 @@ def test_a_full_disk_ends_the_run_in_a_sentence_and_keeps_what_is_finished(
         save(self, *arguments)  # pyright: ignore
 
     monkeypatch.setattr(Store, "save", limited)
-    with pytest.raises(TrialError, match="No space left on device.*the same command continues"):
+    with pytest.raises(TrialError, match=r"No space left on device.*the same command continues"):
         run_trials(trials, empty_store, workers=0)
     monkeypatch.undo()
     assert len(empty_store.inspect(trials).finished) == 5

@@ -159,7 +159,7 @@ def test_an_unknown_experiment_is_answered_with_the_nearest():
         Sweep.load("mlp10-initialisation")
     with pytest.raises(RequestError, match="there are constructions, mlp10-initialization"):
         Sweep.load("zzz")
-    with pytest.raises(RequestError, match="there is no sweep file nowhere.yaml"):
+    with pytest.raises(RequestError, match=r"there is no sweep file nowhere\.yaml"):
         Sweep.load("nowhere.yaml")
 
 

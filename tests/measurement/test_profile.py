@@ -72,16 +72,11 @@ def plain_profile(model, modules, batches, granularity: str) -> tuple[dict, dict
                 for level in range(1, 7):
                     labels = []
                     for place, batch in enumerate(batches):
-
-                        def drop(module, inputs, output, place=place, depth=depth, sampling=sampling, level=level):
-                            if level == 6:
-                                return torch.zeros_like(output)
-                            where = place if granularity == "application" else 0
-                            stream = np.random.SeedSequence([SEED, ABLATION_STREAM, depth, where, sampling])
-                            masks = dict(drop_masks(stream, output.shape, 1, counts, granularity))
-                            return output * masks[level]
-
-                        hook = module.register_forward_hook(drop)
+                        where = place if granularity == "application" else 0
+                        stream = np.random.SeedSequence([SEED, ABLATION_STREAM, depth, where, sampling])
+                        masks = dict(drop_masks(stream, outputs[place].shape, 1, counts, granularity))
+                        stays = masks.get(level, torch.zeros(1))  # the last level drops everything
+                        hook = module.register_forward_hook(lambda m, i, output, stays=stays: output * stays)
                         labels.append(model(batch).argmax(-1))
                         hook.remove()
                     shares[sampling, level] = (torch.cat(labels) == intact).double().mean()

@@ -33,8 +33,8 @@ class Fitted:
 
     `history` has one entry an epoch in each of the columns `HISTORY`. Training loss and accuracy are means over the
     epoch's batches, each taken before its step; validation is measured at the epoch's end; seconds are those of the
-    whole stack since its training began. `epoch` is the epoch, counted from 1, whose parameters were kept; of a diverged one, the
-    epoch that it diverged in.
+    whole stack since its training began. `epoch` is the epoch, counted from 1, whose parameters were kept; of a
+    diverged network, which keeps none, the epoch that it diverged in.
     """
 
     status: Literal["trained", "diverged"] = "trained"

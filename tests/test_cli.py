@@ -1,0 +1,122 @@
+"""The command line, as somebody types it: what it prints, where, and with which exit code."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COMMAND = [sys.executable, "-m", "widthwise"]
+SMALL = ["run", "mlp10-initialization", "--scale", "smoke", "--workers", "0"]
+
+
+def widthwise(*words: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *map(str, words)], capture_output=True, text=True, env={"COLUMNS": "80", "PATH": "", **environment}
+    )
+
+
+def test_help_says_what_there_is():
+    shown = widthwise("--help")
+    assert shown.returncode == 0
+    for command in ("list", "run", "report"):
+        assert f"│ {command} " in shown.stdout
+    for command in ("run", "report", "list"):
+        assert widthwise(command, "--help").returncode == 0
+
+
+def test_list_names_every_experiment_and_its_figure():
+    listed = widthwise("list")
+    assert listed.returncode == 0
+    assert max(map(len, listed.stdout.splitlines())) <= 80
+    names = {
+        "mlp10-initialization": "B5",
+        "mlp10k-initialization": "B4",
+        "mlp10k-optimizer": "B11",
+        "constructions": "§2.3",
+    }
+    for name, figure in names.items():
+        (line,) = (line for line in listed.stdout.splitlines() if line.startswith(name))
+        assert figure in line
+    rows = {row["name"]: row for row in json.loads(widthwise("list", "--json").stdout)}
+    assert rows.keys() == names.keys()
+    assert rows["mlp10-initialization"]["trials"] == {"smoke": 12, "quick": 100, "paper": 375}
+
+
+def test_a_run_prints_the_verdict_and_the_page_and_a_second_trains_nothing(own_smoke_store: Path):
+    first = widthwise(*SMALL, "--store", own_smoke_store)
+    assert first.returncode == 0
+    assert "0 trained" in first.stderr
+    assert "12 found finished" in first.stderr
+    assert "mlp10-initialization.smoke" in first.stdout
+    assert "σ = 0.01" in first.stdout
+    page = Path(first.stdout.rsplit("The page: ", 1)[1].strip())
+    assert page.is_file()
+    written = page.stat().st_mtime_ns
+    second = widthwise(*SMALL, "--store", own_smoke_store)
+    assert second.stdout == first.stdout
+    assert page.stat().st_mtime_ns == written, "what is up to date is not written again"
+
+
+def test_a_fresh_run_trains_measures_and_reports(tmp_path: Path):
+    done = widthwise(*SMALL, "--store", tmp_path / "store", "--set", "replicates=1", "--json")
+    assert done.returncode == 0
+    assert "6 trained" in done.stderr
+    content = json.loads(done.stdout)
+    experiment = content["experiments"]["mlp10-initialization.smoke"]
+    assert len(experiment["summary"]) == 6
+    assert {row["verdict"] for row in experiment["verdicts"]} == {"no valid evidence"}
+    assert Path(content["page"]).is_file()
+
+
+def test_report_draws_again_what_was_changed(own_smoke_store: Path):
+    page = own_smoke_store / "report" / "index.html"
+    page.unlink()
+    shown = widthwise("report", own_smoke_store)
+    assert shown.returncode == 0
+    assert page.is_file()
+    assert "constructions.smoke" in shown.stdout
+
+
+def test_a_dry_run_counts_and_estimates_and_writes_nothing(tmp_path: Path):
+    planned = widthwise(*SMALL, "--store", tmp_path / "store", "--dry-run")
+    assert planned.returncode == 0
+    assert "12 training runs, 0 of them finished" in planned.stdout
+    assert "Parameters of a network: 418 to 1,666." in planned.stdout
+    assert "on this machine" in planned.stdout
+    assert not (tmp_path / "store").exists()
+    numbers = json.loads(widthwise(*SMALL, "--store", tmp_path / "store", "--dry-run", "--json").stdout)
+    assert (numbers["trials"], numbers["missing"]) == (12, 12)
+    assert numbers["seconds"] > 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "mlp10-initialisation"], "did you mean mlp10-initialization"),
+        (["run", "nowhere.yaml"], "there is no sweep file nowhere.yaml"),
+        (["run", "constructions", "--scale", "huge"], "must be smoke, quick or paper"),
+        (["run", "constructions", "--set", "training.epoch=1"], "did you mean epochs?"),
+        (["run", "constructions", "--workers", "-1"], "'--workers'"),
+        (["run"], "Missing argument"),
+        (["ran"], "No such command 'ran'"),
+        (["report", "nowhere"], "the store nowhere holds no experiment"),
+    ],
+)
+def test_a_wrong_request_is_answered_in_a_sentence(tmp_path: Path, words: list[str], said: str):
+    answer = subprocess.run([*COMMAND, *words], capture_output=True, text=True, cwd=tmp_path)
+    assert answer.returncode == 2
+    assert said in answer.stderr
+    assert "Traceback" not in answer.stderr
+    assert answer.stderr.startswith("widthwise: ")
+    assert answer.stdout == ""
+    assert list(tmp_path.iterdir()) == [], "a refused request leaves nothing behind"
+
+
+def test_a_folder_of_other_files_is_left_alone(tmp_path: Path):
+    (tmp_path / "thesis.tex").write_text("mine")
+    answer = widthwise(*SMALL, "--store", tmp_path)
+    assert answer.returncode == 2
+    assert "holds files that are no store's" in answer.stderr
+    assert [file.name for file in tmp_path.iterdir()] == ["thesis.tex"]
