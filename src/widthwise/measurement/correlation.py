@@ -31,9 +31,13 @@ class RunningCorrelation:
             return
         shift = activity.mean(0)
         centred = activity - shift
-        remainder = centred.mean(0, dtype=torch.float64)  # what rounding left of the mean
-        products = (centred.T @ centred).double() - samples * torch.outer(remainder, remainder)
-        mean = shift.double() + remainder
+        scale = centred.abs().amax(0).clamp_min(torch.finfo(activity.dtype).tiny)
+        scaled = centred / scale  # so that no square leaves the range of single precision
+        remainder = scaled.mean(0, dtype=torch.float64)  # what rounding left of the mean
+        products = (scaled.T @ scaled).double() - samples * torch.outer(remainder, remainder)
+        scale = scale.double()
+        products *= torch.outer(scale, scale)
+        mean = shift.double() + remainder * scale
 
         total = self.count + samples
         difference = mean - self._mean

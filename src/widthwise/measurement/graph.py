@@ -3,8 +3,9 @@
 Everything a layer's value does not reach is computed once a batch; an ablation runs only what is downstream of it.
 """
 
+import inspect
 import operator
-from collections import ChainMap
+from collections import ChainMap, Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import cast
@@ -15,7 +16,7 @@ from torch import Tensor, fx, nn
 
 Values = dict[fx.Node, object]
 
-CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 PRODUCTS = (nn.Linear, *CONVOLUTIONS)
 NORMALIZATIONS = (
     nn.BatchNorm1d,
@@ -43,8 +44,8 @@ NONLINEARITIES = (
     nn.Softplus,
 )
 NONLINEAR_FUNCTIONS = {
-    *(torch.relu, torch.sigmoid, torch.tanh),
-    *(F.relu, F.relu6, F.leaky_relu, F.elu, F.selu, F.gelu, F.silu, F.mish, F.hardswish, F.softplus),
+    *(torch.relu, torch.relu_, torch.sigmoid, torch.sigmoid_, torch.tanh, torch.tanh_),
+    *(F.relu, F.relu_, F.relu6, F.leaky_relu, F.elu, F.selu, F.gelu, F.silu, F.mish, F.hardswish, F.softplus),
 }
 NONLINEAR_METHODS = {"relu", "relu_", "sigmoid", "sigmoid_", "tanh", "tanh_"}
 
@@ -83,7 +84,7 @@ class Network:
     def __init__(self, model: nn.Module):
         tracer = _Tracer()
         try:
-            self.graph = tracer.trace(model)
+            self.graph = tracer.trace(model, concrete_args=_defaults(model))
         except Exception as error:
             raise ValueError(f"torch.fx cannot trace {type(model).__name__}: {error}") from error
         self._modules = dict(model.named_modules())
@@ -124,7 +125,7 @@ class Network:
         return [node for node in self._order if node in reached and node is not start]
 
     def _compute(self, node: fx.Node, values: Mapping[fx.Node, object]) -> object:
-        args, kwargs = fx.map_arg((node.args, node.kwargs), cast(Callable, values.__getitem__))
+        args, kwargs = cast(tuple, fx.map_arg((node.args, node.kwargs), cast(Callable, values.__getitem__)))
         if node in self._in_place:
             args = (args[0].clone(), *args[1:])
         return getattr(self._interpreter, node.op)(node.target, args, kwargs)
@@ -140,7 +141,8 @@ class Network:
     def _separate_in_place(self) -> set[fx.Node]:
         """The operations that overwrite their first argument; what comes after them is made to read their result.
 
-        Values of one run are used in many, so none may be overwritten: these operations work on a copy.
+        Values of one run are used in many, so none may be overwritten: these operations work on a copy. A view of
+        what they overwrite is not followed.
         """
         order = {node: place for place, node in enumerate(self.graph.nodes)}
         found = {node for node in order if self._overwrites(node)}
@@ -166,12 +168,19 @@ class Network:
             missing = [name for name in declared if name not in returned]
             if missing:
                 raise ValueError(f"measured_layers names {missing[0]!r}, which is no module that the model calls")
-            return [self._layer(name, returned[name][-1]) for name in declared]
-        return [
-            self._layer(str(node.target) if node.op == "call_module" else node.name, node)
-            for node in self._order
-            if self._is_nonlinear(node) and self._product_before(node) is not None
-        ]
+            places = [(name, node) for name in declared for node in returned[name]]
+        else:
+            places = [
+                (str(node.target) if node.op == "call_module" else node.name, node)
+                for node in self._order
+                if self._is_nonlinear(node) and self._product_before(node) is not None
+            ]
+        calls = Counter()
+        layers = []
+        for name, node in places:
+            calls[name] += 1
+            layers.append(self._layer(name if calls[name] == 1 else f"{name}:{calls[name]}", node))
+        return layers
 
     def _layer(self, name: str, node: fx.Node) -> Layer:
         """Units lie along the channels after a convolution, along the last dimension after a dense layer."""
@@ -191,16 +200,19 @@ class Network:
 
     def _product_before(self, node: fx.Node) -> fx.Node | None:
         """The dense layer or convolution whose value `node` transforms, past normalizations and residual sums."""
-        while node.all_input_nodes:
-            module = self._module(node)
-            if isinstance(module, PRODUCTS):
-                return node
-            passes = (
-                self._is_nonlinear(node)
-                or isinstance(module, NORMALIZATIONS)
-                or node.target in (operator.add, operator.iadd, torch.add, "add", "add_")
-            )
-            if not passes:
-                return None
-            node = node.all_input_nodes[0]
-        return None
+        module = self._module(node)
+        if isinstance(module, PRODUCTS) or node.target is F.linear:
+            return node
+        passes = (
+            self._is_nonlinear(node)
+            or isinstance(module, NORMALIZATIONS)
+            or node.target in (operator.add, torch.add, "add", "add_")
+        )
+        sources = node.all_input_nodes if passes else []
+        return next((found for source in sources if (found := self._product_before(source)) is not None), None)
+
+
+def _defaults(model: nn.Module) -> dict[str, object]:
+    """The optional arguments of a model; it is traced and run with their defaults."""
+    parameters = inspect.signature(model.forward).parameters.values()
+    return {each.name: each.default for each in parameters if each.default is not inspect.Parameter.empty}

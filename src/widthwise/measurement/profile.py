@@ -54,20 +54,24 @@ def profile(model: nn.Module, batches: Iterable, *, settings: Measurement | None
     Args:
         model: a network that `torch.fx` can trace. Its output's last axis is over the labels.
         batches: batches of inputs, each a tensor or a sequence whose first element is the inputs, examples first.
+            All inputs are held in memory, activations only a batch at a time.
         settings: how to measure; the paper's way by default.
         seed: of the random draws. The same seed gives the same profile.
 
     Raises:
-        ValueError: the model cannot be traced or has no measurable layer, or there are no inputs.
+        ValueError: the model cannot be traced or has no measurable layer, a layer's activity is not finite, or there
+            are no inputs.
     """
     settings = settings or Measurement()
-    network = Network(model)
     inputs = [batch if isinstance(batch, Tensor) else batch[0] for batch in batches]
-    examples = sum(len(batch) for batch in inputs)
-    if examples == 0:
+    inputs = [batch for batch in inputs if len(batch)]
+    if not inputs:
         raise ValueError("there are no inputs to measure: batches is empty")
     with _evaluating(model):
-        return _measure(network, inputs, examples, settings, seed)
+        network = Network(model)
+        if not torch.equal(network.run(inputs[0])[0], model(inputs[0])):
+            raise ValueError(f"the graph of {type(model).__name__} does not compute what the model does")
+        return _measure(network, inputs, sum(map(len, inputs)), settings, seed)
 
 
 @contextmanager
@@ -92,6 +96,8 @@ def _measure(network: Network, inputs: list[Tensor], examples: int, settings: Me
         for depth, layer in enumerate(network.layers):
             value = values[layer.node]
             assert isinstance(value, Tensor)
+            if not value.isfinite().all():
+                raise ValueError(f"the activity of layer {layer.name} is not finite, so it cannot be measured")
             activity = _activity(value, layer.unit_dimension)
             if number == 0:
                 positions = activity.shape[0] // len(batch)

@@ -27,9 +27,11 @@ def keep_members(optimizer: Optimizer, parameters: Sequence[Tensor], members: to
     """Make `optimizer` go on with `parameters`, which hold only these `members`, and with their share of its state."""
     group = optimizer.param_groups[0]
     for before, after in zip(list(group["params"]), parameters, strict=True):
-        state = optimizer.state.pop(before)
-        optimizer.state[after] = {
+        state = optimizer.state.pop(before, {})  # plain gradient descent has none
+        kept = {
             name: value[members] if isinstance(value, Tensor) and value.shape == before.shape else value
             for name, value in state.items()
         }
+        if kept:
+            optimizer.state[after] = kept
     group["params"] = list(parameters)
