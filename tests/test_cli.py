@@ -64,7 +64,8 @@ def test_a_fresh_run_trains_measures_and_reports(tmp_path: Path):
     assert done.returncode == 0
     assert "6 trained" in done.stderr
     content = json.loads(done.stdout)
-    experiment = content["experiments"]["mlp10-initialization.smoke"]
+    ((name, experiment),) = content["experiments"].items()
+    assert name.startswith("mlp10-initialization+")
     assert len(experiment["summary"]) == 6
     assert {row["verdict"] for row in experiment["verdicts"]} == {"no valid evidence"}
     assert Path(content["page"]).is_file()

@@ -104,7 +104,7 @@ def run(
     from widthwise.progress import shown_progress
 
     def on_damage(identity: str, reason: str) -> None:
-        messages.print(f"trial {identity} is damaged ({reason}); it is run again")
+        messages.print(f"trial {identity} is damaged ({reason}); it is run again", markup=False)
 
     try:
         with shown_progress(messages) as on_step:
@@ -119,7 +119,9 @@ def run(
             )
     except KeyboardInterrupt:
         raise TrialError("interrupted; finished runs are kept, and the same command continues") from None
-    messages.print(f"{result.trained} trained in {result.seconds:.1f} s, {result.found} found finished in {store}")
+    messages.print(
+        f"{result.trained} trained in {result.seconds:.1f} s, {result.found} found finished in {store}", markup=False
+    )
     _show_report(report, as_json)
 
 
@@ -232,9 +234,12 @@ def main() -> None:
     except RequestError as error:
         code = _fail(str(error), 2)
     except typer.TyperException as error:
-        code = _fail(f"{error.format_message().rstrip('.')}; see widthwise --help", 2)
-    except (TrialError, OSError) as error:
+        said = error.format_message().rstrip(".")
+        code = _fail(f"{said}; see widthwise --help", 2) if said else 2
+    except TrialError as error:
         code = _fail(str(error), 1)
+    except OSError as error:
+        code = _fail(f"{error}; what was finished is kept, and the same command continues", 1)
     sys.exit(code or 0)
 
 

@@ -107,6 +107,6 @@ def _read(store: Store, stamp: str) -> Report | None:
         tables = {
             key: {name: store.csv(paths.table(key, name)) for name in names} for key, names in found["tables"].items()
         }
-    except (FileNotFoundError, ValueError, KeyError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
     return Report(store.path(paths.PAGE), tables)

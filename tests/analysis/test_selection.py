@@ -22,10 +22,21 @@ def test_where_none_fits_those_near_the_best_count():
     assert chosen["trial"].item() == "a2"
 
 
-def test_diverged_and_missing_runs_never_count():
-    table = runs(("diverged", 1.0, 1.0), ("missing", 1.0, 1.0), ("trained", 0.5, 0.5))
-    assert choose(table)["trial"].item() == "a2"
-    assert choose(table.iloc[:2]).empty
+def test_diverged_runs_never_count():
+    table = runs(("diverged", 1.0, 1.0), ("trained", 0.5, 0.5))
+    assert choose(table)["trial"].item() == "a1"
+    assert choose(table.iloc[:1]).empty
+
+
+def test_where_a_run_is_missing_none_counts_yet():
+    table = pd.concat([runs(("missing", 0, 0), ("trained", 1.0, 1.0)), runs(("trained", 1.0, 0.4), series="b")])
+    assert choose(table)["trial"].tolist() == ["b0"]
+
+
+def test_the_bound_near_the_best_is_inclusive():
+    for best in range(50, 950):  # thousandths, as accuracies over 1,000 examples are
+        table = runs(("trained", best / 1000, 0.5), ("trained", (best - 20) / 1000, 0.6))
+        assert choose(table)["trial"].item() == "a1"
 
 
 def test_ties_go_to_the_better_training_accuracy_then_to_the_first():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from widthwise.analysis.trend import change_over_widths, holm, page_p_value, slope_per_doubling
+from widthwise.analysis.trend import change_over_widths, holm, page_p_value, slope_per_doubling, smallest_page_p_value
 
 WIDTHS = np.array([0.25, 0.5, 1, 2, 4])
 
@@ -15,6 +15,7 @@ WIDTHS = np.array([0.25, 0.5, 1, 2, 4])
 def test_page_is_exact_for_perfect_order():
     rising = np.tile(np.arange(5.0), (3, 1)) + np.array([[0], [10], [-5]])
     assert page_p_value(rising) == pytest.approx((1 / math.factorial(5)) ** 3)
+    assert smallest_page_p_value(3, 5) == pytest.approx(page_p_value(rising))
     assert page_p_value(-rising) == pytest.approx(1)
 
 

@@ -77,6 +77,12 @@ def test_a_collapsed_network_takes_its_replicate_out():
     [
         (networks(replicates=1), 1, WIDTHS, "a test needs at least 2 complete replicates, and there are 1."),
         (networks(), 3, [0.25, 4.0], "a trend needs at least 3 widths, and there are 2."),
+        (
+            networks(replicates=2),
+            2,
+            [0.25, 0.5, 1.0],
+            "2 replicates at 3 widths cannot show a trend: even a perfect one",
+        ),
         (networks().iloc[:0], 3, WIDTHS, "there are 0 (3 left out"),
         (networks().query("width_factor != 2"), 3, WIDTHS, "there are 0 (3 left out"),
     ],

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 from widthwise.errors import TrialError
 from widthwise.experiments import runner
@@ -94,6 +95,34 @@ def test_a_full_disk_ends_the_run_in_a_sentence_and_keeps_what_is_finished(
 
 
 MANY = ["replicates=30", "training.epochs=10"]
+
+
+def test_a_plain_script_can_run_a_sweep(tmp_path: Path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import widthwise as ww\nprint('once')\n"
+        "result, report = ww.run('mlp10-initialization', 'smoke', 'store', workers=2)\nprint(result.trained)\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["once", "12"]
+
+
+def test_the_callers_threads_are_its_own(empty_store: Store):
+    torch.set_num_threads(2)
+    try:
+        run_trials(SWEEP.trials("smoke")[:1], empty_store, workers=0)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+
+
+def test_what_cannot_be_trained_is_said_in_a_sentence(empty_store: Store):
+    trials = Sweep.load("constructions").with_values(["data.dimensions=1"]).trials("smoke")
+    with pytest.raises(TrialError, match="could not be trained and measured: found only"):
+        run_trials(trials, empty_store, workers=0)
+
+
 COMMAND = [sys.executable, "-m", "widthwise", "run", "mlp10-initialization", "--scale", "smoke", "--workers", "2"]
 COMMAND += [word for assignment in MANY for word in ("--set", assignment)]
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,18 @@ def garble(folder: Path) -> None:
     (folder / "outcome.json").write_text("{")
 
 
+def falsify(folder: Path) -> None:
+    text = (folder / "outcome.json").read_text()
+    (folder / "outcome.json").write_text(text.replace("0.9", "1.0"))
+
+
+def swap(folder: Path) -> None:
+    other = Store(folder.parents[1])
+    other.save(Trial(seed=1), OUTCOME, {})
+    shutil.rmtree(folder)
+    shutil.copytree(folder.parent / Trial(seed=1).id, folder)
+
+
 def empty(folder: Path) -> None:
     (folder / "outcome.json").write_text("[]")
 
@@ -73,6 +86,8 @@ def empty(folder: Path) -> None:
         (edit, "trial.json was changed after the trial ended"),
         (remove, "network.safetensors is missing"),
         (garble, "outcome.json is not readable"),
+        (falsify, "outcome.json was changed after the trial ended"),
+        (swap, f"it is a copy of trial {Trial(seed=1).id}"),
         (empty, "outcome.json is not readable"),
     ],
 )
@@ -112,6 +127,31 @@ def test_a_folder_of_other_files_is_refused_and_left_alone(tmp_path: Path):
     with pytest.raises(RequestError, match="holds files that are no store's"):
         Store(tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_what_a_killed_process_left_of_a_new_store_is_no_obstacle(tmp_path: Path):
+    (tmp_path / "store.json.1a2b3c4d.partial").write_text("{")
+    Store(tmp_path).prepare()
+    assert Store(tmp_path).exists
+
+
+@pytest.mark.parametrize("content", ["null", "[1]", "{", "3"])
+def test_a_marker_that_makes_no_sense_is_refused(tmp_path: Path, content: str):
+    (tmp_path / "store.json").write_text(content)
+    with pytest.raises(RequestError, match="is not that of a store"):
+        Store(tmp_path)
+
+
+def test_a_damaged_sweep_is_named(empty_store: Store):
+    empty_store.write("sweeps/own.paper.json", b"{")
+    with pytest.raises(RequestError, match=r"own\.paper\.json is damaged"):
+        empty_store.sweeps()
+
+
+@pytest.mark.parametrize("location", ["foo://x/y", "s3://bucket/store"])
+def test_a_place_that_no_file_system_serves_is_refused(location: str):
+    with pytest.raises(RequestError, match="cannot be reached"):
+        Store(location)
 
 
 def test_another_programs_store_is_refused(tmp_path: Path):

@@ -101,6 +101,28 @@ def test_values_are_set_at_every_scale():
         assert {(run.replicate, run.width_factor) for run in runs} == {(0, 1.0), (0, 2.0)}
 
 
+def test_a_sweep_with_other_values_has_a_name_of_its_own():
+    sweep = Sweep.load("constructions")
+    names = {sweep.with_values([assignment]).name for assignment in ("replicates=1", "replicates=2")}
+    assert len(names) == 2
+    assert all(name.startswith("constructions+") for name in names)
+    assert sweep.with_values([]).name == "constructions"
+
+
+def test_a_file_cannot_take_the_name_of_an_experiment(tmp_path: Path):
+    file = tmp_path / "constructions.yaml"
+    file.write_text("replicates: 2")
+    with pytest.raises(RequestError, match="has the name of an experiment"):
+        Sweep.load(str(file))
+
+
+def test_a_file_of_another_encoding_is_refused(tmp_path: Path):
+    file = tmp_path / "own.yaml"
+    file.write_bytes("title: σ".encode("utf-16"))
+    with pytest.raises(RequestError, match="is not a text file in UTF-8"):
+        Sweep.load(str(file))
+
+
 def test_a_sweep_survives_being_written_down():
     sweep = Sweep.load("mlp10-initialization").with_values(["training.epochs=3"])
     again = Sweep.model_validate_json(sweep.model_dump_json(exclude_unset=True))
@@ -136,6 +158,13 @@ def test_equal_trials_have_equal_ids_and_any_difference_another():
         ("trial: {initialization: {scheme: normal}}", "initialization: scheme normal needs standard_deviation"),
         ("series: {training.optimiser: [sgd]}", "there is no field training.optimiser; did you mean optimizer?"),
         ("series: {training.optimizer: [lion]}", "training.optimizer: input should be 'momentum', 'sgd', 'adam'"),
+        ("series: {training.optimizer: [sgd, adam]}\nlabel: '{network.name}'", "gives several series one name"),
+        ("label: '{training.patience:g}'", "label: '{training.patience:g}' cannot be filled in"),
+        ("series: {seed: [1, 2]}", "seed is decided by the sweep's replicates; set replicates instead"),
+        ("tune: {network.width_factor: [1]}", "network.width_factor is decided by the sweep's widths"),
+        ("trial: {data: {seed: 3}}", "data.seed is decided by the sweep's replicates"),
+        ("series: {training.momentum: []}", "series.training.momentum: list should have at least 1 item"),
+        ("name: ../../elsewhere", "name: string should match pattern"),
         ("label: '{initialization.sigma}'", "label: '{initialization.sigma}' cannot be filled in"),
         ("scales: {huge: {replicates: 9}}", "scales.huge.[key]: input should be 'smoke', 'quick' or 'paper'"),
         ("scales: {smoke: {replicate: 2}}", "there is no field scales.smoke.replicate; did you mean replicates?"),
@@ -166,6 +195,9 @@ def test_an_unknown_experiment_is_answered_with_the_nearest():
 @pytest.mark.parametrize(
     ("assignment", "said"),
     [
+        ("training.epochs=[", "'[' is not a value in YAML"),
+        ("training=3", "training: input should be a valid dictionary"),
+        ("seed=7", "seed is decided by the sweep's replicates; set replicates instead"),
         ("training.epochs", "must be PATH=VALUE"),
         ("training.epoch=3", "there is no field training.epoch; did you mean epochs?"),
         ("training.epochs=few", "training.epochs: input should be a valid integer"),

@@ -88,8 +88,9 @@ def test_each_member_of_a_stack_is_exactly_what_it_is_alone(optimizer, width: fl
         assert same(result, alone)
 
 
-def test_a_diverging_member_ends_and_its_neighbours_do_not_notice():
-    recipe = RECIPE.model_copy(update={"epochs": 8})
+@pytest.mark.parametrize("optimizer", ["momentum", "sgd", "adam", "rmsprop"])
+def test_a_diverging_member_ends_and_its_neighbours_do_not_notice(optimizer):
+    recipe = RECIPE.model_copy(update={"epochs": 8, "optimizer": optimizer})
     healthy = data(0)
     broken = dataclasses.replace(healthy, train=Split(healthy.train.inputs.clone(), healthy.train.labels))
     broken.train.inputs[3] = torch.inf

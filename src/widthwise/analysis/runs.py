@@ -9,6 +9,7 @@ FITTED_ACCURACY = 0.95
 """A network with at least this training accuracy has fitted its training set."""
 NEARLY_BEST = 0.02
 """Where none has fitted, the networks within this much of the best training accuracy are chosen from."""
+ROUNDING = 1e-9
 PLACE = ["series", "width_factor", "replicate"]
 
 
@@ -22,13 +23,12 @@ def collect(store: Store, sweep: Sweep, scale: Scale) -> pd.DataFrame:
     rows = []
     for run in runs:
         outcome = finished.get(run.trial.id, {"status": "missing", "results": {}})
-        tuned = {path.rpartition(".")[2]: value for path, value in run.tuned.items()}
         rows.append(
             {
                 "series": run.series,
                 "width_factor": run.width_factor,
                 "replicate": run.replicate,
-                **tuned,
+                **run.tuned,
                 **({"construction": run.trial.construction} if run.trial.construction else {}),
                 "trial": run.trial.id,
                 "status": outcome["status"],
@@ -44,11 +44,14 @@ def choose(runs: pd.DataFrame) -> pd.DataFrame:
     It is the one with the best validation accuracy among the networks that fit their training set: a training
     accuracy of at least 0.95 or, where no run reaches that, within 0.02 of the best one's. Choosing by accuracy alone
     would, on a hard task, find collapsed networks. Ties go to the better training accuracy, then to the first run.
+    Where a run is missing, the best is not known yet and none counts.
     """
-    trained = runs[runs["status"] == "trained"]
+    missing = (runs["status"] == "missing").groupby([runs[name] for name in PLACE]).transform("any")
+    trained = runs[~missing & (runs["status"] == "trained")]
     if trained.empty:
         return trained
     best = trained.groupby(PLACE)["train_accuracy"].transform("max")
-    fitted = trained[trained["train_accuracy"] >= best.sub(NEARLY_BEST).where(best < FITTED_ACCURACY, FITTED_ACCURACY)]
+    enough = best.sub(NEARLY_BEST + ROUNDING).where(best < FITTED_ACCURACY, FITTED_ACCURACY)
+    fitted = trained[trained["train_accuracy"] >= enough]
     ranked = fitted.sort_values(["validation_accuracy", "train_accuracy"], ascending=False, kind="stable")
     return ranked.groupby(PLACE).head(1).sort_index()

@@ -3,6 +3,7 @@
 A table here has a row for each replicate and a column for each width factor, in increasing order.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +31,11 @@ def page_p_value(table: Table) -> float:
     It asks whether the ranks of the widths, taken within each replicate, follow their order.
     """
     return float(stats.page_trend_test(table).pvalue)
+
+
+def smallest_page_p_value(replicates: int, widths: int) -> float:
+    """The p-value that a perfect trend has: that of each replicate's ranks being in just this order by chance."""
+    return (1 / math.factorial(widths)) ** replicates
 
 
 def holm(p_values: Float[np.ndarray, " tests"]) -> Float[np.ndarray, " tests"]:

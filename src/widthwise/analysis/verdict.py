@@ -6,7 +6,13 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from widthwise.analysis.trend import change_over_widths, holm, page_p_value, slope_per_doubling
+from widthwise.analysis.trend import (
+    change_over_widths,
+    holm,
+    page_p_value,
+    slope_per_doubling,
+    smallest_page_p_value,
+)
 
 SIGNIFICANCE = 0.05
 ACCURACY_MARGIN = 0.02
@@ -63,6 +69,13 @@ def verdicts(networks: pd.DataFrame, series: list[str], widths: list[float], rep
             slope = slope_per_doubling(each.tables[name], each.widths)
             row |= {f"{name}_slope{suffix}": value for suffix, value in _named(asdict(slope))}
         row["accuracy_change"], row["accuracy_change_low"] = change_over_widths(each.tables["accuracy"], each.widths)
+    for row, each in tested:
+        reach = smallest_page_p_value(*each.tables["accuracy"].shape) * len(measures) * len(tested)
+        if reach >= SIGNIFICANCE:
+            row["obstacle"] = (
+                f"{each.replicates} replicates at {len(each.widths)} widths cannot show a trend: even a perfect one "
+                f"has p = {min(reach, 1.0):.2g} after correction; more replicates or widths are needed"
+            )
     corrected = holm(np.array([row[f"{name}_p"] for row, _ in tested for name in measures]))
     for (row, name), p_value in zip(((row, name) for row, _ in tested for name in measures), corrected, strict=True):
         row[f"{name}_p_holm"] = float(p_value)

@@ -3,8 +3,11 @@ networks and measurement meet here and nowhere else."""
 
 import ctypes
 import functools
+import math
+import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -84,18 +87,25 @@ def _cost(trials: Sequence[Trial]) -> int:
     return len(trials) * parameters * first.training.epochs * first.data.train_examples
 
 
-def prepare_process() -> None:
-    """Make this process compute as a cohort needs it: one thread, and memory kept for the next step.
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute as a cohort needs it: on one thread, with memory kept from one step to the next.
 
     Sums on several threads depend on how the work was split, so a member would no longer be what it is alone. The C
     library by default gives large blocks back to the system after each step, and getting them again costs more than
     a small network's arithmetic.
     """
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    library = ctypes.CDLL(None)
-    if hasattr(library, "mallopt"):
-        library.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
-        library.mallopt(M_MMAP_THRESHOLD, 2**25)
+    if sys.platform == "linux":
+        library = ctypes.CDLL(None)
+        if hasattr(library, "mallopt"):  # the GNU C library
+            library.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+            library.mallopt(M_MMAP_THRESHOLD, 2**25)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def run_cohort(trials: Sequence[Trial]) -> Iterator[tuple[Trial, Outcome]]:
@@ -138,6 +148,8 @@ def _outcome(trial: Trial, dataset: Dataset, network: nn.Module, fitted: Fitted,
         results |= {"parameters": _parameters(measured), **_compare(network, measured, dataset.test)}
     for name, split in (("train", dataset.train), ("validation", dataset.validation), ("test", dataset.test)):
         results[f"{name}_accuracy"], results[f"{name}_loss"] = evaluate(measured, split)
+        if not math.isfinite(results[f"{name}_loss"]):
+            return Outcome("diverged", {"parameters": results["parameters"]}, {"history": history})
     batches = dataset.test.inputs.split(MEASUREMENT_BATCH)
     profiled = profile(measured, batches, settings=trial.measurement, seed=trial.seed)
     results["most_frequent_label_share"] = profiled.most_frequent_label_share

@@ -9,6 +9,7 @@ from typing import Any
 from widthwise.experiments.store import Store
 from widthwise.experiments.sweep import Scale, Sweep
 from widthwise.experiments.trial import Trial
+from widthwise.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -37,28 +38,21 @@ def plan(sweep: Sweep, scale: Scale, store: str, workers: int | None = None) -> 
     Raises:
         RequestError: the sweep or the store is not usable.
     """
-    from widthwise.experiments.cohort import cohorts, network_size, prepare_process
+    from widthwise.experiments.cohort import cohorts, network_size, one_thread
 
     trials = {trial.id: trial for trial in sweep.trials(scale)}
     finished = Store(store).inspect(trials.values()).finished
     missing = [trial for identity, trial in trials.items() if identity not in finished]
     stacks = cohorts(missing)
-    workers = workers or os.cpu_count() or 1
+    workers = (os.cpu_count() or 1) if workers is None else max(workers, 1)
     sizes = [network_size(trial.network, trial.data.dimensions).parameters for trial in missing]
-    prepare_process()
     seconds_by_kind: dict[tuple, float] = {}
     seconds = 0.0
     for stack in stacks:
-        first = stack[0]
-        kind = (
-            len(stack),
-            first.network,
-            first.data.dimensions,
-            first.training.optimizer,
-            first.training.batch_size,
-        )
+        kind = (len(stack), stack[0].model_copy(update={"training": _at_any_rate(stack[0])}).cohort)
         if kind not in seconds_by_kind:
-            seconds_by_kind[kind] = _time(stack)
+            with one_thread():
+                seconds_by_kind[kind] = _time(stack)
         seconds += seconds_by_kind[kind]
     return Plan(
         trials=len(trials),
@@ -69,6 +63,11 @@ def plan(sweep: Sweep, scale: Scale, store: str, workers: int | None = None) -> 
         workers=min(workers, max(len(stacks), 1)),
         seconds=seconds / max(1, min(workers, len(stacks))),
     )
+
+
+def _at_any_rate(trial: Trial) -> Recipe:
+    """Its recipe but for the learning rate, which changes no duration."""
+    return trial.training.model_copy(update={"learning_rate": 1.0})
 
 
 def _time(stack: Sequence[Trial]) -> float:

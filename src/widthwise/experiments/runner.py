@@ -3,13 +3,16 @@
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import connection
+from types import ModuleType
 
 from widthwise.errors import TrialError
 from widthwise.experiments.environment import environment
@@ -111,7 +114,8 @@ def _in_processes(stacks: Sequence[Sequence[Trial]], store: Store, workers: int)
                 future.result()
                 ended += len(running.pop(future))
             while len(running) < workers and (stack := next(waiting, None)) is not None:
-                running[pool.submit(_run_and_save, stack, store.location)] = stack
+                with _main_hidden():
+                    running[pool.submit(_run_and_save, stack, store.location)] = stack
             yield list(running.values()), ended
             if not running:
                 return
@@ -125,14 +129,30 @@ def _in_processes(stacks: Sequence[Sequence[Trial]], store: Store, workers: int)
             process.terminate()
 
 
-def _run_and_save(stack: Sequence[Trial], location: str) -> None:
-    from widthwise.experiments.cohort import prepare_process, run_cohort
+@contextmanager
+def _main_hidden() -> Iterator[None]:
+    """Start processes that do not run the caller's script again, which they have no use for.
 
-    prepare_process()
+    Without it, a script that calls `run` would have to be guarded against being imported.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
+def _run_and_save(stack: Sequence[Trial], location: str) -> None:
+    from widthwise.experiments.cohort import one_thread, run_cohort
+
     store = Store(location)
     try:
-        for trial, outcome in run_cohort(stack):
-            store.save(trial, outcome, environment())
+        with one_thread():
+            for trial, outcome in run_cohort(stack):
+                store.save(trial, outcome, environment())
+    except (ValueError, RuntimeError) as error:
+        raise TrialError(f"{describe(stack)} could not be trained and measured: {error}") from error
     except OSError as error:
         raise TrialError(
             f"the store {location} could not be written to ({error.strerror or error}); "

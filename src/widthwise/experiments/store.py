@@ -6,11 +6,12 @@
                   network.safetensors, history.parquet, layers.parquet, ablation.parquet, correlation.parquet
                   outcome.json    written last: a trial without it is not finished, and is never read
 
-`outcome.json` holds the size and the digest of every other file, so that damage is noticed.
+`outcome.json` holds the size and the digest of every other file, and of itself, so that damage is noticed.
 """
 
 import hashlib
 import io
+import itertools
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -34,6 +35,7 @@ from widthwise.experiments.trial import Trial
 PROGRAM, FORMAT = "widthwise", 1
 TABLES = ("history", "layers", "ablation", "correlation")
 READERS = 8
+PARTIAL = ".partial"
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,10 @@ class Store:
 
     def __init__(self, location: str | os.PathLike[str]):
         self.location = str(location)
-        self._files, self._root = fsspec.core.url_to_fs(self.location)
+        try:
+            self._files, self._root = fsspec.core.url_to_fs(self.location)
+        except (ValueError, ImportError) as error:
+            raise RequestError(f"the store {self.location} cannot be reached: {error}") from None
         self._local = isinstance(self._files, LocalFileSystem)
         marker = f"{self._root}/store.json"
         if self._files.isfile(self._root):
@@ -79,9 +84,9 @@ class Store:
                 found = json.loads(self._files.cat_file(marker))
             except ValueError:
                 found = {}
-            if (found.get("program"), found.get("format")) != (PROGRAM, FORMAT):
+            if not isinstance(found, dict) or (found.get("program"), found.get("format")) != (PROGRAM, FORMAT):
                 raise RequestError(f"{marker} is not that of a store that this version reads; name another folder")
-        elif self._files.exists(self._root) and self._files.ls(self._root):
+        elif self._files.exists(self._root) and not all(map(_is_partial, self._files.ls(self._root, detail=False))):
             raise RequestError(
                 f"the folder {self.location} holds files that are no store's; name a new or an empty folder"
             )
@@ -116,7 +121,7 @@ class Store:
         if not self._local:
             self._files.pipe_file(path, content)  # object stores put a file in place when all of it has arrived
             return
-        temporary = f"{path}.{uuid4().hex[:8]}.partial"
+        temporary = f"{path}.{uuid4().hex[:8]}{PARTIAL}"
         try:
             self._files.pipe_file(temporary, content)
             os.replace(temporary, path)  # noqa: PTH105 - a path of the file system's, not the user's
@@ -139,8 +144,8 @@ class Store:
         for name, content in files.items():
             self.write(f"trials/{trial.id}/{name}", content)
         digests = {name: {"bytes": len(content), "sha256": _digest(content)} for name, content in files.items()}
-        content = {"status": outcome.status, "results": outcome.results, "files": digests}
-        self.write(f"trials/{trial.id}/outcome.json", _json(content))
+        content = {"trial": trial.id, "status": outcome.status, "results": outcome.results, "files": digests}
+        self.write(f"trials/{trial.id}/outcome.json", _json({**content, "sha256": _digest(_json(content))}))
 
     def inspect(self, trials: Iterable[Trial]) -> Inspection:
         """Which of `trials` are finished and whole, and which are damaged."""
@@ -163,12 +168,16 @@ class Store:
         folder = f"trials/{trial.id}"
         try:
             outcome = json.loads(self.read(f"{folder}/outcome.json"))
-            expected = outcome["files"]
+            digest = outcome.pop("sha256")
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             return "outcome.json is not readable"
-        for name, about in expected.items():
+        if digest != _digest(_json(outcome)):
+            return "outcome.json was changed after the trial ended"
+        if outcome["trial"] != trial.id:
+            return f"it is a copy of trial {outcome['trial']}"
+        for name, about in outcome["files"].items():
             try:
                 content = self.read(f"{folder}/{name}")
             except FileNotFoundError:
@@ -198,7 +207,7 @@ class Store:
 
     def csv(self, name: str) -> pd.DataFrame:
         """A CSV file in the store as a table."""
-        return pd.read_csv(io.BytesIO(self.read(name)))
+        return pd.read_csv(io.BytesIO(self.read(name)), keep_default_na=False, na_values=[""], dtype={"series": str})
 
     def environment(self, identity: str) -> dict[str, str]:
         """Where a trial ran: versions, device, commit."""
@@ -214,15 +223,26 @@ class Store:
         self.write(f"sweeps/{sweep.name}.{scale}.json", _json(content))
 
     def sweeps(self) -> list[tuple[Sweep, Scale]]:
-        """The sweeps that were run into this store, with their scales."""
+        """The sweeps that were run into this store, with their scales.
+
+        Raises:
+            RequestError: a sweep's file is damaged.
+        """
         folder = self.path("sweeps")
         names = sorted(self._files.ls(folder, detail=False)) if self._files.exists(folder) else []
-        return [
-            (Sweep.model_validate_json(self._files.cat_file(name)), scale)
-            for name in names
-            for scale in SCALES
-            if name.endswith(f".{scale}.json")
-        ]
+        found = []
+        for name, scale in itertools.product(names, SCALES):
+            if name.endswith(f".{scale}.json"):
+                try:
+                    found.append((Sweep.model_validate_json(self._files.cat_file(name)), scale))
+                except ValueError:
+                    raise RequestError(f"{name} is damaged; delete it and run the experiment again") from None
+        return found
+
+
+def _is_partial(path: str) -> bool:
+    """Whether it is what a killed process left of a file that it was writing."""
+    return path.endswith(PARTIAL)
 
 
 def _json(content: Any) -> bytes:

@@ -1,13 +1,15 @@
 """A sweep: a base trial and the axes that vary, as one YAML file."""
 
 import difflib
+import hashlib
 import itertools
+import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, is_dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import yaml
 from pydantic import Field, PositiveFloat, PositiveInt, TypeAdapter, ValidationError, model_validator
@@ -19,6 +21,8 @@ from widthwise.section import Section
 Scale = Literal["smoke", "quick", "paper"]
 SCALES: tuple[Scale, ...] = ("smoke", "quick", "paper")
 Value = bool | int | float | str
+AXIS_OF = {"network.width_factor": "widths", "seed": "replicates", "data.seed": "replicates"}
+"""Fields of a trial that an axis of every sweep decides."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +41,11 @@ class Axes(Section):
 
     trial: dict[str, Any] = {}
     """The base trial, section by section; what it leaves out has its default."""
-    series: dict[str, list[Value]] = {}
+    series: dict[str, Annotated[list[Value], Field(min_length=1)]] = {}
     """Fields whose values, in every combination, make the series of a figure."""
     widths: list[PositiveFloat] = Field(default=[0.25, 0.5, 1.0, 2.0, 4.0], min_length=1)
     """Width factors."""
-    tune: dict[str, list[Value]] = {}
+    tune: dict[str, Annotated[list[Value], Field(min_length=1)]] = {}
     """Fields of which the best value is chosen for each series, width and replicate (`analysis.selection`)."""
     replicates: PositiveInt = 3
     """Independently trained copies: replicate r has seed r and its own data, drawn with seed r."""
@@ -57,7 +61,7 @@ class ScaledAxes(Axes):
 class Sweep(Axes):
     """An experiment: its axes, what it is called and shown as, and what each scale changes."""
 
-    name: str
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_+-]*$")]
     title: str
     description: str = ""
     figures: list[str] = []
@@ -88,7 +92,12 @@ class Sweep(Axes):
             path = Path(name)
             if not path.is_file():
                 raise RequestError(f"there is no sweep file {name}")
-            return cls._parse(path.read_text(encoding="utf-8"), str(path), path.stem)
+            if path.stem in catalogue():
+                raise RequestError(f"{name} has the name of an experiment of the catalogue; name the file otherwise")
+            try:
+                return cls._parse(path.read_text(encoding="utf-8"), str(path), path.stem)
+            except UnicodeDecodeError:
+                raise RequestError(f"{name} is not a text file in UTF-8") from None
         files = catalogue()
         if name not in files:
             near = difflib.get_close_matches(name, files, n=3, cutoff=0.4)
@@ -133,7 +142,11 @@ class Sweep(Axes):
                 axes[varied] = {**axes[varied], path: value if isinstance(value, list) else [value]}
             else:
                 axes["trial"] = _overlaid(axes["trial"], _nested(path, value))
-        return validated(Axes, axes, "--set" if self.overrides else self.name)
+        resolved = validated(Axes, axes, "--set" if self.overrides else self.name)
+        for path, axis in AXIS_OF.items():
+            if path in resolved.series or path in resolved.tune or _holds(resolved.trial, path):
+                raise RequestError(f"{self.name}: {path} is decided by the sweep's {axis}; set {axis} instead")
+        return resolved
 
     def note(self, scale: Scale) -> str:
         """What the scale reduces; empty at the paper's."""
@@ -141,6 +154,8 @@ class Sweep(Axes):
 
     def with_values(self, assignments: Iterable[str]) -> "Sweep":
         """The sweep with `PATH=VALUE` set at every scale: an axis by its name, or a field of the trial by its path.
+
+        It has a name of its own, so that a store keeps its results apart from the sweep's.
 
         Raises:
             RequestError: an assignment is malformed, names no field, or its value does not fit.
@@ -150,8 +165,14 @@ class Sweep(Axes):
             path, equals, text = assignment.partition("=")
             if not equals:
                 raise RequestError(f"--set {assignment} must be PATH=VALUE, such as training.epochs=20")
-            overrides[path] = yaml.load(text, _Loader)
-        return self.model_copy(update={"overrides": overrides})
+            try:
+                overrides[path] = yaml.load(text, _Loader)
+            except yaml.YAMLError:
+                raise RequestError(f"--set {assignment}: {text!r} is not a value in YAML") from None
+        if overrides == self.overrides:
+            return self
+        digest = hashlib.sha256(json.dumps(overrides, sort_keys=True).encode()).hexdigest()[:6]
+        return self.model_copy(update={"overrides": overrides, "name": f"{self.name.partition('+')[0]}+{digest}"})
 
     def trials(self, scale: Scale) -> list[Trial]:
         """Every trial at a scale."""
@@ -165,26 +186,33 @@ class Sweep(Axes):
         """
         axes = self.at(scale)
         source = source or self.name
-        combinations = [
-            dict(zip(axes.series, values, strict=True)) for values in itertools.product(*axes.series.values())
-        ]
-        tunings = [dict(zip(axes.tune, values, strict=True)) for values in itertools.product(*axes.tune.values())]
-        for combination, width, replicate, tuned in itertools.product(
-            combinations, axes.widths, range(axes.replicates), tunings
+        combinations = [dict(zip(axes.series, each, strict=True)) for each in itertools.product(*axes.series.values())]
+        tunings = [dict(zip(axes.tune, each, strict=True)) for each in itertools.product(*axes.tune.values())]
+        labels = [self._label(combination, axes, source) for combination in combinations]
+        if len(set(labels)) < len(labels):
+            raise RequestError(
+                f"{source}: label: {self.label!r} gives several series one name; name what tells them apart"
+            )
+        for (label, combination), width, replicate, tuned in itertools.product(
+            zip(labels, combinations, strict=True), axes.widths, range(axes.replicates), tunings
         ):
             content: dict[str, Any] = axes.trial
             varied = {**combination, **tuned, "network.width_factor": width}
             for path, value in {**varied, "seed": replicate, "data.seed": replicate}.items():
                 content = _overlaid(content, _nested(path, value))
             trial = validated(Trial, content, source)
-            yield Run(self._label(combination, trial, source), width, replicate, tuned, trial)
+            yield Run(label, width, replicate, tuned, trial)
 
-    def _label(self, combination: dict[str, Value], trial: Trial, source: str) -> str:
+    def _label(self, combination: dict[str, Value], axes: Axes, source: str) -> str:
         if not self.label:
             return ", ".join(f"{path.split('.')[-1]} = {value}" for path, value in combination.items()) or self.title
+        content = axes.trial
+        for path, value in combination.items():
+            content = _overlaid(content, _nested(path, value))
+        trial = validated(Trial, content, source)
         try:
             return self.label.format(**{field: getattr(trial, field) for field in Trial.model_fields})
-        except (KeyError, AttributeError, IndexError, ValueError) as error:
+        except (KeyError, AttributeError, IndexError, ValueError, TypeError) as error:
             raise RequestError(
                 f"{source}: label: {self.label!r} cannot be filled in ({error}); "
                 "name fields by their path, such as {training.optimizer}"
@@ -249,12 +277,21 @@ def _nested(path: str, value: Any) -> dict[str, Any]:
     return value
 
 
+def _holds(content: dict[str, Any], path: str) -> bool:
+    here: Any = content
+    for part in path.split("."):
+        if not isinstance(here, dict) or part not in here:
+            return False
+        here = here[part]
+    return True
+
+
 def _overlaid(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     """`below` with the values of `above` laid over it, section by section."""
     merged = dict(below)
     for key, value in above.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _overlaid(merged[key], value) if both else value
+        both = isinstance(value, dict) and isinstance(merged.get(key, {}), dict)
+        merged[key] = _overlaid(merged.get(key, {}), value) if both else value
     return merged
 
 
@@ -263,9 +300,9 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=deep) for key, _ in node.value]
-        twice = {key for key in keys if keys.count(key) > 1}
+        twice = [str(key) for key in keys if keys.count(key) > 1]
         if twice:
-            raise yaml.YAMLError(f"the field {sorted(map(str, twice))[0]} stands twice")
+            raise yaml.YAMLError(f"the field {twice[0]} stands twice")
         return super().construct_mapping(node, deep)
 
 

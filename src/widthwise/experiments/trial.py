@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from functools import cached_property
+from functools import lru_cache
 from typing import Annotated
 
 from pydantic import Field
@@ -16,6 +16,9 @@ from widthwise.training.recipe import Recipe
 
 RESULTS_VERSION = 1
 """Part of every trial's id. It grows when the same settings begin to give other numbers."""
+
+REMEMBERED = 10_000
+"""So many trials' ids are computed once."""
 
 
 class Trial(Section):
@@ -31,17 +34,24 @@ class Trial(Section):
     seed: Annotated[int, Field(ge=0)] = 0
     """Of the initial weights, the order of examples and the measurement's draws."""
 
-    @cached_property
+    @property
     def id(self) -> str:
         """A hash of the trial's content: equal trials have equal ids, wherever and whenever they run."""
-        content = json.dumps({"results_version": RESULTS_VERSION, **self.model_dump(mode="json")}, sort_keys=True)
-        return hashlib.sha256(content.encode()).hexdigest()[:16]
+        return _id(self)
 
-    @cached_property
+    @property
     def cohort(self) -> str:
         """What it shares with the trials that it can train with: all but its random draws."""
-        shared = self.model_dump(
-            mode="json",
-            exclude={"seed": True, "data": {"seed"}, "initialization": True, "construction": True},
-        )
-        return json.dumps(shared, sort_keys=True)
+        return _cohort(self)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _id(trial: Trial) -> str:
+    content = json.dumps({"results_version": RESULTS_VERSION, **trial.model_dump(mode="json")}, sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _cohort(trial: Trial) -> str:
+    random = {"seed": True, "data": {"seed"}, "initialization": True, "construction": True}
+    return json.dumps(trial.model_dump(mode="json", exclude=random), sort_keys=True)

@@ -69,7 +69,7 @@ def profile(model: nn.Module, batches: Iterable, *, settings: Measurement | None
         raise ValueError("there are no inputs to measure: batches is empty")
     with _evaluating(model):
         network = Network(model)
-        if not torch.equal(network.run(inputs[0])[0], model(inputs[0])):
+        if not torch.allclose(network.run(inputs[0])[0], model(inputs[0]), equal_nan=True):
             raise ValueError(f"the graph of {type(model).__name__} does not compute what the model does")
         return _measure(network, inputs, sum(map(len, inputs)), settings, seed)
 

@@ -1,6 +1,8 @@
 """The page: everything that a store's experiments say, in one HTML file that needs nothing else."""
 
+import json
 import math
+import shlex
 from importlib.metadata import version
 from typing import Any
 
@@ -13,6 +15,7 @@ from markupsafe import Markup
 from widthwise.analysis.experiment import Analysis
 from widthwise.analysis.runs import FITTED_ACCURACY, NEARLY_BEST
 from widthwise.analysis.verdict import ACCURACY_MARGIN, SIGNIFICANCE
+from widthwise.experiments.sweep import catalogue
 from widthwise.reporting.theme import PAGE_INK, styled
 
 CAPTIONS = {
@@ -84,8 +87,20 @@ def _experiment(analysis: Analysis, figures: dict[str, Any]) -> dict[str, Any]:
         "held": int(analysis.comparison["holds"].sum()) if len(analysis.comparison) else 0,
         "environment": analysis.environment,
         "figures": figures,
+        "assignments": [f"{path}={value}" for path, value in analysis.sweep.overrides.items()],
+        "command": command(analysis),
         "tables": {name: table for name, table in analysis.tables().items() if name in TABLE_TITLES},
     }
+
+
+def command(analysis: Analysis) -> str:
+    """What to type to make an experiment again."""
+    sweep = analysis.sweep
+    name = sweep.name.partition("+")[0]
+    words = ["widthwise", "run", name if name in catalogue() else f"{name}.yaml", "--scale", analysis.scale]
+    for path, value in sweep.overrides.items():
+        words += ["--set", f"{path}={json.dumps(value)}"]
+    return shlex.join(words)
 
 
 def _drawing_code() -> str:
