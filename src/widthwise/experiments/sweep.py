@@ -121,7 +121,7 @@ class Sweep(Axes):
             next(sweep.runs(scale, source=source))
         return sweep
 
-    def at(self, scale: Scale) -> Axes:
+    def at(self, scale: Scale, source: str | None = None) -> Axes:
         """The axes at a scale. A sweep without scales of its own runs as it stands, at scale `paper`.
 
         Raises:
@@ -142,10 +142,11 @@ class Sweep(Axes):
                 axes[varied] = {**axes[varied], path: value if isinstance(value, list) else [value]}
             else:
                 axes["trial"] = _overlaid(axes["trial"], _nested(path, value))
-        resolved = validated(Axes, axes, "--set" if self.overrides else self.name)
+        source = source or ("--set" if self.overrides else self.name)
+        resolved = validated(Axes, axes, source)
         for path, axis in AXIS_OF.items():
             if path in resolved.series or path in resolved.tune or _holds(resolved.trial, path):
-                raise RequestError(f"{self.name}: {path} is decided by the sweep's {axis}; set {axis} instead")
+                raise RequestError(f"{source}: {path} is decided by the sweep's {axis}; set {axis} instead")
         return resolved
 
     def note(self, scale: Scale) -> str:
@@ -184,7 +185,7 @@ class Sweep(Axes):
         Raises:
             RequestError: a path names no field of a trial, or a value does not fit its field.
         """
-        axes = self.at(scale)
+        axes = self.at(scale, source)
         source = source or self.name
         combinations = [dict(zip(axes.series, each, strict=True)) for each in itertools.product(*axes.series.values())]
         tunings = [dict(zip(axes.tune, each, strict=True)) for each in itertools.product(*axes.tune.values())]
