@@ -100,6 +100,15 @@ def test_damage_is_noticed_and_named(empty_store: Store, harm, said: str):
     assert not empty_store.inspect([TRIAL]).damaged
 
 
+def test_a_changed_network_is_not_loaded(empty_store: Store):
+    file = saved(empty_store) / "network.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match="was changed after the trial ended"):
+        empty_store.network(TRIAL.id)
+
+
 def test_a_file_is_written_whole_or_not_at_all(empty_store: Store, monkeypatch: pytest.MonkeyPatch):
     empty_store.write("sweeps/a.json", b"before")
 

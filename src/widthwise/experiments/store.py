@@ -6,7 +6,8 @@
                   network.safetensors, history.parquet, layers.parquet, ablation.parquet, correlation.parquet
                   outcome.json    written last: a trial without it is not finished, and is never read
 
-`outcome.json` holds the size and the digest of every other file, and of itself, so that damage is noticed.
+`outcome.json` holds the size and the digest of every other file, and its own digest, so that damage is noticed. The
+network, which can be large, is checked by its size when trials are looked over, and by its digest when it is loaded.
 """
 
 import hashlib
@@ -34,6 +35,7 @@ from widthwise.experiments.trial import Trial
 
 PROGRAM, FORMAT = "widthwise", 1
 TABLES = ("history", "layers", "ablation", "correlation")
+NETWORK = "network.safetensors"
 READERS = 8
 PARTIAL = ".partial"
 
@@ -140,7 +142,7 @@ class Store:
         files = {"trial.json": _json(trial_file)}
         files |= {f"{name}.parquet": _parquet(table) for name, table in outcome.tables.items()}
         if outcome.network:
-            files["network.safetensors"] = safetensors.numpy.save(outcome.network)
+            files[NETWORK] = safetensors.numpy.save(outcome.network)
         for name, content in files.items():
             self.write(f"trials/{trial.id}/{name}", content)
         digests = {name: {"bytes": len(content), "sha256": _digest(content)} for name, content in files.items()}
@@ -179,13 +181,13 @@ class Store:
             return f"it is a copy of trial {outcome['trial']}"
         for name, about in outcome["files"].items():
             try:
-                content = self.read(f"{folder}/{name}")
+                size = self._files.size(self.path(f"{folder}/{name}"))
+                if size != about["bytes"]:
+                    return f"{name} has {size} bytes in place of {about['bytes']}"
+                if name != NETWORK and _digest(self.read(f"{folder}/{name}")) != about["sha256"]:
+                    return f"{name} was changed after the trial ended"
             except FileNotFoundError:
                 return f"{name} is missing"
-            if len(content) != about["bytes"]:
-                return f"{name} has {len(content)} bytes in place of {about['bytes']}"
-            if _digest(content) != about["sha256"]:
-                return f"{name} was changed after the trial ended"
         return outcome
 
     def discard(self, identity: str) -> None:
@@ -214,8 +216,16 @@ class Store:
         return json.loads(self.read(f"trials/{identity}/trial.json"))["environment"]
 
     def network(self, identity: str) -> dict[str, np.ndarray]:
-        """A trained network's parameters by name."""
-        return safetensors.numpy.load(self.read(f"trials/{identity}/network.safetensors"))
+        """A trained network's parameters by name.
+
+        Raises:
+            ValueError: the file is not the one that the trial wrote.
+        """
+        content = self.read(f"trials/{identity}/{NETWORK}")
+        outcome = json.loads(self.read(f"trials/{identity}/outcome.json"))
+        if _digest(content) != outcome["files"][NETWORK]["sha256"]:
+            raise ValueError(f"{NETWORK} of trial {identity} was changed after the trial ended")
+        return safetensors.numpy.load(content)
 
     def add_sweep(self, sweep: Sweep, scale: Scale) -> None:
         """Note that `sweep` was run into this store."""
