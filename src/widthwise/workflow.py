@@ -92,8 +92,8 @@ def _stamp(store: Store, sweeps: Sequence[tuple[Sweep, Scale]]) -> str:
 
     digest = hashlib.sha256(version("widthwise").encode())
     for sweep, scale in sweeps:
-        finished = store.inspect(sweep.trials(scale)).finished
-        digest.update(json.dumps([sweep.model_dump(mode="json"), scale, finished], sort_keys=True).encode())
+        outcomes = store.outcome_digests(sweep.trials(scale))
+        digest.update(json.dumps([sweep.model_dump(mode="json"), scale, outcomes], sort_keys=True).encode())
     return digest.hexdigest()
 
 

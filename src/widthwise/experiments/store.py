@@ -17,6 +17,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import uuid4
@@ -164,6 +165,15 @@ class Store:
                 elif result is not None:
                     finished[trial.id] = result
         return Inspection(finished, damaged)
+
+    def outcome_digests(self, trials: Iterable[Trial]) -> dict[str, str]:
+        """The digests of the outcomes of those `trials` that have one, by id. Nothing else of them is read."""
+        paths = {trial.id: self.path(f"trials/{trial.id}/outcome.json") for trial in trials}
+        found = {}
+        for identity, path in paths.items():
+            with suppress(FileNotFoundError):
+                found[identity] = _digest(self._files.cat_file(path))
+        return found
 
     def _inspect(self, trial: Trial) -> dict[str, Any] | str | None:
         """A finished trial's outcome, what is wrong with a damaged one, or None where it is not finished."""
