@@ -189,15 +189,15 @@ class Store:
             return "outcome.json was changed after the trial ended"
         if outcome["trial"] != trial.id:
             return f"it is a copy of trial {outcome['trial']}"
-        for name, about in outcome["files"].items():
-            try:
+        try:
+            for name, about in outcome["files"].items():
                 size = self._files.size(self.path(f"{folder}/{name}"))
                 if size != about["bytes"]:
                     return f"{name} has {size} bytes in place of {about['bytes']}"
                 if name != NETWORK and _digest(self.read(f"{folder}/{name}")) != about["sha256"]:
                     return f"{name} was changed after the trial ended"
-            except FileNotFoundError:
-                return f"{name} is missing"
+        except FileNotFoundError as error:
+            return f"{(error.filename or str(error)).rpartition('/')[2]} is missing"
         return outcome
 
     def discard(self, identity: str) -> None:
