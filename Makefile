@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 run: .venv/installed
@@ -18,14 +19,16 @@ format: .venv/installed-for-tests
 	$(BIN)/ruff format .
 
 bench: .venv/installed
-	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.sweep
+	$(BIN)/python -m benchmarks.startup
 
-.venv/installed: pyproject.toml constraints.txt
+.venv/bin/python:
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+
+.venv/installed: .venv/bin/python pyproject.toml constraints.txt
+	$(INSTALL) .
 	touch $@
 
-.venv/installed-for-tests: .venv/installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test]"
-	touch $@
+.venv/installed-for-tests: .venv/bin/python pyproject.toml constraints.txt
+	$(INSTALL) ".[test]"
+	touch $@ .venv/installed

@@ -133,6 +133,10 @@ class Store:
                 self._files.rm_file(temporary)
             raise
 
+    def has(self, name: str) -> bool:
+        """Whether a file is there."""
+        return self._files.exists(self.path(name))
+
     def read(self, name: str) -> bytes:
         """A file's content."""
         return self._files.cat_file(self.path(name))

@@ -2,6 +2,7 @@
 
 PAGE = "report/index.html"
 STAMP = "report/stamp.json"
+FIGURES = "report/figures.json"
 
 
 def table(experiment: str, name: str) -> str:
