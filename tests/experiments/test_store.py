@@ -115,7 +115,7 @@ def test_a_file_is_written_whole_or_not_at_all(empty_store: Store, monkeypatch: 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "replace", full)
+    monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(OSError, match="No space left"):
         empty_store.write("sweeps/a.json", b"after")
     monkeypatch.undo()

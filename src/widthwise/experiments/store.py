@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -127,7 +128,7 @@ class Store:
         temporary = f"{path}.{uuid4().hex[:8]}{PARTIAL}"
         try:
             self._files.pipe_file(temporary, content)
-            os.replace(temporary, path)  # noqa: PTH105 - a path of the file system's, not the user's
+            Path(temporary).replace(path)
         except BaseException:
             if self._files.exists(temporary):
                 self._files.rm_file(temporary)
