@@ -23,9 +23,8 @@ def shown_progress(console: Console) -> Iterator[Callable[[Step], None]]:
     It appears with the first step and is gone when all is done.
     """
     bar = Progress(
-        BarColumn(bar_width=20),
+        BarColumn(bar_width=10),
         MofNCompleteColumn(),
-        TextColumn("runs"),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
@@ -38,9 +37,9 @@ def shown_progress(console: Console) -> Iterator[Callable[[Step], None]]:
 
     def on_step(step: Step) -> None:
         bar.start()
-        shown = step.running[0] if step.running else "starting"
-        others = f" and {len(step.running) - 1} more" if len(step.running) > 1 else ""
-        bar.update(task, completed=step.done, total=step.total, description=shown + others)
+        waiting = "writing the report" if step.done == step.total else "starting"
+        shown = step.running[0] if step.running else waiting
+        bar.update(task, completed=step.done, total=step.total, description=shown)
 
     try:
         yield on_step

@@ -22,11 +22,10 @@ from widthwise.experiments.trial import Trial
 
 @dataclass(frozen=True)
 class Step:
-    """Something that the runner did. `cohort` says in words what is being trained."""
+    """Where the runner is: trials done and in all, and in words the cohorts that are being trained."""
 
     done: int
     total: int
-    cohort: str = ""
     running: tuple[str, ...] = ()
 
 
@@ -84,11 +83,9 @@ def run_trials(
 def describe(stack: Sequence[Trial]) -> str:
     """A cohort in words."""
     first = stack[0]
-    members = f"{len(stack)} networks" if len(stack) > 1 else "1 network"
     recipe = first.training
-    return (
-        f"{members} {first.network.name} {first.network.width_factor:g}x, {recipe.optimizer} {recipe.learning_rate:g}"
-    )
+    network = f"{first.network.name} {first.network.width_factor:g}x"
+    return f"{len(stack)} × {network}, {recipe.optimizer} {recipe.learning_rate:g}"
 
 
 Progress = Iterator[tuple[Sequence[Sequence[Trial]], int]]
