@@ -96,12 +96,13 @@ def run(
 
     if scale not in SCALES:
         raise RequestError(f"there is no scale {scale!r}: it must be {', '.join(SCALES[:-1])} or {SCALES[-1]}")
+    sweep = Sweep.load(name).with_values(assignments or [])
     if dry_run:
-        sweep = Sweep.load(name).with_values(assignments or [])
         _show_plan(sweep, scale, store, workers, as_json)
         return
     from widthwise import workflow
     from widthwise.progress import shown_progress
+    from widthwise.workflow import Report
 
     def on_damage(identity: str, reason: str) -> None:
         messages.print(f"trial {identity} is damaged ({reason}); it is run again", markup=False)
@@ -109,10 +110,9 @@ def run(
     try:
         with shown_progress(messages) as on_step:
             result, report = workflow.run(
-                name,
+                sweep,
                 scale,
                 store,
-                assignments=assignments or [],
                 workers=workers,
                 on_step=on_step,
                 on_damage=on_damage,
@@ -122,7 +122,8 @@ def run(
     messages.print(
         f"{result.trained} trained in {result.seconds:.1f} s, {result.found} found finished in {store}", markup=False
     )
-    _show_report(report, as_json)
+    name = f"{sweep.name}.{scale}"
+    _show_report(Report(report.page, {name: report.tables[name]}), as_json)
 
 
 @app.command()
@@ -151,9 +152,9 @@ def _show_plan(sweep: Any, scale: Any, store: str, workers: int | None, as_json:
         f"{planned.trials} training runs, {planned.finished} of them finished in {store}; "
         f"{planned.missing} to run, in {planned.stacks} stacks."
     )
+    low, high = planned.parameters
+    results.print(f"Parameters of a network: {low:,} to {high:,}.")
     if planned.missing:
-        low, high = planned.parameters
-        results.print(f"Parameters of a network: {low:,} to {high:,}.")
         results.print(f"About {_duration(planned.seconds)} on this machine, in {planned.workers} processes.")
 
 

@@ -215,9 +215,12 @@ class Undeclared(nn.Sequential):
         (Untraceable(), [torch.ones(2, 3)], "torch.fx cannot trace Untraceable"),
         (Undeclared(nn.Linear(3, 3), nn.ReLU()), [torch.ones(2, 3)], "measured_layers names '7'"),
         (nn.Sequential(nn.Linear(3, 3), nn.ReLU()), [], "there are no inputs"),
+        (nn.Sequential(nn.Linear(3, 3), nn.ReLU()), torch.ones(2, 3), "not one tensor"),
+        (nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 1)), [torch.ones(2, 3)], "has a single output"),
+        (nn.Sequential(nn.Linear(3, 3), nn.ReLU()), [torch.full((2, 3), torch.nan)], "is not finite"),
     ],
 )
-def test_what_cannot_be_measured_is_refused_in_a_sentence(model: nn.Module, batches: list, said: str):
+def test_what_cannot_be_measured_is_refused_in_a_sentence(model: nn.Module, batches, said: str):
     with pytest.raises(ValueError, match=said):
         profile(model, batches)
 

@@ -45,7 +45,7 @@ def plan(sweep: Sweep, scale: Scale, store: str, workers: int | None = None) -> 
     missing = [trial for identity, trial in trials.items() if identity not in finished]
     stacks = cohorts(missing)
     workers = (os.cpu_count() or 1) if workers is None else max(workers, 1)
-    sizes = [network_size(trial.network, trial.data.dimensions).parameters for trial in missing]
+    sizes = [network_size(trial.network, trial.data.dimensions).parameters for trial in trials.values()]
     seconds_by_kind: dict[tuple, float] = {}
     seconds = 0.0
     for stack in stacks:

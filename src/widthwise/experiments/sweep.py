@@ -129,7 +129,7 @@ class Sweep(Axes):
         """
         if scale != "paper" and scale not in self.scales:
             known = ", ".join(["paper", *(each for each in self.scales if each != "paper")])
-            raise RequestError(f"{self.name} has no scale {scale!r}: it has {known}")
+            raise RequestError(f"{self.name.partition('+')[0]} has no scale {scale!r}: it has {known}")
         changes = self.scales.get(scale, ScaledAxes())
         given = changes.model_dump(exclude_unset=True, exclude={"note", "trial"})
         axes = {field: getattr(self, field) for field in Axes.model_fields}
@@ -185,8 +185,8 @@ class Sweep(Axes):
         Raises:
             RequestError: a path names no field of a trial, or a value does not fit its field.
         """
+        source = source or ("--set" if self.overrides else self.name)
         axes = self.at(scale, source)
-        source = source or self.name
         combinations = [dict(zip(axes.series, each, strict=True)) for each in itertools.product(*axes.series.values())]
         tunings = [dict(zip(axes.tune, each, strict=True)) for each in itertools.product(*axes.tune.values())]
         labels = [self._label(combination, axes, source) for combination in combinations]

@@ -59,10 +59,12 @@ def profile(model: nn.Module, batches: Iterable, *, settings: Measurement | None
         seed: of the random draws. The same seed gives the same profile.
 
     Raises:
-        ValueError: the model cannot be traced or has no measurable layer, a layer's activity is not finite, or there
-            are no inputs.
+        ValueError: the model cannot be traced or has no measurable layer, it gives no labels, a layer's activity is
+            not finite, or there are no inputs.
     """
     settings = settings or Measurement()
+    if isinstance(batches, Tensor):
+        raise ValueError("batches must be an iterable of batches, not one tensor; for a single batch give [inputs]")
     inputs = [batch if isinstance(batch, Tensor) else batch[0] for batch in batches]
     inputs = [batch for batch in inputs if len(batch)]
     if not inputs:
@@ -92,6 +94,8 @@ def _measure(network: Network, inputs: list[Tensor], examples: int, settings: Me
     labels: list[Tensor] = []
     for number, batch in enumerate(inputs):
         output, values = network.run(batch)
+        if output.shape[-1] < 2:
+            raise ValueError("the model has a single output, and a label is the argmax over several")
         labels.append(output.argmax(-1))
         for depth, layer in enumerate(network.layers):
             value = values[layer.node]
