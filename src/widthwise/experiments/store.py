@@ -36,7 +36,6 @@ from widthwise.experiments.sweep import SCALES, Scale, Sweep
 from widthwise.experiments.trial import Trial
 
 PROGRAM, FORMAT = "widthwise", 1
-TABLES = ("history", "layers", "ablation", "correlation")
 NETWORK = "network.safetensors"
 READERS = 8
 PARTIAL = ".partial"
@@ -213,7 +212,7 @@ class Store:
         self._files.rm(folder, recursive=True)
 
     def table(self, identity: str, name: str) -> pd.DataFrame:
-        """One of a trial's tables, by its name in `TABLES`."""
+        """One of a trial's tables: `history`, `layers`, `ablation` or `correlation`."""
         return pq.read_table(io.BytesIO(self.read(f"trials/{identity}/{name}.parquet"))).to_pandas()
 
     def tables(self, identities: Iterable[str], name: str) -> dict[str, pd.DataFrame]:

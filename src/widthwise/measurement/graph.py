@@ -85,7 +85,7 @@ class Network:
         tracer = _Tracer()
         try:
             self.graph = tracer.trace(model, concrete_args=_defaults(model))
-        except Exception as error:
+        except Exception as error:  # whatever the model's own code raises at stand-ins for tensors
             raise ValueError(f"torch.fx cannot trace {type(model).__name__}: {error}") from error
         self._modules = dict(model.named_modules())
         self._in_place = self._separate_in_place()
