@@ -9,26 +9,31 @@ if TYPE_CHECKING:
     from widthwise.experiments.store import Store as Store
     from widthwise.experiments.sweep import Sweep as Sweep
     from widthwise.experiments.trial import Trial as Trial
-    from widthwise.measurement.profile import Profile as Profile
+    from widthwise.measurement.layers import Layer as Layer
+    from widthwise.measurement.profile import layers as layers
     from widthwise.measurement.profile import profile as profile
+    from widthwise.measurement.result import Profile as Profile
     from widthwise.measurement.settings import Measurement as Measurement
     from widthwise.workflow import report as report
     from widthwise.workflow import run as run
 
 _PLACES = {
+    "Layer": "widthwise.measurement.layers",
     "Measurement": "widthwise.measurement.settings",
-    "Profile": "widthwise.measurement.profile",
+    "Profile": "widthwise.measurement.result",
     "RequestError": "widthwise.errors",
     "Store": "widthwise.experiments.store",
     "Sweep": "widthwise.experiments.sweep",
     "Trial": "widthwise.experiments.trial",
     "TrialError": "widthwise.errors",
+    "layers": "widthwise.measurement.profile",
     "profile": "widthwise.measurement.profile",
     "report": "widthwise.workflow",
     "run": "widthwise.workflow",
 }
 
 __all__ = [
+    "Layer",
     "Measurement",
     "Profile",
     "RequestError",
@@ -36,6 +41,7 @@ __all__ = [
     "Sweep",
     "Trial",
     "TrialError",
+    "layers",
     "profile",
     "report",
     "run",

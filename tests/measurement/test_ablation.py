@@ -6,11 +6,25 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from widthwise.measurement.ablation import NARROW_KEY_UNITS, area_under_curve, drop_keys, drop_masks, dropped_counts
+from widthwise.measurement.ablation import area_under_curve, corrected_for_chance
+from widthwise.measurement.masks import (
+    NARROW_KEY_UNITS,
+    drawn_on_device,
+    drop_keys,
+    dropped_counts,
+    laid_out,
+    levels_survived,
+    random_levels,
+    stays,
+)
+
+CPU = torch.device("cpu")
 
 
-def masks(shape, unit_dimension, counts, granularity, seed=0):
-    return dict(drop_masks(np.random.SeedSequence(seed), torch.Size(shape), unit_dimension, counts, granularity))
+def masks(rows: int, units: int, counts: list[int], seed: int = 0, first: int = 0) -> dict[int, torch.Tensor]:
+    """Which units stay at each random level."""
+    survived = levels_survived(np.random.SeedSequence(seed), first, rows, units, counts, CPU)
+    return {level: stays(survived, place) for place, level in enumerate(random_levels(counts, units))}
 
 
 def test_seven_levels_drop_rounded_shares():
@@ -21,40 +35,71 @@ def test_seven_levels_drop_rounded_shares():
 @given(rows=st.integers(1, 20), units=st.integers(2, 60), levels=st.integers(2, 9), seed=st.integers(0, 10**6))
 def test_exactly_so_many_values_of_each_image_are_dropped(rows: int, units: int, levels: int, seed: int):
     counts = dropped_counts(units, levels)
-    for level, stays in masks((rows, units), -1, counts, "application", seed).items():
-        assert ((~stays).sum(dim=1) == counts[level]).all()
+    below = torch.zeros(rows, units, dtype=torch.bool)
+    for level, kept in masks(rows, units, counts, seed).items():
+        assert ((~kept).sum(dim=1) == counts[level]).all()
+        assert not (below & kept).any(), "what is dropped at one level is dropped at the higher ones"
+        below = ~kept
 
 
 def test_in_a_convolution_each_application_is_dropped_by_itself():
-    shape = (6, 4, 5, 5)
-    stays = masks(shape, 1, dropped_counts(100, 3), "application")[1]
-    assert stays.shape == shape
-    assert ((~stays).flatten(1).sum(1) == 50).all()
-    assert len(torch.unique(stays.flatten(1), dim=0)) == 6, "each image has its own draw"
-    assert len(torch.unique(stays[0].flatten(1), dim=0)) > 1, "channels are not dropped as a whole"
+    shape = torch.Size((6, 4, 5, 5))
+    survived = levels_survived(np.random.SeedSequence(0), 0, 6, 100, dropped_counts(100, 3), CPU)
+    kept = stays(laid_out(survived, shape, 1), 0)
+    assert kept.shape == shape
+    assert ((~kept).flatten(1).sum(1) == 50).all()
+    assert len(torch.unique(kept.flatten(1), dim=0)) == 6, "each image has its own draw"
+    assert len(torch.unique(kept[0].flatten(1), dim=0)) > 1, "channels are not dropped as a whole"
 
 
 def test_whole_channels_are_dropped_from_every_image():
-    stays = masks((6, 10, 5, 5), 1, dropped_counts(10, 3), "channel")[1]
-    assert stays.shape == (1, 10, 1, 1)
-    assert (~stays).sum() == 5
+    survived = levels_survived(np.random.SeedSequence(0), 0, 1, 10, dropped_counts(10, 3), CPU)
+    kept = stays(laid_out(survived, torch.Size((6, 10, 5, 5)), 1), 0)
+    assert kept.shape == (1, 10, 1, 1)
+    assert (~kept).sum() == 5
+
+
+@pytest.mark.parametrize("units", [7, 30, NARROW_KEY_UNITS + 3])
+def test_an_examples_draw_does_not_depend_on_its_batch(units: int):
+    counts = dropped_counts(units, 4)
+    together = masks(1000, units, counts)
+    apart = [masks(300, units, counts), masks(700, units, counts, first=300)]
+    for level, kept in together.items():
+        assert torch.equal(kept, torch.cat([part[level] for part in apart]))
+
+
+def test_draws_made_on_another_device_are_exact_and_do_not_depend_on_batches_either():
+    counts = dropped_counts(50, 5)
+    drawn = [counts[level] for level in random_levels(counts, 50)]
+    seed = np.random.SeedSequence([1, 2, 3])
+    together = drawn_on_device(seed, 0, 200, 50, drawn, CPU)
+    apart = [drawn_on_device(seed, 0, 70, 50, drawn, CPU), drawn_on_device(seed, 70, 130, 50, drawn, CPU)]
+    assert torch.equal(together, torch.cat(apart))
+    for place, count in enumerate(drawn):
+        assert ((~stays(together, place)).sum(1) == count).all()
+    assert len(torch.unique(together, dim=0)) == 200
 
 
 @pytest.mark.parametrize("units", [10, 2048, NARROW_KEY_UNITS + 1, 5000])
 def test_keys_are_distinct_whatever_the_number_of_units(units: int):
-    keys, in_order = drop_keys(np.random.SeedSequence(1), 20, units)
-    assert (np.diff(in_order.astype(np.uint64), axis=1) > 0).all()
-    np.testing.assert_array_equal(np.sort(keys, axis=1), in_order)
+    keys = np.sort(drop_keys(np.random.SeedSequence(1), 0, 20, units).astype(np.uint64), axis=1)
+    assert (np.diff(keys, axis=1) > 0).all()
 
 
 def test_every_unit_is_dropped_equally_often():
-    stays = masks((40_000, 12), -1, [4], "application")[0]
-    frequencies = (~stays).double().mean(0)
+    dropped = ~masks(40_000, 12, [4])[0]
+    frequencies = dropped.double().mean(0)
     # 5 standard errors of a binomial share of 1/3 from 40,000 draws
     torch.testing.assert_close(frequencies, torch.full((12,), 1 / 3, dtype=torch.float64), atol=0.012, rtol=0)
-    together = (~stays[:, 0] & ~stays[:, 1]).double().mean().item()
+    together = (dropped[:, 0] & dropped[:, 1]).double().mean().item()
     assert together == pytest.approx(4 / 12 * 3 / 11, abs=0.012)
 
 
 def test_the_area_is_the_trapezoid_rules():
     assert area_under_curve(np.array([[1, 1, 1], [1, 0.5, 0], [1, 0, 0]])).tolist() == [1, 0.5, 0.25]
+
+
+def test_corrected_for_chance_it_runs_from_random_answers_to_no_change():
+    never, random = np.ones((2, 7)), np.array([[1] + [1 / 10] * 6] * 2)
+    areas = area_under_curve(np.stack([never[0], random[0]]))
+    assert corrected_for_chance(areas, levels=7, classes=10) == pytest.approx([1, 0])

@@ -1,14 +1,16 @@
 """`profile`, against the plain way: forward hooks, one full pass for each ablation, numpy.corrcoef."""
 
-import numpy as np
+import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
+from benchmarks.plain import plain_profile
 from torch import nn
 
-from widthwise.measurement.ablation import drop_masks, dropped_counts
-from widthwise.measurement.graph import Network
-from widthwise.measurement.profile import ABLATION_STREAM, Profile, profile
+from widthwise.measurement.inputs import Inputs
+from widthwise.measurement.network import Network
+from widthwise.measurement.profile import layers, profile
+from widthwise.measurement.result import Profile
 from widthwise.measurement.settings import Measurement
 
 SEED = 5
@@ -45,92 +47,32 @@ def dense() -> tuple[nn.Module, dict[str, nn.Module], torch.Tensor]:
     return model, {"1": model[1], "4": model[4]}, torch.randn(80, 5)
 
 
-def plain_profile(model, modules, batches, granularity: str) -> tuple[dict, dict, dict]:
-    """Similarity, dead units and unchanged labels of each layer, by hooks and full passes."""
-    model.eval()
-    similarity, dead, unchanged = {}, {}, {}
-    with torch.no_grad():
-        intact = torch.cat([model(batch).argmax(-1) for batch in batches])
-        for depth, (name, module) in enumerate(modules.items()):
-            outputs: list[torch.Tensor] = []
-            hook = module.register_forward_hook(
-                lambda module, inputs, output, outputs=outputs: outputs.append(output.clone())
-            )
-            for batch in batches:
-                model(batch)
-            hook.remove()
-            activity = torch.cat(outputs).movedim(1, -1).flatten(0, -2).double().numpy()
-            varying = np.ptp(activity, axis=0) > 0
-            correlations = np.abs(np.corrcoef(activity[:, varying].T)) - np.eye(varying.sum())
-            similarity[name] = (correlations >= 0.5).sum() / activity.shape[1]
-            dead[name] = 1 - varying.mean()
-
-            size = outputs[0][0].numel() if granularity == "application" else outputs[0].shape[1]
-            counts = dropped_counts(size, 7)
-            shares = np.ones((3, 7))
-            for sampling in range(3):
-                for level in range(1, 7):
-                    labels = []
-                    for place, batch in enumerate(batches):
-                        where = place if granularity == "application" else 0
-                        stream = np.random.SeedSequence([SEED, ABLATION_STREAM, depth, where, sampling])
-                        masks = dict(drop_masks(stream, outputs[place].shape, 1, counts, granularity))
-                        stays = masks.get(level, torch.zeros(1))  # the last level drops everything
-                        hook = module.register_forward_hook(lambda m, i, output, stays=stays: output * stays)
-                        labels.append(model(batch).argmax(-1))
-                        hook.remove()
-                    shares[sampling, level] = (torch.cat(labels) == intact).double().mean()
-            unchanged[name] = shares
-    return similarity, dead, unchanged
-
-
 @pytest.mark.parametrize("granularity", ["application", "channel"])
 @pytest.mark.parametrize("case", [dense, convolutional])
 def test_it_equals_the_plain_way(case, granularity):
     model, modules, inputs = case()
     batches = inputs.split(30)
     measured = profile(model, batches, settings=Measurement(granularity=granularity), seed=SEED)
-    similarity, dead, unchanged = plain_profile(model, modules, batches, granularity)
-    assert measured.layers["layer"].tolist() == list(modules)
-    for row in measured.layers.itertuples():
-        assert row.similarity == pytest.approx(similarity[row.layer])
-        assert row.dead_fraction == pytest.approx(dead[row.layer])
-        curves = measured.ablation[measured.ablation["layer"] == row.layer]["unchanged"].to_numpy().reshape(3, 7)
-        np.testing.assert_allclose(curves, unchanged[row.layer], atol=1e-12)
-        areas = np.trapezoid(unchanged[row.layer], dx=1 / 6, axis=1)
-        assert row.auc == pytest.approx(areas.mean())
-        assert row.auc_std == pytest.approx(areas.std(ddof=1))
+    layers, ablation = plain_profile(model, modules, batches, Measurement(granularity=granularity), SEED)
+    pd.testing.assert_frame_equal(measured.layers[list(layers.columns)], layers, rtol=1e-12)
+    pd.testing.assert_frame_equal(measured.ablation, ablation, rtol=1e-12)
 
 
 def test_only_what_is_downstream_runs_again():
-    calls = []
-
-    class Counted(nn.Module):
-        def __init__(self, name: str):
-            super().__init__()
-            self.name = name
-
-        def forward(self, value):
-            calls.append(self.name)
-            return value
-
-    class Tracer(nn.Module):
+    class Beside(nn.Module):
         def __init__(self):
             super().__init__()
-            self.before, self.after = nn.Linear(4, 4), nn.Linear(4, 2)
+            self.before, self.beside, self.after = nn.Linear(4, 4), nn.Conv1d(1, 1, 1), nn.Linear(4, 2)
 
         def forward(self, value):
-            return self.after(torch.relu(self.before(value)))
+            beside = self.beside(value.unsqueeze(1)).squeeze(1)
+            return self.after(torch.relu(self.before(value)) + beside)
 
-    model = Tracer()
-    network = Network(model)
-    model.before.register_forward_hook(lambda *_: calls.append("before"))
-    model.after.register_forward_hook(lambda *_: calls.append("after"))
-    _, values = network.run(torch.randn(3, 4))
-    assert calls == ["before", "after"]
-    (layer,) = network.layers
-    network.rerun(layer, torch.zeros(3, 4), values)
-    assert calls == ["before", "after", "after"]
+    network = Network(Beside().eval(), Inputs((torch.randn(3, 4),), {}))
+    run = network.run(Inputs((torch.randn(3, 4),), {}))
+    functions = [operation.place[1] for operation in run.plans["relu"].operations]
+    assert functions == ["add", "linear", "argmax"]
+    assert len(run.tape.values) == 3, "what the convolution gave, and the last layer's two parameters, are kept"
 
 
 def test_layers_are_nonlinearities_after_a_product():
@@ -145,9 +87,10 @@ def test_layers_are_nonlinearities_after_a_product():
             value = self.norm(self.two(value)).sigmoid()
             return self.three(value.mean((2, 3))).softmax(-1)
 
-    layers = Network(Functional()).layers
-    assert [layer.name for layer in layers] == ["gelu", "sigmoid"]
-    assert [layer.unit_dimension for layer in layers] == [1, 1]
+    table = layers(Functional(), torch.randn(2, 1, 6, 6))
+    assert table["layer"].tolist() == ["gelu", "sigmoid"]
+    assert table["units"].tolist() == [4, 4]
+    assert table["follows"].tolist() == ["one", "two"]
 
 
 def test_a_network_that_ignores_a_layer_keeps_every_label():
@@ -191,17 +134,12 @@ def test_the_model_is_left_as_it_was_also_after_an_error():
     before = {name: value.clone() for name, value in model.state_dict().items()}
     modes = [module.training for module in model.modules()]
     profile(model, [inputs])
-    with pytest.raises(RuntimeError):
+    with pytest.raises(ValueError, match="cannot be run on batch 2, of shape"):
         profile(model, [inputs, inputs[:, :1]])
     assert [module.training for module in model.modules()] == modes
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
     assert not any(module._forward_hooks for module in model.modules())
-
-
-class Untraceable(nn.Module):
-    def forward(self, value):
-        return value if value.sum() > 0 else -value
 
 
 class Undeclared(nn.Sequential):
@@ -212,12 +150,15 @@ class Undeclared(nn.Sequential):
     ("model", "batches", "said"),
     [
         (nn.Linear(3, 2), [torch.ones(2, 3)], "has no nonlinearity"),
-        (Untraceable(), [torch.ones(2, 3)], "torch.fx cannot trace Untraceable"),
         (Undeclared(nn.Linear(3, 3), nn.ReLU()), [torch.ones(2, 3)], "measured_layers names '7'"),
         (nn.Sequential(nn.Linear(3, 3), nn.ReLU()), [], "there are no inputs"),
         (nn.Sequential(nn.Linear(3, 3), nn.ReLU()), torch.ones(2, 3), "not one tensor"),
-        (nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 1)), [torch.ones(2, 3)], "has a single output"),
-        (nn.Sequential(nn.Linear(3, 3), nn.ReLU()), [torch.full((2, 3), torch.nan)], "is not finite"),
+        (
+            nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 1)),
+            [torch.ones(2, 3)],
+            "of which no label can be formed: a label is the argmax over several",
+        ),
+        (nn.Sequential(nn.Linear(3, 3), nn.ReLU()), [torch.full((2, 3), torch.nan)], "output holds NaN"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_in_a_sentence(model: nn.Module, batches, said: str):
@@ -239,7 +180,8 @@ def test_tables_have_the_promised_columns():
     measured = profile(model, [(inputs, "labels are not needed")])
     assert isinstance(measured, Profile)
     assert measured.layers.columns.tolist() == [
-        *("layer", "units", "auc", "auc_std", "similarity", "similarity_std", "dead_fraction")
+        *("layer", "units", "auc", "auc_std", "auc_corrected", "auc_corrected_std"),
+        *("similarity", "similarity_std", "dead_fraction"),
     ]
     assert measured.ablation.columns.tolist() == ["layer", "sampling", "share_dropped", "units_dropped", "unchanged"]
     assert measured.correlation.columns.tolist() == ["layer", "sampling", "low", "high", "pairs"]
@@ -273,8 +215,6 @@ def test_writing_in_place_spoils_no_value_that_is_used_again():
     inputs = torch.randn(60, 5)
     batches = [inputs[:30], inputs[30:]]
     measured = profile(model, batches, seed=SEED)
-    _, _, unchanged = plain_profile(model, {"one": model.one, "two": model.two}, batches, "application")
-    for name, shares in unchanged.items():
-        curves = measured.ablation[measured.ablation["layer"] == name]["unchanged"].to_numpy().reshape(3, 7)
-        np.testing.assert_allclose(curves, shares, atol=1e-12)
+    _, ablation = plain_profile(model, {"one": model.one, "two": model.two}, batches, Measurement(), SEED)
+    pd.testing.assert_frame_equal(measured.ablation, ablation, rtol=1e-12)
     assert torch.equal(inputs, torch.cat(batches))

@@ -20,8 +20,9 @@ from widthwise.data.source import TeacherData
 from widthwise.data.teacher import CLASSES, teacher_data
 from widthwise.experiments.store import Outcome
 from widthwise.experiments.trial import Trial
-from widthwise.measurement.ablation import unchanged_without
-from widthwise.measurement.graph import Network
+from widthwise.measurement.ablation import labels_without
+from widthwise.measurement.inputs import Inputs
+from widthwise.measurement.network import Network, untouched
 from widthwise.measurement.profile import profile
 from widthwise.networks.architecture import Architecture
 from widthwise.networks.build import build, build_initialized
@@ -177,15 +178,18 @@ def _compare(small: MLP, wide: MLP, split: Split) -> dict[str, float | int]:
     many units can be dropped, each alone, with every label unchanged; `unchanged_without_added` the proportion of
     unchanged labels when all units that the construction added are dropped.
     """
-    network = Network(wide)
-    layer = network.layers[0]
-    output, values = network.run(split.inputs)
-    intact = small(split.inputs)
+    inputs = Inputs((split.inputs,), {})
     units = wide.output.in_features
     added = list(range(small.output.in_features, units))
-    alone = [bool(unchanged_without(network, layer, values, [unit]).all()) for unit in range(units)]
+    with untouched(wide):
+        network = Network(wide, inputs)
+        layer = network.layers[0]
+        run = network.run(inputs)
+        alone = [torch.equal(labels_without(network, layer, run, [unit]), run.labels) for unit in range(units)]
+        unchanged = labels_without(network, layer, run, added) == run.labels
+        output, intact = wide(split.inputs), small(split.inputs)
     return {
         "output_difference": ((output - intact).abs().max() / intact.abs().max()).item(),
         "removable_units": sum(alone),
-        "unchanged_without_added": unchanged_without(network, layer, values, added).double().mean().item(),
+        "unchanged_without_added": unchanged.double().mean().item(),
     }

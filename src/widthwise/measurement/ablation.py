@@ -1,122 +1,154 @@
 """Removability (Section 2.1, Fig. 2): how many labels stay when a random share of a layer's units is dropped."""
 
-from collections.abc import Iterator
+import functools
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int, UInt
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from widthwise.measurement.graph import Layer, Network, Values
-from widthwise.measurement.settings import Granularity, Measurement
+from widthwise.measurement.layers import Layer
+from widthwise.measurement.masks import dropped_counts, laid_out, levels_survived, random_levels, stays
+from widthwise.measurement.network import Network, Run
+from widthwise.measurement.settings import Measurement
 
-NARROW_KEY_UNITS = 2048
-"""Keys of 32 bits sort several times as fast; up to so many units they still hold 21 random bits."""
-
-
-def drop_keys(
-    stream: np.random.SeedSequence, rows: int, units: int
-) -> tuple[UInt[np.ndarray, "rows units"], UInt[np.ndarray, "rows units"]]:
-    """Distinct random keys for the units of each row, and the same keys in order.
-
-    The units with a row's k smallest keys are a random choice of exactly k units. A key is random but for its lowest
-    bits, which hold the unit's number, so that no two are alike.
-    """
-    key = np.uint32 if units <= NARROW_KEY_UNITS else np.uint64
-    words = np.random.PCG64(stream).random_raw(-(-rows * units * np.dtype(key).itemsize // 8))
-    keys = words.view(key)[: rows * units].reshape(rows, units)
-    bits = key(max(units - 1, 1).bit_length())
-    keys = (keys >> bits << bits) | np.arange(units, dtype=key)
-    return keys, np.sort(keys, axis=1)
-
-
-def dropped_counts(units: int, levels: int) -> list[int]:
-    """How many of n `units` are dropped at each of `levels` equally spaced shares from 0 to 1: round(share * n)."""
-    return [round(share * units) for share in np.linspace(0, 1, levels).tolist()]
-
-
-def drop_masks(
-    stream: np.random.SeedSequence,
-    shape: torch.Size,
-    unit_dimension: int,
-    counts: list[int],
-    granularity: Granularity,
-) -> Iterator[tuple[int, Bool[Tensor, "*broadcast"]]]:
-    """For each level of `counts` that is random, its place and which values of a `shape` stay.
-
-    Within one stream the units dropped at a level include those dropped at the levels below it.
-    """
-    if granularity == "application":
-        rows, layout = shape[0], shape
-    else:
-        rows, layout = 1, [1] * len(shape)
-        layout[unit_dimension] = shape[unit_dimension]
-    units = int(np.prod(layout)) // rows
-    keys, in_order = drop_keys(stream, rows, units)
-    for level, count in enumerate(counts):
-        if 0 < count < units:
-            yield level, torch.from_numpy(keys >= in_order[:, count : count + 1]).view(*layout)
+ABLATION_STREAM = 1
 
 
 @dataclass
 class AblationCounts:
-    """How many of the labels seen so far stayed, for each sampling and level."""
+    """How many of the labels seen so far stayed, for each sampling and level.
+
+    units: of how many a share is dropped: of every value of an example, or of the units.
+    unchanged: on the device of the network, so that counting does not wait for it.
+    """
 
     units: int
     unchanged: Int[Tensor, "samplings levels"]
     labels: int = 0
 
-    def shares(self) -> np.ndarray:
-        """The proportion of unchanged labels, `samplings levels`."""
-        return (self.unchanged.double() / self.labels).numpy()
+    def shares(self) -> Float[np.ndarray, "samplings levels"]:
+        """The proportion of unchanged labels."""
+        return (self.unchanged.cpu().double() / self.labels).numpy()
+
+
+def counted(run: Run, layer: Layer, settings: Measurement) -> AblationCounts:
+    """Counts of nothing yet, for a layer as it is in a first batch."""
+    value = run.values[layer.name]
+    whole = settings.granularity == "channel"
+    units = layer.units if whole else value.numel() // run.examples
+    unchanged = torch.zeros(settings.samplings, settings.levels, dtype=torch.long, device=value.device)
+    return AblationCounts(units, unchanged)
 
 
 def ablate(
     network: Network,
     layer: Layer,
-    values: Values,
-    labels: Int[Tensor, "*examples"],
+    run: Run,
+    first: int,
     counts: AblationCounts,
     settings: Measurement,
-    stream: tuple[int, ...],
+    stream: Sequence[int],
+    replacement: Float[Tensor, " units"] | None,
 ) -> None:
-    """Add to `counts` how many of a batch's `labels` stay at every level and sampling of the layer.
+    """Add to `counts` how many of a batch's labels stay at every level and sampling of the layer.
 
     Where nothing is dropped the network is the intact one, and where everything is dropped no draw is left: the first
     needs no run of the network, the second one for all samplings.
+
+    Args:
+        first: how many examples came before this batch; an example's draws depend on its number, not on its batch.
+        replacement: what takes the place of a unit's activity when it is dropped; zero where it is None.
     """
-    value = values[layer.node]
-    assert isinstance(value, Tensor)
+    value = run.values[layer.name]
     dropped = dropped_counts(counts.units, settings.levels)
-
-    def unchanged(ablated: Tensor) -> Tensor:
-        return (network.rerun(layer, ablated, values).argmax(-1) == labels).sum()
-
-    counts.labels += labels.numel()
+    counts.labels += run.labels.numel()
     for sampling in range(settings.samplings):
-        seeds = np.random.SeedSequence([*stream, sampling])
-        masks = drop_masks(seeds, value.shape, layer.unit_dimension, dropped, settings.granularity)
-        for level, stays in masks:
-            counts.unchanged[sampling, level] += unchanged(value * stays.to(value.device))
-    whole = [level for level, count in enumerate(dropped) if count == counts.units]
-    counts.unchanged[:, whole] += unchanged(torch.zeros_like(value))
-    none = [level for level, count in enumerate(dropped) if count == 0]
-    counts.unchanged[:, none] += labels.numel()
+        seed = np.random.SeedSequence([*stream, sampling])
+        whole = settings.granularity == "channel"
+        rows, number = (1, 0) if whole else (run.examples, first)
+        survived = levels_survived(seed, number, rows, counts.units, dropped, value.device)
+        survived = laid_out(survived, value.shape, layer.unit_dimension)
+        for place, level in enumerate(random_levels(dropped, counts.units)):
+            ablated = without(value, stays(survived, place), layer, replacement)
+            counts.unchanged[sampling, level] += (network.rerun(run, layer, ablated) == run.labels).sum()
+    for level, count in enumerate(dropped):
+        if count == counts.units:
+            nothing = torch.zeros((), dtype=torch.bool, device=value.device)
+            labels = network.rerun(run, layer, without(value, nothing, layer, replacement))
+            counts.unchanged[:, level] += (labels == run.labels).sum()
+        elif count == 0:
+            counts.unchanged[:, level] += run.labels.numel()
 
 
-def area_under_curve(shares: np.ndarray) -> np.ndarray:
+def without(
+    value: Float[Tensor, "..."], stays: Bool[Tensor, "..."], layer: Layer, replacement: Float[Tensor, " units"] | None
+) -> Float[Tensor, "..."]:
+    """A layer's value where what does not stay is replaced, in memory of its own and laid out as it was."""
+    if replacement is None:
+        return value * stays
+    layout = [1] * value.dim()
+    layout[layer.unit_dimension] = -1
+    return torch.where(stays, value, replacement.to(value).view(layout))
+
+
+def area_under_curve(shares: Float[np.ndarray, "... levels"]) -> np.ndarray:
     """The area under ablation curves over equally spaced levels from 0 to 1, by the trapezoid rule."""
     return np.trapezoid(shares, np.linspace(0, 1, shares.shape[-1]), axis=-1)
 
 
-def unchanged_without(network: Network, layer: Layer, values: Values, units: list[int]) -> Bool[Tensor, "*examples"]:
-    """Which labels of a batch stay when just these units are dropped, everywhere."""
-    value = values[layer.node]
-    assert isinstance(value, Tensor)
-    stays = torch.ones(value.shape[layer.unit_dimension], dtype=torch.bool, device=value.device)
-    stays[units] = False
+def corrected_for_chance(areas: np.ndarray, levels: int, classes: int) -> np.ndarray:
+    """AUC on a scale where 1 is a network that never changes a label, and 0 one that answers at random once ablated.
+
+    A random answer of `classes` labels is the intact one in 1 of `classes` cases; where nothing is dropped, always.
+    """
+    floor = area_under_curve(np.array([[1.0] + [1 / classes] * (levels - 1)]))[0]
+    return (areas - floor) / (1 - floor)
+
+
+def labels_without(
+    network: Network, layer: Layer, run: Run, units: list[int], replacement: Float[Tensor, " units"] | None = None
+) -> Int[Tensor, "..."]:
+    """The labels of a batch when these units are dropped, everywhere."""
+    value = run.values[layer.name]
+    kept = torch.ones(value.shape[layer.unit_dimension], dtype=torch.bool, device=value.device)
+    kept[units] = False
     layout = [1] * value.dim()
     layout[layer.unit_dimension] = -1
-    intact = network.output(values).argmax(-1)
-    return network.rerun(layer, value * stays.view(layout), values).argmax(-1) == intact
+    return network.rerun(run, layer, without(value, kept.view(layout), layer, replacement))
+
+
+def unchanged_without_each(
+    network: Network,
+    layer: Layer,
+    run: Run,
+    groups: Sequence[Sequence[int]],
+    replacement: Float[Tensor, " units"] | None,
+    together: int,
+) -> Int[Tensor, " groups"]:
+    """How many labels of a batch stay when each group of units is dropped, the network run for `together` at a time."""
+    value = run.values[layer.name]
+    kept = torch.ones(len(groups), layer.units, dtype=torch.bool)
+    for row, units in enumerate(groups):
+        kept[row, list(units)] = False
+    layout = [1] * value.dim()
+    layout[layer.unit_dimension] = -1
+    kept = kept.to(value.device).view(len(groups), *layout)
+
+    def unchanged(stays: Bool[Tensor, "..."]) -> Int[Tensor, "..."]:
+        ablated = without(value, stays, layer, replacement)
+        return (run.tape.replay(run.plans[layer.name], ablated) == run.labels).sum()
+
+    if network.replayed and together > 1:
+        try:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "There is a performance drop")
+                return torch.cat([torch.vmap(unchanged)(part) for part in kept.split(together)])
+        except (RuntimeError, ValueError):  # a function that torch.vmap does not know; one group at a time, then
+            pass
+    single = functools.partial(without, value, layer=layer, replacement=replacement)
+    labels = (network.rerun(run, layer, single(stays=stays)) for stays in kept)
+    return torch.stack([(each == run.labels).sum() for each in labels])

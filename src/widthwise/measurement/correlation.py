@@ -1,89 +1,172 @@
 """Repetition (Section 3, "Repeated Units"): the absolute Pearson correlations between every two units of a layer."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 HISTOGRAM_BINS = 50
+BLOCK_SAMPLES = 2048
+"""So many samples are worked on at a time: enough for fast matrix products, and their copies fit the cache."""
+SYMMETRIC_UNITS = 512
+"""From more units on, only one triangle of the products is computed; fewer gain nothing from it."""
 
 
 class RunningCorrelation:
     """Pearson correlations between units from batches of activity, in memory that depends on the units alone.
 
-    Each batch is centred by its own mean before its products are taken, and batches are merged in double precision
-    (Chan, Golub & LeVeque 1983), so large means cost no accuracy.
+    Each block of samples is centred by its own mean before its products are taken, and blocks are merged in double
+    precision (Chan, Golub & LeVeque 1983), so large means cost no accuracy.
     """
 
-    def __init__(self, units: int):
+    def __init__(self, units: int, device: torch.device | None = None):
         self.count = 0
-        self._mean = torch.zeros(units, dtype=torch.float64)
-        self._products = torch.zeros(units, units, dtype=torch.float64)
-        self._lowest = torch.full((units,), torch.inf)
-        self._highest = torch.full((units,), -torch.inf)
+        self.units = units
+        self._mean = torch.zeros(units, dtype=torch.float64, device=device)
+        self._products = torch.zeros(units, units, dtype=torch.float64, device=device)
+        self._lowest = torch.full((units,), torch.inf, device=device)
+        self._highest = torch.full((units,), -torch.inf, device=device)
 
     def update(self, activity: Float[Tensor, "samples units"]) -> None:
         """Take in the activity of every unit in some more samples."""
+        for block in activity.split(BLOCK_SAMPLES):
+            if len(block):
+                self._add(block)
+
+    def _add(self, activity: Float[Tensor, "samples units"]) -> None:
         samples = len(activity)
-        if samples == 0:
-            return
         shift = activity.mean(0)
-        centred = activity - shift
-        scale = centred.abs().amax(0).clamp_min(torch.finfo(activity.dtype).tiny)
-        scaled = centred / scale  # so that no square leaves the range of single precision
+        scaled = activity - shift
+        scale = scaled.abs().amax(0).clamp_min_(torch.finfo(activity.dtype).tiny)
+        scaled /= scale  # so that no square leaves the range of single precision
         remainder = scaled.mean(0, dtype=torch.float64)  # what rounding left of the mean
-        products = (scaled.T @ scaled).double() - samples * torch.outer(remainder, remainder)
+        products = _products(scaled)
         scale = scale.double()
-        products *= torch.outer(scale, scale)
         mean = shift.double() + remainder * scale
 
         total = self.count + samples
         difference = mean - self._mean
-        self._products += products + torch.outer(difference, difference) * (self.count * samples / total)
+        products.addcmul_(remainder[:, None], remainder, value=-samples)
+        products *= scale
+        products *= scale[:, None]
+        products.addcmul_(difference[:, None], difference, value=self.count * samples / total)
+        self._products += products
         self._mean += difference * (samples / total)
         self.count = total
-        self._lowest = torch.minimum(self._lowest, activity.amin(0))
-        self._highest = torch.maximum(self._highest, activity.amax(0))
+        torch.minimum(self._lowest, activity.amin(0), out=self._lowest)
+        torch.maximum(self._highest, activity.amax(0), out=self._highest)
 
     @property
     def constant(self) -> Bool[Tensor, " units"]:
         """The units whose activity was the same in every sample. They have no correlation."""
         return self._lowest >= self._highest
 
+    @property
+    def varying(self) -> Int[Tensor, " varying"]:
+        """The numbers of the other units."""
+        return (~self.constant).nonzero().flatten()
+
+    def coefficients(self) -> Float[Tensor, "varying varying"]:
+        """r between every two units whose activity varies."""
+        products = self._products[self.varying][:, self.varying]
+        deviation = products.diagonal().clamp_min(torch.finfo(torch.float64).tiny).sqrt()
+        return (products / torch.outer(deviation, deviation)).clamp_(-1.0, 1.0)
+
     def absolute(self) -> Float[Tensor, "varying varying"]:
         """|r| between every two units whose activity varies."""
-        varying = ~self.constant
-        products = self._products[varying][:, varying]
-        deviation = products.diagonal().clamp_min(torch.finfo(torch.float64).tiny).sqrt()
-        return (products / torch.outer(deviation, deviation)).abs().clamp_max(1.0)
+        return self.coefficients().abs()
+
+    def regression(
+        self, units: Int[Tensor, " pairs"], others: Int[Tensor, " pairs"]
+    ) -> tuple[Float[Tensor, " pairs"], Float[Tensor, " pairs"]]:
+        """Slope and intercept of the best line from the activity of `units` to that of `others` (Section 2.2)."""
+        slope = self._products[units, others] / self._products[units, units]
+        return slope, self._mean[others] - slope * self._mean[units]
+
+
+def _products(scaled: Float[Tensor, "samples units"]) -> Float[Tensor, "units units"]:
+    """The products of every two columns, summed over the samples, in double precision."""
+    units = scaled.shape[1]
+    if units <= SYMMETRIC_UNITS:
+        return (scaled.T @ scaled).double()
+    products = torch.empty(units, units, dtype=torch.float64, device=scaled.device)
+    half = units // 2
+    left, right = scaled[:, :half], scaled[:, half:]
+    products[:half, :half] = left.T @ left
+    products[:half, half:] = left.T @ right
+    products[half:, half:] = right.T @ right
+    products[half:, :half] = products[:half, half:].T
+    return products
 
 
 @dataclass(frozen=True)
 class Repetition:
     """What the correlations of one layer come down to.
 
-    similarity: the mean, over all units, of how many *other* units have |r| of at least the threshold; a constant unit
-        neither has nor is a similar unit.
+    similarity: for each threshold, the mean, over all units, of how many *other* units have |r| of at least the
+        threshold; a constant unit neither has nor is a similar unit.
     dead_fraction: the share of units whose activity is constant.
     histogram: over pairs of varying units, how many have |r| in each of equally wide bins from 0 to 1.
     """
 
-    similarity: float
+    similarity: tuple[float, ...]
     dead_fraction: float
-    histogram: np.ndarray
+    histogram: Int[np.ndarray, " bins"]
 
 
-def repetition(running: RunningCorrelation, threshold: float) -> Repetition:
+def repetition(running: RunningCorrelation, thresholds: Sequence[float]) -> Repetition:
     """Similarity, dead units and the distribution of |r| from what `running` has taken in."""
     absolute = running.absolute()
-    varying, units = len(absolute), len(running.constant)
-    similar = int((absolute >= threshold).sum()) - int((absolute.diagonal() >= threshold).sum())
-    pairs = absolute[tuple(torch.triu_indices(varying, varying, offset=1))]
+    varying, units = len(absolute), running.units
+    similarity = tuple(_similar(absolute, threshold).sum().item() / units for threshold in thresholds)
+    pairs = absolute[tuple(torch.triu_indices(varying, varying, offset=1, device=absolute.device))]
     bins = (pairs * HISTOGRAM_BINS).long().clamp_max(HISTOGRAM_BINS - 1)
-    return Repetition(
-        similarity=similar / units,
-        dead_fraction=1 - varying / units,
-        histogram=torch.bincount(bins, minlength=HISTOGRAM_BINS).numpy(),
+    histogram = torch.bincount(bins, minlength=HISTOGRAM_BINS).cpu().numpy()
+    return Repetition(similarity, 1 - varying / units, histogram)
+
+
+def _similar(absolute: Float[Tensor, "varying varying"], threshold: float) -> Int[Tensor, " varying"]:
+    """For each varying unit, how many others resemble it."""
+    return (absolute >= threshold).sum(1) - (absolute.diagonal() >= threshold).long()
+
+
+def nearest(running: RunningCorrelation, threshold: float) -> pd.DataFrame:
+    """For each unit, how many others resemble it, which one does most, and its |r|: `similar_units, most_similar, r`.
+
+    The last two are missing of units that are constant or alone.
+    """
+    table = pd.DataFrame(
+        {"similar_units": 0, "most_similar": pd.array([pd.NA] * running.units, dtype="Int64"), "r": np.nan}
     )
+    coefficients = running.coefficients()
+    if len(coefficients) == 0:
+        return table
+    varying = running.varying.cpu().numpy()
+    absolute = coefficients.abs()
+    table.loc[varying, "similar_units"] = _similar(absolute, threshold).cpu().numpy()
+    if len(coefficients) > 1:
+        absolute.fill_diagonal_(-1)
+        place = absolute.argmax(1)
+        table.loc[varying, "most_similar"] = varying[place.cpu().numpy()]
+        table.loc[varying, "r"] = coefficients.gather(1, place[:, None]).flatten().cpu().numpy()
+    return table
+
+
+def strongest_pairs(running: RunningCorrelation, count: int) -> pd.DataFrame:
+    """The pairs of units with the largest |r|, with u_other = slope * u_unit + intercept: a pair could be merged so.
+
+    Columns `unit, other, r, r_squared, slope, intercept`, the strongest first.
+    """
+    coefficients = running.coefficients()
+    rows, columns = torch.triu_indices(len(coefficients), len(coefficients), offset=1, device=coefficients.device)
+    r = coefficients[rows, columns]
+    chosen = r.abs().topk(min(count, len(r))).indices
+    units, others = running.varying[rows[chosen]], running.varying[columns[chosen]]
+    slope, intercept = running.regression(units, others)
+    r = r[chosen]
+    values = {"unit": units, "other": others, "r": r, "r_squared": r.square(), "slope": slope, "intercept": intercept}
+    return pd.DataFrame({name: value.cpu().numpy() for name, value in values.items()})

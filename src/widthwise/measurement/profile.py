@@ -1,8 +1,8 @@
-"""`profile`: the two measures of every layer of a network, as tidy tables."""
+"""`profile`: the two measures of every layer of a network, and what is known of each unit."""
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -10,177 +10,408 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from widthwise.measurement.ablation import AblationCounts, ablate, area_under_curve, dropped_counts
+from widthwise.measurement.ablation import (
+    ABLATION_STREAM,
+    AblationCounts,
+    ablate,
+    area_under_curve,
+    corrected_for_chance,
+    counted,
+)
 from widthwise.measurement.correlation import (
     HISTOGRAM_BINS,
     Repetition,
     RunningCorrelation,
+    nearest,
     repetition,
+    strongest_pairs,
 )
-from widthwise.measurement.graph import Layer, Network
+from widthwise.measurement.inputs import Batches, Inputs, Predict
+from widthwise.measurement.layers import Layer, Selection
+from widthwise.measurement.masks import dropped_counts
+from widthwise.measurement.network import Network, Run, untouched
+from widthwise.measurement.outgoing import outgoing_weights
+from widthwise.measurement.result import Profile
 from widthwise.measurement.settings import Measurement
+from widthwise.measurement.units import SingleAblations, UnitStatistics, units_table
 
-ABLATION_STREAM, ACTIVATION_STREAM = 1, 2
+RANDOM_SHARES, ACTIVATION_STREAM = 0, 2
+THRESHOLDS = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
+STRONGEST_PAIRS = 100
+MEMORY = 1 << 30
+"""How much memory, in bytes, the values of a batch may take on a processor; on another device, a third of what is free."""
+LARGEST_BATCH = 1024
+VALUES_HELD = 2
+"""A run holds its own values, and an ablation of it about as many more."""
 
-
-@dataclass(frozen=True)
-class Profile:
-    """What a network does with its units, one observation a row.
-
-    layers: `layer, units, auc, auc_std, similarity, similarity_std, dead_fraction`, a row a layer in order of depth.
-        AUC is the area under the layer's ablation curve, in [0, 1]; similarity the mean number of other units that a
-        unit resembles; the deviations are between samplings; `dead_fraction` is the share of constant units.
-    ablation: `layer, sampling, share_dropped, units_dropped, unchanged`: the proportion of labels that stayed.
-    correlation: `layer, sampling, low, high, pairs`: how many pairs of units have |r| in [low, high).
-    examples: how many inputs were measured.
-    most_frequent_label_share: the share of labels that are the most frequent one. Near 1 the network has collapsed:
-        its AUC is 1 and means nothing.
-    """
-
-    layers: pd.DataFrame
-    ablation: pd.DataFrame
-    correlation: pd.DataFrame
-    examples: int
-    most_frequent_label_share: float
+OnProgress = Callable[[int, int], None]
 
 
-@torch.no_grad()
-def profile(model: nn.Module, batches: Iterable, *, settings: Measurement | None = None, seed: int = 0) -> Profile:
+def profile(
+    model: nn.Module,
+    batches: Iterable,
+    *,
+    layers: Selection | None = None,
+    attention_heads: bool = False,
+    predict: Predict | None = None,
+    settings: Measurement | None = None,
+    replacement: Literal["zero", "mean"] = "zero",
+    thresholds: Sequence[float] = THRESHOLDS,
+    single_units: bool = False,
+    tolerance: float = 0.0,
+    seed: int = 0,
+    replay: bool = True,
+    batch_size: int | None = None,
+    memory: int | None = None,
+    on_progress: OnProgress | None = None,
+) -> Profile:
     """Measure removability and repetition in every layer of a network (Sections 2 and 3).
 
-    The layers are those that the model names in an attribute `measured_layers`, else every value right after a
-    nonlinearity that follows a dense layer or a convolution. The model is measured in evaluation mode and put back.
+    The model is measured in evaluation mode and left as it was. Inputs are moved to its device.
 
     Args:
-        model: a network that `torch.fx` can trace. Its output's last axis is over the labels.
-        batches: batches of inputs, each a tensor or a sequence whose first element is the inputs, examples first.
-            All inputs are held in memory, activations only a batch at a time.
-        settings: how to measure; the paper's way by default.
-        seed: of the random draws. The same seed gives the same profile.
+        model: any network. A label is the argmax over the last axis of its output or of the output's `.logits`.
+        batches: each a tensor, a dictionary of arguments, or a tuple whose first element is the inputs (and that may
+            be a tuple of several arguments); examples first. What can be gone through only once is held in memory.
+        layers: what to measure: a layer's or a module's name, a pattern with `*`, several of these, or a function of a
+            `Layer` that says whether to. By default the layers that the model names in an attribute `measured_layers`,
+            else every value right after a nonlinearity that follows a dense layer or a convolution.
+        attention_heads: also measure each attention's heads, as units.
+        predict: a function from the model's output to scores, whose argmax is the label, or to integer labels.
+        settings: how the two measures are taken; the paper's way by default.
+        replacement: what a dropped unit's activity becomes: `zero`, as in the paper, or the unit's `mean`.
+        thresholds: of |r|, at which similarity is reported beside that of `settings`.
+        single_units: also drop every unit alone, and with the one that it resembles most, to tell why it is removable.
+        tolerance: the share of labels that may change while a unit counts as removable.
+        seed: of the random draws. The same seed gives the same profile, however the examples are batched.
+        replay: False to run the whole network again for each ablation, and not only what follows the layer.
+        batch_size: how many examples to run at a time; by default as many as `memory` holds.
+        memory: bytes that the values of a batch may take.
+        on_progress: told how many examples of how many passes are done, and how many there are.
 
     Raises:
-        ValueError: the model cannot be traced or has no measurable layer, it gives no labels, a layer's activity is
-            not finite, or there are no inputs.
+        ValueError: what was given cannot be measured. The message says what is wrong with it.
     """
     settings = settings or Measurement()
-    if isinstance(batches, Tensor):
-        raise ValueError("batches must be an iterable of batches, not one tensor; for a single batch give [inputs]")
-    inputs = [batch if isinstance(batch, Tensor) else batch[0] for batch in batches]
-    inputs = [batch for batch in inputs if len(batch)]
-    if not inputs:
-        raise ValueError("there are no inputs to measure: batches is empty")
-    with _evaluating(model):
-        network = Network(model)
-        if not torch.allclose(network.run(inputs[0])[0], model(inputs[0]), equal_nan=True):
-            raise ValueError(f"the graph of {type(model).__name__} does not compute what the model does")
-        return _measure(network, inputs, sum(map(len, inputs)), settings, seed)
+    thresholds = tuple(sorted({*map(float, thresholds), settings.similarity_threshold}))
+    _check(replacement, thresholds, tolerance, batch_size)
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"the model must be a torch.nn.Module, not {type(model).__name__}")
+    source = Batches(batches)
+    with untouched(model):
+        network = Network(
+            model,
+            _first(source),
+            layers=layers,
+            attention_heads=attention_heads,
+            predict=predict,
+            replay=replay,
+        )
+        size = batch_size or fitting_batch_size(network, memory)
+        measuring = _Measuring(network, source, size, settings, replacement, single_units, seed, on_progress)
+        measuring.go()
+        return measuring.profile(thresholds, tolerance)
 
 
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """In evaluation mode, and afterwards each module in the mode that it was in."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
+def layers(
+    model: nn.Module,
+    example: object,
+    *,
+    layers: Selection | None = None,
+    attention_heads: bool = False,
+    predict: Predict | None = None,
+) -> pd.DataFrame:
+    """The layers that `profile` would measure: `layer, units, shape, kind, follows`, a row each, in order of depth.
+
+    Args:
+        model: any network.
+        example: one batch, in a form that `profile` takes.
+        layers, attention_heads, predict: as for `profile`.
+
+    Raises:
+        ValueError: there are none, or a name fits none.
+    """
+    with untouched(model):
+        network = Network(
+            model,
+            _first(Batches([example])),
+            layers=layers,
+            attention_heads=attention_heads,
+            predict=predict,
+        )
+    rows = [(layer.name, layer.units, layer.shape, layer.kind, layer.follows) for layer in network.layers]
+    return pd.DataFrame(rows, columns=["layer", "units", "shape", "kind", "follows"])
 
 
-def _measure(network: Network, inputs: list[Tensor], examples: int, settings: Measurement, seed: int) -> Profile:
-    counts: dict[Layer, AblationCounts] = {}
-    samplers: dict[Layer, _ActivitySampler] = {}
-    labels: list[Tensor] = []
-    for number, batch in enumerate(inputs):
-        output, values = network.run(batch)
-        if output.shape[-1] < 2:
-            raise ValueError("the model has a single output, and a label is the argmax over several")
-        labels.append(output.argmax(-1))
-        for depth, layer in enumerate(network.layers):
-            value = values[layer.node]
-            assert isinstance(value, Tensor)
+def _first(source: Batches) -> Inputs:
+    assert source.first is not None
+    return source.first
+
+
+def _check(replacement: str, thresholds: Sequence[float], tolerance: float, batch_size: int | None) -> None:
+    if replacement not in ("zero", "mean"):
+        raise ValueError(f"replacement must be 'zero' or 'mean', got {replacement!r}")
+    if not all(0 < threshold <= 1 for threshold in thresholds):
+        raise ValueError(f"thresholds must be in (0, 1], got {thresholds}")
+    if not 0 <= tolerance < 1:
+        raise ValueError(f"tolerance must be in [0, 1), got {tolerance}")
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+
+
+def fitting_batch_size(network: Network, memory: int | None = None) -> int:
+    """How many examples can be run at a time in `memory` bytes."""
+    if memory is None:
+        memory = MEMORY
+        if network.device.type == "cuda":
+            memory = torch.cuda.mem_get_info(network.device)[0] // 3
+    return int(max(1, min(LARGEST_BATCH, memory // max(1, VALUES_HELD * network.bytes_per_example))))
+
+
+@dataclass
+class _LayerMeasures:
+    """What is gathered of one layer."""
+
+    counts: AblationCounts
+    activity: "_ActivitySampler"
+    statistics: UnitStatistics
+    single: SingleAblations | None
+    replacement: Float[Tensor, " units"] | None
+
+
+class _Measuring:
+    """One measurement: the passes over the data, and what they gather."""
+
+    def __init__(
+        self,
+        network: Network,
+        source: Batches,
+        size: int,
+        settings: Measurement,
+        replacement: str,
+        single_units: bool,
+        seed: int,
+        on_progress: OnProgress | None,
+    ):
+        self.network, self.source, self.size, self.settings, self.seed = network, source, size, settings, seed
+        self.replacement, self.single_units = replacement, single_units
+        self._on_progress = on_progress
+        self.measures: dict[str, _LayerMeasures] = {}
+        self._labels: list[Tensor] = []
+        self._classes = 0
+        self.total = source.examples
+        self._done = 0
+
+    def go(self) -> None:
+        """Gather everything: the means first where they replace what is dropped, the pairs last."""
+        means = self._means() if self.replacement == "mean" else {}
+        first = 0
+        for run in self._runs():
+            if not self.measures:
+                self._prepare(run, means)
+            self._take_in(run, first)
+            first += run.examples
+        if self.single_units:
+            self._drop_pairs()
+
+    def _runs(self) -> Iterable[Run]:
+        for number, inputs in enumerate(self.source.of_size(self.size), start=1):
+            try:
+                run = self.network.run(inputs)
+            except ValueError:
+                raise
+            except Exception as error:  # whatever the model's own code raises
+                shapes = ", ".join(str((inputs.examples, *shape)) for shape in inputs.shapes)
+                raise ValueError(
+                    f"the model cannot be run on batch {number}, of shape {shapes}: {type(error).__name__}: {error}"
+                ) from error
+            yield run
+            self._done += run.examples
+            if self._on_progress:
+                passes = 1 + (self.replacement == "mean") + self.single_units
+                self._on_progress(self._done, passes * self.total)
+
+    def _means(self) -> dict[str, Tensor]:
+        statistics: dict[str, UnitStatistics] = {}
+        for run in self._runs():
+            for layer in self.network.layers:
+                value = run.values[layer.name]
+                if layer.name not in statistics:
+                    statistics[layer.name] = UnitStatistics(layer.units, value.device)
+                statistics[layer.name].update(_activity(value, layer, run.examples))
+        return {name: each.mean for name, each in statistics.items()}
+
+    def _prepare(self, run: Run, means: dict[str, Tensor]) -> None:
+        for depth, layer in enumerate(self.network.layers):
+            value = run.values[layer.name]
+            positions = value.numel() // layer.units // run.examples
+            chosen = chosen_activations(self.total * positions, self.settings, self.seed, depth)
+            single = None
+            if self.single_units:
+                single = SingleAblations(self.network, layer, means.get(layer.name), self.size)
+            self.measures[layer.name] = _LayerMeasures(
+                counted(run, layer, self.settings),
+                _ActivitySampler(layer.units, chosen, self.settings.samplings, value.device),
+                UnitStatistics(layer.units, value.device),
+                single,
+                means.get(layer.name),
+            )
+
+    def _take_in(self, run: Run, first: int) -> None:
+        self._labels.append(run.labels.cpu())
+        self._classes = run.classes
+        for depth, layer in enumerate(self.network.layers):
+            measures = self.measures[layer.name]
+            value = run.values[layer.name]
             if not value.isfinite().all():
                 raise ValueError(f"the activity of layer {layer.name} is not finite, so it cannot be measured")
-            activity = _activity(value, layer.unit_dimension)
-            if number == 0:
-                positions = activity.shape[0] // len(batch)
-                elements = value[0].numel() if settings.granularity == "application" else activity.shape[1]
-                zeros = torch.zeros(settings.samplings, settings.levels, dtype=torch.long)
-                counts[layer] = AblationCounts(elements, zeros)
-                sampler_seed = np.random.SeedSequence([seed, ACTIVATION_STREAM, depth])
-                samplers[layer] = _ActivitySampler(activity.shape[1], examples * positions, settings, sampler_seed)
-            place = number if settings.granularity == "application" else 0
-            stream = (seed, ABLATION_STREAM, depth, place)
-            ablate(network, layer, values, labels[-1], counts[layer], settings, stream)
-            samplers[layer].update(activity)
+            self._check_shape(layer, run, measures)
+            activity = _activity(value, layer, run.examples)
+            measures.statistics.update(activity)
+            measures.activity.update(activity.flatten(0, 1))
+            stream = (self.seed, ABLATION_STREAM, depth, RANDOM_SHARES)
+            ablate(self.network, layer, run, first, measures.counts, self.settings, stream, measures.replacement)
+            if measures.single is not None:
+                measures.single.update(run)
 
-    names = [layer.name for layer in network.layers]
-    repetitions = [samplers[layer].repetitions(settings) for layer in network.layers]
-    ablations = [counts[layer] for layer in network.layers]
-    frequencies = torch.bincount(torch.cat([label.flatten() for label in labels]))
-    return Profile(
-        layers=_layers_table(names, samplers.values(), ablations, repetitions),
-        ablation=_ablation_table(names, ablations, settings),
-        correlation=_correlation_table(names, repetitions),
-        examples=examples,
-        most_frequent_label_share=frequencies.max().item() / frequencies.sum().item(),
-    )
+    def _check_shape(self, layer: Layer, run: Run, measures: _LayerMeasures) -> None:
+        value = run.values[layer.name]
+        shape = tuple(value.shape)
+        if value.shape[layer.unit_dimension] != layer.units:
+            raise ValueError(f"layer {layer.name} has other units for another batch: its value has the shape {shape}")
+        if value.numel() % (run.examples * layer.units):
+            raise ValueError(f"the value of layer {layer.name}, of shape {shape}, is not of {run.examples} examples")
+        if self.settings.granularity == "application" and value.numel() != measures.counts.units * run.examples:
+            raise ValueError(
+                f"layer {layer.name} has another number of positions for another batch: its value has the shape "
+                f"{shape}; give inputs of one size, or granularity='channel'"
+            )
+
+    def _drop_pairs(self) -> None:
+        partners = {}
+        for name, measures in self.measures.items():
+            nearest_units = nearest(measures.activity.running[0], self.settings.similarity_threshold)["most_similar"]
+            partners[name] = [None if pd.isna(other) else int(other) for other in nearest_units]
+        for run in self._runs():
+            for name, measures in self.measures.items():
+                assert measures.single is not None
+                measures.single.update_pairs(run, partners[name])
+
+    def profile(self, thresholds: Sequence[float], tolerance: float) -> Profile:
+        """The tables of what was gathered."""
+        settings, layers = self.settings, self.network.layers
+        gathered = [self.measures[layer.name] for layer in layers]
+        names = [layer.name for layer in layers]
+        repetitions = [measures.activity.repetitions(thresholds) for measures in gathered]
+        labels = torch.cat([label.flatten() for label in self._labels])
+        frequencies = labels.unique(return_counts=True)[1]
+        classes = self._classes or max(2, len(frequencies))
+        units = [
+            units_table(
+                layer,
+                measures.statistics,
+                measures.activity.running[0],
+                outgoing_weights(self.network.probe, layer),
+                measures.single,
+                settings.similarity_threshold,
+                tolerance,
+            )
+            for layer, measures in zip(layers, gathered, strict=True)
+        ]
+        pairs = [strongest_pairs(measures.activity.running[0], STRONGEST_PAIRS) for measures in gathered]
+        return Profile(
+            layers=_layers_table(layers, gathered, repetitions, thresholds, units, settings, classes),
+            ablation=_ablation_table(names, [measures.counts for measures in gathered], settings),
+            correlation=_correlation_table(names, repetitions),
+            similarity=_similarity_table(names, repetitions, thresholds),
+            units=pd.concat(units, ignore_index=True),
+            pairs=pd.concat([table.assign(layer=name) for name, table in zip(names, pairs, strict=True)])[
+                ["layer", "unit", "other", "r", "r_squared", "slope", "intercept"]
+            ].reset_index(drop=True),
+            examples=self.total,
+            most_frequent_label_share=frequencies.max().item() / len(labels),
+            about={
+                "model": type(self.network.model).__name__,
+                "classes": classes,
+                "labels": len(labels),
+                "replayed": self.network.replayed,
+                "reason": self.network.reason,
+                "settings": asdict(settings),
+                "replacement": self.replacement,
+                "single_units": self.single_units,
+                "tolerance": tolerance,
+                "seed": self.seed,
+                "device": str(self.network.device),
+                "positions": {layer.name: int(np.prod(layer.shape)) // layer.units for layer in layers},
+            },
+        )
 
 
-def _activity(value: Float[Tensor, "..."], unit_dimension: int) -> Float[Tensor, "vectors units"]:
-    """The units' activity in each image at each position."""
-    return value.movedim(unit_dimension, -1).flatten(0, -2).float().cpu()
+def _activity(value: Float[Tensor, "..."], layer: Layer, examples: int) -> Float[Tensor, "examples positions units"]:
+    """The units' activity for each example at each position."""
+    return value.movedim(layer.unit_dimension, -1).reshape(examples, -1, layer.units).float()
+
+
+def chosen_activations(vectors: int, settings: Measurement, seed: int, depth: int) -> list[np.ndarray] | None:
+    """Which of a layer's activation vectors enter its correlations in each sampling, in order; None for all."""
+    if settings.activations is None or vectors <= settings.activations:
+        return None
+    seeds = np.random.SeedSequence([seed, ACTIVATION_STREAM, depth]).spawn(settings.samplings)
+    choices = [np.random.default_rng(each).choice(vectors, settings.activations, replace=False) for each in seeds]
+    return [np.sort(choice) for choice in choices]
 
 
 class _ActivitySampler:
     """Correlations over all activation vectors of a layer or, where they are more than the cap, over random samples."""
 
-    def __init__(self, units: int, vectors: int, settings: Measurement, seed: np.random.SeedSequence):
-        self.units = units
-        self._samplings = settings.samplings
+    def __init__(self, units: int, chosen: list[np.ndarray] | None, samplings: int, device: torch.device):
         self._seen = 0
-        self._chosen: list[np.ndarray] | None = None
-        if vectors > settings.activations:
-            streams = [np.random.default_rng(child) for child in seed.spawn(settings.samplings)]
-            choices = [stream.choice(vectors, settings.activations, replace=False) for stream in streams]
-            self._chosen = [np.sort(choice) for choice in choices]
-        self._running = [RunningCorrelation(units) for _ in self._chosen or [None]]
+        self._chosen = chosen
+        self._samplings = samplings
+        self.running = [RunningCorrelation(units, device) for _ in chosen or [None]]
 
     def update(self, activity: Float[Tensor, "vectors units"]) -> None:
         """Take in the next activation vectors."""
         end = self._seen + len(activity)
         if self._chosen is None:
-            self._running[0].update(activity)
+            self.running[0].update(activity)
         else:
-            for running, chosen in zip(self._running, self._chosen, strict=True):
+            for running, chosen in zip(self.running, self._chosen, strict=True):
                 first, last = np.searchsorted(chosen, [self._seen, end])
-                running.update(activity[torch.from_numpy(chosen[first:last] - self._seen)])
+                places = torch.from_numpy(chosen[first:last] - self._seen).to(activity.device, non_blocking=True)
+                running.update(activity[places])
         self._seen = end
 
-    def repetitions(self, settings: Measurement) -> list[Repetition]:
+    def repetitions(self, thresholds: Sequence[float]) -> list[Repetition]:
         """One a sampling. Samplings of everything are alike, so it is computed once."""
-        results = [repetition(running, settings.similarity_threshold) for running in self._running]
+        results = [repetition(running, thresholds) for running in self.running]
         return results if self._chosen is not None else results * self._samplings
 
 
 def _layers_table(
-    names: list[str],
-    samplers: Iterable[_ActivitySampler],
-    ablations: list[AblationCounts],
+    layers: list[Layer],
+    gathered: list[_LayerMeasures],
     repetitions: list[list[Repetition]],
+    thresholds: Sequence[float],
+    units: list[pd.DataFrame],
+    settings: Measurement,
+    classes: int,
 ) -> pd.DataFrame:
-    areas = [area_under_curve(counts.shares()) for counts in ablations]
-    similarities = [np.array([result.similarity for result in results]) for results in repetitions]
+    areas = [area_under_curve(measures.counts.shares()) for measures in gathered]
+    corrected = [corrected_for_chance(area, settings.levels, classes) for area in areas]
+    chosen = list(thresholds).index(settings.similarity_threshold)
+    similarities = [np.array([result.similarity[chosen] for result in results]) for results in repetitions]
     return pd.DataFrame(
         {
-            "layer": names,
-            "units": [sampler.units for sampler in samplers],
+            "layer": [layer.name for layer in layers],
+            "units": [layer.units for layer in layers],
             "auc": [area.mean() for area in areas],
             "auc_std": [_deviation(area) for area in areas],
+            "auc_corrected": [area.mean() for area in corrected],
+            "auc_corrected_std": [_deviation(area) for area in corrected],
             "similarity": [similarity.mean() for similarity in similarities],
             "similarity_std": [_deviation(similarity) for similarity in similarities],
-            "dead_fraction": [np.mean([result.dead_fraction for result in results]) for results in repetitions],
+            "dead_fraction": [table["constant"].mean() for table in units],
         }
     )
 
@@ -216,5 +447,19 @@ def _correlation_table(names: list[str], repetitions: list[list[Repetition]]) ->
             "low": np.tile(edges[:-1], len(names) * samplings),
             "high": np.tile(edges[1:], len(names) * samplings),
             "pairs": np.concatenate([result.histogram for results in repetitions for result in results]),
+        }
+    )
+
+
+def _similarity_table(
+    names: list[str], repetitions: list[list[Repetition]], thresholds: Sequence[float]
+) -> pd.DataFrame:
+    samplings = len(repetitions[0])
+    return pd.DataFrame(
+        {
+            "layer": np.repeat(names, samplings * len(thresholds)),
+            "sampling": np.tile(np.repeat(np.arange(samplings), len(thresholds)), len(names)),
+            "threshold": np.tile(thresholds, len(names) * samplings),
+            "similarity": np.concatenate([result.similarity for results in repetitions for result in results]),
         }
     )

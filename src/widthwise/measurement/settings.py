@@ -15,14 +15,15 @@ class Measurement:
     granularity: what is dropped. `application`: of each image, every unit at every position by itself, afresh for
         each image. `channel`: whole units, the same for every image.
     similarity_threshold: units with at least this |r| are similar.
-    activations: at most this many activation vectors of a layer enter its correlations.
+    activations: at most this many activation vectors of a layer enter its correlations, drawn afresh for each sampling;
+        None for all of them, which gives the exact value.
     """
 
     levels: int = 7
     samplings: int = 3
     granularity: Granularity = "application"
     similarity_threshold: float = 0.5
-    activations: int = 50_000
+    activations: int | None = 50_000
 
     def __post_init__(self):
         if self.levels < 2:
@@ -33,5 +34,5 @@ class Measurement:
             raise ValueError(f"granularity must be 'application' or 'channel', got {self.granularity!r}")
         if not 0 < self.similarity_threshold <= 1:
             raise ValueError(f"similarity_threshold must be in (0, 1], got {self.similarity_threshold}")
-        if self.activations < 2:
+        if self.activations is not None and self.activations < 2:
             raise ValueError(f"activations must be at least 2, got {self.activations}")

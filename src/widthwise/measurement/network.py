@@ -1,0 +1,210 @@
+"""A model, run batch by batch, and run again with another value in one of its layers."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from widthwise.measurement.inputs import Inputs, Predict, labels_of, scores_of
+from widthwise.measurement.layers import Layer, Selection, find_layers, slot_at
+from widthwise.measurement.tape import ReplayPlan, Tape, record, run_with
+
+PROBE_EXAMPLES = 4
+REPLAY_TOLERANCE = 1e-4
+DTYPES_FASTER_CHANNELS_LAST = (torch.float32, torch.bfloat16, torch.float16)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One batch's run: the labels, `examples ...`, and what it takes to run parts of it again."""
+
+    inputs: Inputs
+    labels: Int[Tensor, "..."]
+    classes: int
+    values: dict[str, Tensor]
+    tape: Tape
+    plans: dict[str, ReplayPlan]
+
+    @property
+    def examples(self) -> int:
+        """How many examples the batch has."""
+        return self.inputs.examples
+
+
+class Network:
+    """A model that can be run from any of its layers on.
+
+    Where the model's code lets it, only what is downstream of a layer is run again (`replayed`); else the whole model
+    is, with the layer's value replaced by a hook, and `reason` says why.
+
+    Args:
+        model: in evaluation mode.
+        example: a batch, of which the first examples are run to find the layers.
+        layers, attention_heads: see `find_layers`.
+        predict: from the model's output to scores, whose argmax over the last axis is a label, or to labels.
+        replay: False to run the whole model each time.
+
+    Raises:
+        ValueError: it has no such layers, its answers give no labels, or it answers differently each time.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        example: Inputs,
+        *,
+        layers: Selection | None = None,
+        attention_heads: bool = False,
+        predict: Predict | None = None,
+        replay: bool = True,
+    ):
+        self.model = model
+        self._predict = predict
+        self._devices = {parameter.device for parameter in model.parameters()}
+        self._check_weights()
+        self.channels_last = False
+        probe = self.prepared(example.part(0, PROBE_EXAMPLES) if example.divisible else example)
+        tape = record(model, lambda: self._answer(probe))
+        self.channels_last = _gains_from_channels_last(tape, probe)
+        self.bytes_per_example = _own_bytes(tape) / probe.examples
+        self.probe = tape
+        self.layers = find_layers(model, tape, layers, attention_heads)
+        self.replayed, self.reason = False, "it was asked for"
+        problem = self._problem(self.prepared(probe), tape)
+        if replay:
+            self.replayed, self.reason = not problem, problem
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is, and its inputs are moved to."""
+        return next(iter(self._devices), torch.device("cpu"))
+
+    def prepared(self, inputs: Inputs) -> Inputs:
+        """Copies of a batch's tensors where the model is and in the layout in which it is fastest."""
+
+        def prepare(tensor: Tensor) -> Tensor:
+            moved = tensor.to(self.device, non_blocking=True) if len(self._devices) == 1 else tensor
+            if self.channels_last and moved.dim() == 4:
+                moved = moved.contiguous(memory_format=torch.channels_last)
+            return moved.clone() if moved is tensor else moved
+
+        return inputs.each(prepare)
+
+    def run(self, inputs: Inputs) -> Run:
+        """Run the model on a batch and keep what other runs of it need.
+
+        Raises:
+            ValueError: the batch does not go through the model, or its answer is not a number.
+        """
+        prepared = self.prepared(inputs)
+        tape = record(self.model, lambda: self._answer(prepared))
+        scores, labels = (tape.values[slot] for slot in tape.results)
+        if scores.is_floating_point() and scores.isnan().any():
+            raise ValueError("the model's output holds NaN, so no label can be formed; look at its inputs and weights")
+        slots = {layer.name: slot_at(tape, layer) for layer in self.layers}
+        values = {name: tape.values[slot] for name, slot in slots.items()}
+        plans = {}
+        if self.replayed:
+            plans = {name: tape.replay_plan(slot, tape.results[1]) for name, slot in slots.items()}
+        tape.keep({slot for plan in plans.values() for slot in plan.frontier})
+        classes = scores.shape[-1] if scores.is_floating_point() else 0
+        return Run(prepared, labels, classes, values, tape, plans)
+
+    def rerun(self, run: Run, layer: Layer, value: Float[Tensor, "..."]) -> Int[Tensor, "..."]:
+        """The labels if the layer's value had been `value`, which is used up."""
+        if self.replayed:
+            return run.tape.replay(run.plans[layer.name], value)
+        inputs = run.inputs.each(Tensor.clone)
+        return run_with(self.model, lambda: self._answer(inputs), layer.place, value)[1]
+
+    def _answer(self, inputs: Inputs) -> Sequence[Tensor]:
+        scores = scores_of(inputs.call(self.model), self._predict)
+        return scores, labels_of(scores)
+
+    def _check_weights(self) -> None:
+        for name, tensor in [*self.model.named_parameters(), *self.model.named_buffers()]:
+            if tensor.is_meta:
+                raise ValueError(
+                    f"the parameter {name} is on the meta device and has no values; load the weights first"
+                )
+            if tensor.is_floating_point() and tensor.isnan().any():
+                raise ValueError(f"the parameter {name} holds NaN, so the network cannot be measured")
+
+    def _problem(self, probe: Inputs, tape: Tape) -> str:
+        """Why replaying would not give what the model gives; empty where it would.
+
+        Looked for in the tape, and tried: with half of each layer's values dropped, both ways must give the same.
+        """
+        once, tape = tape, record(self.model, lambda: self._answer(probe))
+        if not _alike(once.values[once.results[0]], tape.values[tape.results[0]]):
+            raise ValueError(
+                "the network answers differently to the same inputs, so no label of it can be said to stay; "
+                "it must not be random in evaluation mode"
+            )
+        for layer in self.layers:
+            slot = slot_at(tape, layer)
+            reached = {slot}
+            for operation in tape.operations:
+                if not reached.isdisjoint(operation.inputs):
+                    reached.update(operation.outputs)
+            for escape in tape.escapes:
+                if escape.slot in reached:
+                    where = f"in {escape.path}" if escape.path else "in its forward"
+                    return f"what the network does depends on a value behind {layer.name} ({escape.reader}, {where})"
+            value = tape.values[slot]
+            half = torch.arange(value.numel(), device=value.device).view(value.shape) % 2 == 0
+            ablated = value * half
+            scores = tape.results[0]
+            replayed = tape.replay(tape.replay_plan(slot, scores), ablated.clone())
+            inputs = probe.each(Tensor.clone)
+            hooked = run_with(self.model, lambda: self._answer(inputs), layer.place, ablated)[0]  # noqa: B023
+            if not _alike(replayed, hooked):
+                return f"running again what follows {layer.name} does not give what the network gives"
+        return ""
+
+
+@contextmanager
+def untouched(model: nn.Module) -> Iterator[None]:
+    """In evaluation mode without gradients; afterwards each module's mode and all buffers are what they were."""
+    modes = {module: module.training for module in model.modules()}
+    with torch.inference_mode(False), torch.no_grad():
+        buffers = {name: (buffer, buffer.clone()) for name, buffer in model.named_buffers()}
+        model.eval()
+        try:
+            yield
+        finally:
+            for module, mode in modes.items():
+                module.training = mode
+            for buffer, before in buffers.values():
+                if not torch.equal(buffer, before):
+                    buffer.copy_(before)
+
+
+def _alike(one: Tensor, other: Tensor) -> bool:
+    if one.shape != other.shape:
+        return False
+    if not one.is_floating_point():
+        return torch.equal(one, other)
+    scale = other.abs().nan_to_num(0, 0, 0).max().item()
+    return torch.allclose(one, other, rtol=REPLAY_TOLERANCE, atol=REPLAY_TOLERANCE * scale, equal_nan=True)
+
+
+def _own_bytes(tape: Tape) -> int:
+    """How much memory the values of a run take, without its inputs and the parameters."""
+    sizes: dict[int, int] = {}
+    for slot, operation in tape.producers().items():
+        value = tape.values[slot]
+        if operation.owns_result or operation.overwritten:
+            sizes[slot.index] = value.numel() * value.element_size()
+    return sum(sizes.values())
+
+
+def _gains_from_channels_last(tape: Tape, probe: Inputs) -> bool:
+    """Whether the inputs should have their channels last in memory: if they are images that are convolved in 2-D."""
+    images: list[Any] = [tensor for tensor in (*probe.args, *probe.kwargs.values()) if isinstance(tensor, Tensor)]
+    convolved = any(operation.place[1] == "conv2d" for operation in tape.operations)
+    return convolved and any(image.dim() == 4 and image.dtype in DTYPES_FASTER_CHANNELS_LAST for image in images)
