@@ -37,10 +37,10 @@ def plain_profile(
                 labels, first = [], 0
                 for batch, value in zip(batches, values, strict=True):
                     rows, start = (1, 0) if whole else (len(batch), first)
-                    mask = torch.tensor(count == 0)
+                    mask = torch.tensor(float(count == 0))
                     if level in levels:
                         survived = levels_survived(seeds, start, rows, units, counts, value.device)
-                        mask = stays(laid_out(survived, value.shape, 1), levels.index(level))
+                        mask = stays(laid_out(survived, value, 1), levels.index(level))
                     labels.append(_labels_without(model, module, batch, mask))
                     first += len(batch)
                 shares[sampling, level] = (torch.cat(labels) == intact).double().mean()
@@ -63,7 +63,7 @@ def _values(model: nn.Module, module: nn.Module, batches: Sequence[Tensor]) -> l
 
 
 def _labels_without(model: nn.Module, module: nn.Module, batch: Tensor, mask: Tensor) -> Tensor:
-    hook = module.register_forward_hook(lambda module, inputs, output: output * mask)
+    hook = module.register_forward_hook(lambda module, inputs, output: mask * output)
     labels = model(batch).argmax(-1)
     hook.remove()
     return labels

@@ -1,5 +1,6 @@
 """What a running sweep shows on the terminal."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -45,3 +46,34 @@ def shown_progress(console: Console) -> Iterator[Callable[[Step], None]]:
         yield on_step
     finally:
         bar.stop()
+
+
+SECONDS_BETWEEN_LINES = 20.0
+
+
+@contextmanager
+def shown_examples(console: Console) -> Iterator[Callable[[int, int], None]]:
+    """A bar of the examples measured; where `console` is no terminal, a line every so often."""
+    bar = Progress(
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TextColumn("examples"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    task = bar.add_task("measuring", total=None)
+    last = time.monotonic()
+
+    def on_progress(done: int, total: int) -> None:
+        nonlocal last
+        bar.update(task, completed=done, total=total)
+        if not console.is_terminal and done < total and time.monotonic() - last > SECONDS_BETWEEN_LINES:
+            last = time.monotonic()
+            console.print(f"{done:,} of {total:,} examples", markup=False)
+
+    with bar:
+        yield on_progress

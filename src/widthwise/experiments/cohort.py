@@ -18,7 +18,7 @@ from torch import nn
 from widthwise.data.dataset import Dataset, Split
 from widthwise.data.source import TeacherData
 from widthwise.data.teacher import CLASSES, teacher_data
-from widthwise.experiments.store import Outcome
+from widthwise.experiments.store import Outcome, Store
 from widthwise.experiments.trial import Trial
 from widthwise.measurement.ablation import labels_without
 from widthwise.measurement.inputs import Inputs
@@ -121,6 +121,23 @@ def run_cohort(trials: Sequence[Trial]) -> Iterator[tuple[Trial, Outcome]]:
     seconds = (time.perf_counter() - started) / len(trials)
     for trial, dataset, network, result in zip(trials, datasets, networks, fitted, strict=True):
         yield trial, _outcome(trial, dataset, network, result, seconds)
+
+
+def load_trained(store: Store, identity: str) -> tuple[Trial, nn.Module, Dataset]:
+    """The network that a finished trial measured, and its data.
+
+    Raises:
+        FileNotFoundError, ValueError: the store does not have it whole.
+    """
+    trial = store.trial(identity)
+    dataset = load_data(trial.data)
+    parameters = {name: torch.from_numpy(value) for name, value in store.network(identity).items()}
+    architecture = trial.network
+    if trial.construction is not None and trial.construction != "small":
+        architecture = architecture.model_copy(update={"width_factor": 2 * architecture.width_factor})
+    network = build(architecture, trial.data.dimensions, dataset.classes)
+    network.load_state_dict(parameters)
+    return trial, network, dataset
 
 
 @functools.lru_cache(maxsize=4)

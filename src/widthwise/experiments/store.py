@@ -229,6 +229,10 @@ class Store:
         """Where a trial ran: versions, device, commit."""
         return json.loads(self.read(f"trials/{identity}/trial.json"))["environment"]
 
+    def trial(self, identity: str) -> Trial:
+        """A trial by its id."""
+        return Trial.model_validate(json.loads(self.read(f"trials/{identity}/trial.json"))["trial"])
+
     def network(self, identity: str) -> dict[str, np.ndarray]:
         """A trained network's parameters by name.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from widthwise.measurement.layers import Layer
@@ -65,34 +65,41 @@ def ablate(
     """
     value = run.values[layer.name]
     dropped = dropped_counts(counts.units, settings.levels)
+    memory = torch.empty_like(value)
     counts.labels += run.labels.numel()
     for sampling in range(settings.samplings):
         seed = np.random.SeedSequence([*stream, sampling])
         whole = settings.granularity == "channel"
         rows, number = (1, 0) if whole else (run.examples, first)
         survived = levels_survived(seed, number, rows, counts.units, dropped, value.device)
-        survived = laid_out(survived, value.shape, layer.unit_dimension)
+        survived = laid_out(survived, value, layer.unit_dimension)
         for place, level in enumerate(random_levels(dropped, counts.units)):
-            ablated = without(value, stays(survived, place), layer, replacement)
+            ablated = without(value, stays(survived, place, memory), layer, replacement, memory)
             counts.unchanged[sampling, level] += (network.rerun(run, layer, ablated) == run.labels).sum()
     for level, count in enumerate(dropped):
         if count == counts.units:
-            nothing = torch.zeros((), dtype=torch.bool, device=value.device)
-            labels = network.rerun(run, layer, without(value, nothing, layer, replacement))
+            labels = network.rerun(run, layer, without(value, value.new_zeros(()), layer, replacement))
             counts.unchanged[:, level] += (labels == run.labels).sum()
         elif count == 0:
             counts.unchanged[:, level] += run.labels.numel()
 
 
 def without(
-    value: Float[Tensor, "..."], stays: Bool[Tensor, "..."], layer: Layer, replacement: Float[Tensor, " units"] | None
+    value: Float[Tensor, "..."],
+    stays: Float[Tensor, "..."],
+    layer: Layer,
+    replacement: Float[Tensor, " units"] | None,
+    into: Float[Tensor, "..."] | None = None,
 ) -> Float[Tensor, "..."]:
-    """A layer's value where what does not stay is replaced, in memory of its own and laid out as it was."""
+    """A layer's value where what does not stay (is 0 and not 1) is replaced, laid out as it was.
+
+    It is written `into` memory that is given, else into new memory.
+    """
     if replacement is None:
-        return value * stays
+        return torch.mul(value, stays, out=into)
     layout = [1] * value.dim()
     layout[layer.unit_dimension] = -1
-    return torch.where(stays, value, replacement.to(value).view(layout))
+    return torch.where(stays > 0, value, replacement.to(value).view(layout), out=into)
 
 
 def area_under_curve(shares: Float[np.ndarray, "... levels"]) -> np.ndarray:
@@ -114,8 +121,8 @@ def labels_without(
 ) -> Int[Tensor, "..."]:
     """The labels of a batch when these units are dropped, everywhere."""
     value = run.values[layer.name]
-    kept = torch.ones(value.shape[layer.unit_dimension], dtype=torch.bool, device=value.device)
-    kept[units] = False
+    kept = value.new_ones(layer.units)
+    kept[units] = 0
     layout = [1] * value.dim()
     layout[layer.unit_dimension] = -1
     return network.rerun(run, layer, without(value, kept.view(layout), layer, replacement))
@@ -131,14 +138,14 @@ def unchanged_without_each(
 ) -> Int[Tensor, " groups"]:
     """How many labels of a batch stay when each group of units is dropped, the network run for `together` at a time."""
     value = run.values[layer.name]
-    kept = torch.ones(len(groups), layer.units, dtype=torch.bool)
+    kept = torch.ones(len(groups), layer.units, dtype=value.dtype)
     for row, units in enumerate(groups):
-        kept[row, list(units)] = False
+        kept[row, list(units)] = 0
     layout = [1] * value.dim()
     layout[layer.unit_dimension] = -1
     kept = kept.to(value.device).view(len(groups), *layout)
 
-    def unchanged(stays: Bool[Tensor, "..."]) -> Int[Tensor, "..."]:
+    def unchanged(stays: Float[Tensor, "..."]) -> Int[Tensor, "..."]:
         ablated = without(value, stays, layer, replacement)
         return (run.tape.replay(run.plans[layer.name], ablated) == run.labels).sum()
 

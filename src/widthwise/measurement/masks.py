@@ -5,11 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
-from jaxtyping import Bool, UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
-NARROW_KEY_UNITS = 2048
-"""Keys of 32 bits are found several times as fast; up to so many units they still hold 21 random bits."""
+NARROW_UNITS = 2048
+"""Up to so many units a key of 32 bits holds the unit's number and 21 random bits; more units get keys of 16 bits,
+which are sorted several times as fast but are not all different."""
 BLOCK_KEYS = 1 << 20
 """So many keys are held at a time."""
 DEVICE_BLOCK_ROWS = 64
@@ -40,41 +41,61 @@ def levels_survived(
     if not drawn:
         return torch.from_numpy(survived)
     block = max(1, BLOCK_KEYS // units)
+    draw = _draw_narrow if units <= NARROW_UNITS else _draw_wide
 
-    def draw(start: int) -> None:
-        part = survived[start : start + block]
-        keys = drop_keys(seed, first + start, len(part), units)
-        ordered = np.partition(keys, drawn, axis=1)
-        for count in drawn:
-            part += keys >= ordered[:, count : count + 1]
+    def draw_block(start: int) -> None:
+        draw(seed, first + start, survived[start : start + block], drawn)
 
     threads = min(torch.get_num_threads(), os.cpu_count() or 1)
     starts = range(0, rows, block)
     if threads == 1 or len(starts) == 1:
         for start in starts:
-            draw(start)
+            draw_block(start)
     else:
         with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(draw, starts))
+            list(pool.map(draw_block, starts))
     return torch.from_numpy(survived)
 
 
-def drop_keys(seed: np.random.SeedSequence, first: int, rows: int, units: int) -> np.ndarray:
-    """Distinct random keys, `rows units`, for the units of the rows from number `first` on.
+def _draw_narrow(seed: np.random.SeedSequence, first: int, survived: np.ndarray, drawn: list[int]) -> None:
+    """Distinct random keys: those of a row's units with the k smallest are a random choice of exactly k.
 
-    The units with a row's k smallest keys are a random choice of exactly k units. A key is random but for its lowest
-    bits, which hold the unit's number, so that no two are alike.
+    A key is random but for its lowest bits, which hold the unit's number, so that no two are alike.
     """
-    key = np.uint32 if units <= NARROW_KEY_UNITS else np.uint64
-    per_word = 8 // np.dtype(key).itemsize
-    words = -(-units // per_word)
+    rows, units = survived.shape
+    words = -(-units // 2)
+    keys = _random_words(seed, first, rows, words).view(np.uint32)[:, :units]
+    bits = np.uint32(max(units - 1, 1).bit_length())
+    keys = (keys >> bits << bits) | np.arange(units, dtype=np.uint32)
+    ordered = np.partition(keys, drawn, axis=1)
+    for count in drawn:
+        survived += keys >= ordered[:, count : count + 1]
+
+
+def _draw_wide(seed: np.random.SeedSequence, first: int, survived: np.ndarray, drawn: list[int]) -> None:
+    """Random keys, some of them alike: of the units whose key is just at the limit, those that come first are dropped,
+    counted around from a random unit, so that each is as likely as any other."""
+    rows, units = survived.shape
+    words = -(-units // 4) + 1
+    random = _random_words(seed, first, rows, words)
+    keys = random.view(np.uint16)[:, :units]
+    turns = random[:, -1] % np.uint64(units)
+    for row in range(rows):
+        ordered = np.sort(keys[row], kind="stable")
+        for count in drawn:
+            limit = ordered[count]
+            survived[row] += keys[row] >= limit
+            tied = np.flatnonzero(keys[row] == limit)
+            missing = count - np.searchsorted(ordered, limit)
+            start = np.searchsorted(tied, turns[row])
+            survived[row, tied[(start + np.arange(missing)) % len(tied)]] -= 1
+
+
+def _random_words(seed: np.random.SeedSequence, first: int, rows: int, words: int) -> np.ndarray:
+    """The random words of the rows from number `first` on."""
     generator = np.random.PCG64(seed)
     generator.advance(first * words)
-    keys = generator.random_raw(rows * words).view(key).reshape(rows, words * per_word)[:, :units]
-    bits = key(max(units - 1, 1).bit_length())
-    keys &= ~((key(1) << bits) - key(1))
-    keys |= np.arange(units, dtype=key)
-    return keys
+    return generator.random_raw(rows * words).reshape(rows, words)
 
 
 def drawn_on_device(
@@ -99,17 +120,28 @@ def drawn_on_device(
     return torch.cat(blocks)[start : start + rows]
 
 
-def laid_out(survived: UInt8[Tensor, "rows units"], shape: torch.Size, unit_dimension: int) -> UInt8[Tensor, "..."]:
-    """What was drawn for each example in the layout of a value of `shape`: position by position, units last.
+def laid_out(
+    survived: UInt8[Tensor, "rows units"], value: Float[Tensor, "..."], unit_dimension: int
+) -> Float[Tensor, "..."]:
+    """What was drawn for each example in the layout and type of a layer's value: position by position, units last.
 
     The rows are the value's examples, whose units are all its values; or one row for all examples and positions.
     """
+    shape = value.shape
     moved = [*shape[:unit_dimension], *shape[unit_dimension + 1 :], shape[unit_dimension]]
     if len(survived) == 1 and survived.shape[1] == shape[unit_dimension]:
         moved = [1] * (len(shape) - 1) + [shape[unit_dimension]]
-    return survived.reshape(moved).movedim(-1, unit_dimension)
+    return survived.to(value.dtype).reshape(moved).movedim(-1, unit_dimension)
 
 
-def stays(survived: UInt8[Tensor, "..."], number: int) -> Bool[Tensor, "..."]:
-    """Which values stay at the random level of that number, counted from 0."""
-    return survived > number
+def stays(
+    survived: Float[Tensor, "..."], number: int, into: Float[Tensor, "..."] | None = None
+) -> Float[Tensor, "..."]:
+    """1 for each value that stays at the random level of that number, counted from 0, and 0 for the others.
+
+    Of floating point, since a comparison into it and a product with it are several times as fast as with truth values;
+    written `into` memory that is there, since new memory takes as long again.
+    """
+    if into is None or into.shape != survived.shape:
+        into = torch.empty_like(survived)
+    return torch.gt(survived, number, out=into)

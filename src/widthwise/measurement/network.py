@@ -70,7 +70,9 @@ class Network:
         probe = self.prepared(example.part(0, PROBE_EXAMPLES) if example.divisible else example)
         tape = record(model, lambda: self._answer(probe))
         self.channels_last = _gains_from_channels_last(tape, probe)
-        self.bytes_per_example = _own_bytes(tape) / probe.examples
+        sizes = _own_bytes(tape)
+        self.bytes_per_example = sum(sizes) / probe.examples
+        self.largest_value = max(sizes, default=0) / probe.examples
         self.probe = tape
         self.layers = find_layers(model, tape, layers, attention_heads)
         self.replayed, self.reason = False, "it was asked for"
@@ -193,14 +195,13 @@ def _alike(one: Tensor, other: Tensor) -> bool:
     return torch.allclose(one, other, rtol=REPLAY_TOLERANCE, atol=REPLAY_TOLERANCE * scale, equal_nan=True)
 
 
-def _own_bytes(tape: Tape) -> int:
-    """How much memory the values of a run take, without its inputs and the parameters."""
-    sizes: dict[int, int] = {}
+def _own_bytes(tape: Tape) -> list[int]:
+    """How much memory each value of a run takes, without its inputs and the parameters."""
+    sizes = []
     for slot, operation in tape.producers().items():
-        value = tape.values[slot]
         if operation.owns_result or operation.overwritten:
-            sizes[slot.index] = value.numel() * value.element_size()
-    return sum(sizes.values())
+            sizes.append(tape.values[slot].numel() * tape.values[slot].element_size())
+    return sizes
 
 
 def _gains_from_channels_last(tape: Tape, probe: Inputs) -> bool:

@@ -113,7 +113,7 @@ def _moved(tape: Tape, operation: Operation, slot: Slot, units: _Units) -> _Unit
     dimension = units.dimension
     if name in JOINS:
         joined = operation.args[1] if len(operation.args) > 1 else operation.kwargs.get("dim", 0)
-        if joined % len(before) != dimension:
+        if not isinstance(joined, int) or joined % len(before) != dimension:
             return units
         parts = list(operation.inputs)
         offset = sum(tape.values[part].shape[dimension] for part in parts[: parts.index(slot)])

@@ -39,7 +39,9 @@ RANDOM_SHARES, ACTIVATION_STREAM = 0, 2
 THRESHOLDS = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
 STRONGEST_PAIRS = 100
 MEMORY = 1 << 30
-"""How much memory, in bytes, the values of a batch may take on a processor; on another device, a third of what is free."""
+"""How many bytes the values of a batch may take on a processor; on another device, a third of what is free."""
+LARGEST_VALUE = 24 << 20
+"""A value of more bytes is not kept from one run to the next by a processor's allocator; getting it anew is slow."""
 LARGEST_BATCH = 1024
 VALUES_HELD = 2
 """A run holds its own values, and an ablation of it about as many more."""
@@ -160,12 +162,14 @@ def _check(replacement: str, thresholds: Sequence[float], tolerance: float, batc
 
 
 def fitting_batch_size(network: Network, memory: int | None = None) -> int:
-    """How many examples can be run at a time in `memory` bytes."""
+    """How many examples can be run at a time in `memory` bytes and, on a processor, without slow large blocks."""
+    on_processor = network.device.type == "cpu"
     if memory is None:
-        memory = MEMORY
-        if network.device.type == "cuda":
-            memory = torch.cuda.mem_get_info(network.device)[0] // 3
-    return int(max(1, min(LARGEST_BATCH, memory // max(1, VALUES_HELD * network.bytes_per_example))))
+        memory = MEMORY if on_processor else torch.cuda.mem_get_info(network.device)[0] // 3
+    size = min(LARGEST_BATCH, memory / max(1, VALUES_HELD * network.bytes_per_example))
+    if on_processor:
+        size = min(size, LARGEST_VALUE / max(1, network.largest_value))
+    return max(1, int(size))
 
 
 @dataclass

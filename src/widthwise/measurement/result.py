@@ -38,7 +38,7 @@ class Profile:
     examples: how many inputs were measured.
     most_frequent_label_share: the share of labels that are the most frequent one. Near 1 the network has collapsed:
         its AUC is 1 and means nothing.
-    about: what was measured and how: `model, classes, labels, replayed, reason, settings, replacement, seed` and others.
+    about: what was measured and how: `model, classes, labels, replayed, reason, settings, replacement, seed` …
     """
 
     layers: pd.DataFrame
@@ -165,7 +165,7 @@ class Profile:
         rows = self.rows()
         hidden = max(0, len(rows) - SHOWN_LAYERS)
         if hidden:
-            rows = rows[: SHOWN_LAYERS // 2] + [("…", *[""] * 5)] + rows[-(SHOWN_LAYERS // 2) :]
+            rows = [*rows[: SHOWN_LAYERS // 2], ("…", *[""] * 5), *rows[-(SHOWN_LAYERS // 2) :]]
         table = [COLUMN_TITLES, *((_shortened(row[0]), *row[1:]) for row in rows)]
         widths = [max(len(row[column]) for row in table) for column in range(len(COLUMN_TITLES))]
         lines = [

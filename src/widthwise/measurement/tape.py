@@ -141,8 +141,7 @@ class Tape:
 
             args, kwargs = _filled(operation.args, current), _filled(operation.kwargs, current)
             result = operation.function(*args, **kwargs)
-            for slot, tensor in zip(slots_in(operation.result), tensors_in(result), strict=True):
-                changed[slot] = tensor
+            changed.update(zip(slots_in(operation.result), tensors_in(result), strict=True))
             if operation.overwritten:
                 changed[operation.overwritten[1]] = args[0]
                 owned.add(operation.overwritten[1])

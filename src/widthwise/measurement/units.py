@@ -59,7 +59,7 @@ class UnitStatistics:
 
 
 class SingleAblations:
-    """How many labels stay when each unit of a layer is dropped alone, and then with the unit that it resembles most."""
+    """How many labels stay when each unit of a layer is dropped alone, then with the unit that it resembles most."""
 
     def __init__(self, network: Network, layer: Layer, replacement: Float[Tensor, " units"] | None, together: int):
         self._network, self._layer, self._replacement, self._together = network, layer, replacement, together
@@ -114,7 +114,7 @@ def mechanisms(table: pd.DataFrame, only_by_weights: bool, tolerance: float) -> 
     dead: its activity is the same in every example and position.
     disconnected: all its outgoing weights are 0, and nothing else takes its activity.
     discarded: what follows takes its activity, but dropped alone it changes no label.
-    jointly removable only: dropped alone it changes labels, dropped with the unit that it resembles most it changes none.
+    jointly removable only: dropped alone it changes labels, with the unit that it resembles most it changes none.
     repeated: it has similar units.
     needed: none of these.
 

@@ -1,0 +1,176 @@
+"""How fast `profile` is, against the plain way of measuring and against the work that cannot be avoided.
+
+    python -m benchmarks.profile alexnet       4 layers, 2,000 images: times the plain way, and the floor
+    python -m benchmarks.profile resnet56      the stem and three stages, 500 images: times the plain way
+    python -m benchmarks.profile correlation   1,024 units, 1,000,000 samples: against one X.T @ X, and memory
+    python -m benchmarks.profile memory        AlexNet at 4x over 10,000 images: peak memory
+
+Each prints its ratio and the bar that it is held to. Both ways run in this process, and their tables are compared.
+"""
+
+import argparse
+import resource
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import nn
+
+from benchmarks.networks import LAYERS, images, network
+from benchmarks.plain import plain_profile
+from widthwise.measurement.correlation import RunningCorrelation
+from widthwise.measurement.inputs import Inputs
+from widthwise.measurement.network import Network, untouched
+from widthwise.measurement.profile import fitting_batch_size, profile
+from widthwise.measurement.settings import Measurement
+
+PLAIN_BATCH = 100
+SETTINGS = Measurement()
+BARS = {"alexnet": 5.0, "resnet56": 2.5, "floor": 1.3, "correlation": 1.4, "correlation memory": 100, "memory": 4.0}
+
+
+def compare(name: str, count: int, device: str) -> None:
+    """`profile` against the plain way, and for AlexNet against the downstream passes by themselves."""
+    model, modules = network(name)
+    model.to(device)
+    inputs = images(count).to(device)
+    print(f"{name}, {count:,} images, {len(modules)} layers, 7 levels, 3 samplings, {torch.get_num_threads()} threads")
+    profile(model, [inputs[:PLAIN_BATCH]], layers=list(modules), settings=Measurement(levels=3))  # what starts slowly
+
+    ours_seconds, ours = timed(lambda: profile(model, inputs.split(PLAIN_BATCH), layers=list(modules)))
+    print(f"widthwise            {ours_seconds:8.1f} s", flush=True)
+    if name == "alexnet":
+        floor = floor_seconds(model, inputs)
+        ratio = ours_seconds / floor
+        print(f"downstream passes    {floor:8.1f} s   widthwise takes {ratio:.2f} times as long (bar: {BARS['floor']})")
+    with torch.no_grad():
+        plain_seconds, (layers, ablation) = timed(
+            lambda: plain_profile(model, modules, inputs.split(PLAIN_BATCH), SETTINGS, seed=0)
+        )
+    ratio = plain_seconds / ours_seconds
+    print(f"the plain way        {plain_seconds:8.1f} s   widthwise is {ratio:.1f} times as fast (bar: {BARS[name]})")
+    difference = (ours.ablation["unchanged"] - ablation["unchanged"]).abs().max() * count
+    print(f"labels that differ in the worst ablation: {difference:.0f} of {count:,}")
+    both = pd.concat({"widthwise": ours.layers.set_index("layer"), "plain": layers.set_index("layer")}, axis=1)
+    shown = [(way, column) for column in ("auc", "similarity", "dead_fraction") for way in ("widthwise", "plain")]
+    print(both[shown].round(6).to_string())
+
+
+@torch.no_grad()
+def floor_seconds(model: nn.Module, inputs: torch.Tensor) -> float:
+    """The passes that no way of measuring AlexNet can avoid: what follows each layer, 16 times for every image.
+
+    They run at the batch size and in the memory layout in which `profile` runs them.
+    """
+    assert isinstance(model, nn.Sequential)
+    with untouched(model):
+        probe = Network(model, Inputs((inputs[:4],), {}), layers=list(LAYERS["alexnet"]))
+        size = fitting_batch_size(probe)
+    seconds = 0.0
+    for layer in LAYERS["alexnet"]:
+        head, tail = model[: int(layer) + 1], model[int(layer) + 1 :]
+        for batch in inputs.split(size):
+            value = head(batch.contiguous(memory_format=torch.channels_last))
+            started = time.perf_counter()
+            for _ in range(16):
+                tail(value).argmax(-1)
+            seconds += time.perf_counter() - started
+    return seconds
+
+
+@torch.no_grad()
+def correlation(samples: int, units: int) -> None:
+    """Correlations of many samples against the one matrix product that they need."""
+    stream = torch.Generator().manual_seed(0)
+    activity = torch.randn(samples, units, generator=stream)
+    print(f"correlation, {units:,} units, {samples:,} samples, {torch.get_num_threads()} threads")
+
+    def ours() -> RunningCorrelation:
+        running = RunningCorrelation(units)
+        running.update(activity)
+        return running
+
+    pieces = activity[:100_000]
+    pieces.T @ pieces
+    RunningCorrelation(units).update(pieces)
+    bare_seconds, _ = timed(lambda: activity.T @ activity)
+    before = resident()
+    ours_seconds, running = timed(ours)
+    with Peak() as peak:
+        ours()
+    ratio, extra = ours_seconds / bare_seconds, (peak.bytes - before) / 1e6
+    print(f"X.T @ X              {bare_seconds:8.2f} s")
+    print(f"correlation          {ours_seconds:8.2f} s   {ratio:.2f} times as long (bar: {BARS['correlation']})")
+    print(f"memory beside X      {extra:8.0f} MB  (bar: {BARS['correlation memory']})")
+    expected = torch.corrcoef(activity[:, :50].double().T).abs()
+    print(f"largest difference from float64 numbers: {(running.absolute()[:50, :50] - expected).abs().max():.1e}")
+
+
+def memory(count: int) -> None:
+    """The peak memory of measuring AlexNet at 4x; the fewest levels that still draw at random, since they reuse it."""
+    model, modules = network("alexnet", 4.0)
+    inputs = images(count)
+    settings = Measurement(levels=3, samplings=1)
+    print(f"AlexNet at 4x, {count:,} images, 3 levels, 1 sampling")
+    seconds, measured = timed(lambda: profile(model, inputs.split(1000), layers=list(modules), settings=settings))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    print(f"peak memory          {peak:8.2f} GB  (bar: {BARS['memory']:.0f})   in {seconds:.0f} s")
+    print(measured.layers[["layer", "units", "auc", "similarity"]].round(4).to_string(index=False))
+
+
+def timed(work: Callable) -> tuple[float, object]:
+    """Seconds that some work took, and what it gave."""
+    started = time.perf_counter()
+    result = work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - started, result
+
+
+def resident() -> int:
+    """Bytes of memory that this process holds."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
+
+
+class Peak:
+    """The most memory that this process held, looked at every few milliseconds."""
+
+    def __enter__(self):
+        self.bytes = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(0.005):
+            self.bytes = max(self.bytes, resident())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["alexnet", "resnet56", "correlation", "memory"])
+    parser.add_argument("--images", type=int)
+    parser.add_argument("--device", default="cpu")
+    arguments = parser.parse_args()
+    match arguments.what:
+        case "correlation":
+            correlation(1_000_000, 1024)
+        case "memory":
+            memory(arguments.images or 10_000)
+        case "alexnet":
+            compare("alexnet", arguments.images or 2000, arguments.device)
+        case "resnet56":
+            compare("resnet56", arguments.images or 500, arguments.device)
+
+
+if __name__ == "__main__":
+    main()

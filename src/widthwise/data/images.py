@@ -1,0 +1,111 @@
+"""Images from Parquet files, in the columns that the Hugging Face hub uses: a struct of an encoded image's bytes."""
+
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from jaxtyping import Float
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from widthwise.errors import RequestError
+
+READ_AT_ONCE = 1000
+
+
+class ParquetImages:
+    """The images of a split as batches, decoded while they are read, in [0, 1] or standardized. Can be read again.
+
+    Args:
+        path: a Parquet file, or a folder in which files are named for their split, such as `test.parquet` or
+            `data/test-00000-of-00001.parquet`.
+        split: which files of a folder.
+        mean, deviation: of each channel, subtracted and divided by.
+        examples: only the first so many.
+
+    Raises:
+        RequestError: there are no such files, or they hold no images.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        split: str = "test",
+        mean: Sequence[float] | None = None,
+        deviation: Sequence[float] | None = None,
+        examples: int | None = None,
+    ):
+        self._files = _files(Path(path), split)
+        self._column = _image_column(self._files[0])
+        self._mean, self._deviation, self._examples = mean, deviation, examples
+
+    def __iter__(self) -> Iterator[tuple[Float[Tensor, "images channels height width"]]]:
+        left = self._examples
+        for file in self._files:
+            row = 0
+            for batch in pq.ParquetFile(file).iter_batches(READ_AT_ONCE, columns=[self._column]):
+                encoded = batch.column(0).field("bytes").to_pylist()[:left]
+                if not encoded:
+                    return
+                yield (self._standardized(_decoded(encoded, file, row)),)
+                row += len(encoded)
+                left = None if left is None else left - len(encoded)
+
+    def _standardized(self, images: Float[Tensor, "images channels height width"]) -> Tensor:
+        for numbers, what in ((self._mean, "mean"), (self._deviation, "std")):
+            if numbers is not None and len(numbers) not in (1, images.shape[1]):
+                raise RequestError(f"the {what} has {len(numbers)} numbers and the images {images.shape[1]} channels")
+        if self._mean is not None:
+            images = images - torch.tensor(self._mean).view(-1, 1, 1)
+        if self._deviation is not None:
+            images = images / torch.tensor(self._deviation).view(-1, 1, 1)
+        return images
+
+
+def _files(path: Path, split: str) -> list[Path]:
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise RequestError(f"there is no data at {path}: it must be a Parquet file, or a folder of them")
+    files = sorted(file for file in path.rglob("*.parquet") if file.stem.split("-")[0] == split)
+    if not files:
+        found = sorted(file.name for file in path.rglob("*.parquet"))[:5]
+        raise RequestError(
+            f"the folder {path} has no Parquet file of the split {split!r}, named such as {split}.parquet or "
+            f"{split}-00000-of-00001.parquet; it holds {', '.join(found) or 'no Parquet file'}"
+        )
+    return files
+
+
+def _image_column(file: Path) -> str:
+    try:
+        schema = pq.ParquetFile(file).schema_arrow
+    except (pa.ArrowInvalid, OSError) as error:
+        raise RequestError(f"{file} is no whole Parquet file ({str(error).splitlines()[0]})") from None
+    for column in schema:
+        if pa.types.is_struct(column.type) and column.type.get_field_index("bytes") >= 0:
+            return column.name
+    raise RequestError(f"{file} has no column of images, that is a struct with the field bytes; it has {schema.names}")
+
+
+def _decoded(encoded: list[bytes], file: Path, first: int) -> Float[Tensor, "images channels height width"]:
+    """Images as floats in [0, 1]."""
+    images: list[np.ndarray] = []
+    for row, content in enumerate(encoded, start=first):
+        try:
+            image = np.asarray(Image.open(io.BytesIO(content)))
+        except (UnidentifiedImageError, OSError, TypeError) as error:
+            raise RequestError(f"the image in row {row} of {file} cannot be decoded ({error})") from None
+        if images and image.shape != images[0].shape:
+            raise RequestError(
+                f"the image in row {row} of {file} has the shape {image.shape} and those before it {images[0].shape}; "
+                "images must be of one size: give batches of your own as MODULE:FACTORY"
+            )
+        images.append(image)
+    stacked = torch.from_numpy(np.stack(images))
+    stacked = stacked.unsqueeze(1) if stacked.dim() == 3 else stacked.movedim(-1, 1)
+    return stacked.float() / 255

@@ -1,0 +1,154 @@
+"""What a user names on the command line: a model, its weights, its data, a trained trial of a store."""
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import nn
+
+from widthwise.data.images import ParquetImages
+from widthwise.errors import RequestError
+from widthwise.experiments.cohort import MEASUREMENT_BATCH, load_trained
+from widthwise.experiments.store import Store
+from widthwise.experiments.trial import Trial
+
+
+def load_model(reference: str, weights: str | None) -> nn.Module:
+    """The network that `MODULE:FACTORY` or `FILE.py:FACTORY` gives, with weights from a safetensors file.
+
+    Raises:
+        RequestError: there is no such factory, it fails or gives no network, or the weights do not fit.
+    """
+    model = _made(reference, "model")
+    if not isinstance(model, nn.Module):
+        raise RequestError(f"{reference} gives {type(model).__name__}; it must give a torch.nn.Module")
+    if weights is not None:
+        _load_weights(model, weights)
+    return model
+
+
+def load_batches(
+    reference: str, split: str, mean: list[float] | None, deviation: list[float] | None, examples: int | None
+) -> Iterable:
+    """Batches from a Parquet file or folder of images, or those that `MODULE:FACTORY` gives.
+
+    Raises:
+        RequestError: there are none.
+    """
+    path = Path(reference)
+    if path.exists() or ":" not in reference:
+        return ParquetImages(path, split, mean, deviation, examples)
+    for option, given in (("--mean", mean), ("--std", deviation), ("--examples", examples)):
+        if given is not None:
+            raise RequestError(f"{option} is for images in Parquet files; {reference} gives batches as they are")
+    batches = _made(reference, "data")
+    if not isinstance(batches, Iterable):
+        raise RequestError(f"{reference} gives {type(batches).__name__}; it must give an iterable of batches")
+    return batches
+
+
+def load_trial(folder: Path) -> tuple[Trial, nn.Module, Iterable]:
+    """The network of a finished trial in a store, and its test set.
+
+    Raises:
+        RequestError: the trial is not finished, or damaged.
+    """
+    if folder.parent.name != "trials":
+        raise RequestError(f"{folder} is no trial of a store; its folder is STORE/trials/ID")
+    try:
+        trial, network, dataset = load_trained(Store(folder.parent.parent), folder.name)
+    except FileNotFoundError as error:
+        raise RequestError(f"the trial {folder} is not finished or lost its network ({error.filename})") from None
+    except ValueError as error:
+        raise RequestError(f"the trial {folder} cannot be read: {error}") from None
+    return trial, network, dataset.test.inputs.split(MEASUREMENT_BATCH)
+
+
+def _made(reference: str, what: str) -> Any:
+    """What the factory of a reference gives; an object that is no function is taken as it is."""
+    place, _, name = reference.rpartition(":")
+    if not place or not name:
+        raise RequestError(f"the {what} {reference!r} must be MODULE:FACTORY or FILE.py:FACTORY")
+    try:
+        module = _imported(place)
+    except ModuleNotFoundError as error:
+        raise RequestError(f"the {what} {reference}: there is no module {error.name!r} here") from None
+    except FileNotFoundError:
+        raise RequestError(f"the {what} {reference}: there is no file {place}") from None
+    except Exception as error:  # whatever the user's own code raises
+        raise RequestError(f"the {what} {reference}: importing {place} raised {_said(error)}") from error
+    found: Any = module
+    for part in name.split("."):
+        if not hasattr(found, part):
+            public = ", ".join(each for each in vars(module) if not each.startswith("_"))
+            raise RequestError(f"the {what} {reference}: {place} has no {name!r}; it has {public}")
+        found = getattr(found, part)
+    if isinstance(found, nn.Module) or not callable(found):
+        return found
+    try:
+        return found()
+    except Exception as error:  # whatever the user's own code raises
+        raise RequestError(f"the {what} {reference}: {name}() raised {_said(error)}") from error
+
+
+def _imported(place: str) -> Any:
+    if not place.endswith(".py"):
+        if str(Path.cwd()) not in sys.path:
+            sys.path.insert(0, str(Path.cwd()))
+        return importlib.import_module(place)
+    path = Path(place)
+    if not path.is_file():
+        raise FileNotFoundError(place)
+    specification = importlib.util.spec_from_file_location(path.stem, path)
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[path.stem] = module
+    specification.loader.exec_module(module)
+    return module
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def _load_weights(model: nn.Module, file: str) -> None:
+    try:
+        weights = safetensors.torch.load_file(file)
+    except FileNotFoundError:
+        raise RequestError(f"there is no file of weights {file}") from None
+    except (SafetensorError, OSError) as error:
+        raise RequestError(f"{file} is no whole safetensors file ({error})") from None
+    expected = model.state_dict()
+    for name, value in weights.items():
+        if name not in expected:
+            raise RequestError(f"{file} holds {name}, which {type(model).__name__} does not have")
+        if value.shape != expected[name].shape:
+            shapes = f"{tuple(value.shape)} in the file and {tuple(expected[name].shape)} in {type(model).__name__}"
+            raise RequestError(f"{file}: {name} has the shape {shapes}")
+    missing = [name for name in expected if name not in weights and not name.endswith("num_batches_tracked")]
+    if missing:
+        raise RequestError(f"{file} lacks {missing[0]} and {len(missing) - 1} more of {type(model).__name__}'s values")
+    model.load_state_dict(weights, strict=False)
+
+
+def chosen_device(name: str) -> torch.device:
+    """A device by its name; `auto` is a GPU where there is one.
+
+    Raises:
+        RequestError: there is no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise RequestError(f"the device {name!r} cannot be used: {str(error).splitlines()[0]}") from None
+    return device
