@@ -1,4 +1,4 @@
-.PHONY: run test format bench
+.PHONY: run test format bench bench-profile
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -21,6 +21,12 @@ format: .venv/installed-for-tests
 bench: .venv/installed
 	$(BIN)/python -m benchmarks.sweep
 	$(BIN)/python -m benchmarks.startup
+
+bench-profile: .venv/installed
+	$(BIN)/python -m benchmarks.profile correlation
+	$(BIN)/python -m benchmarks.profile resnet56
+	$(BIN)/python -m benchmarks.profile alexnet
+	$(BIN)/python -m benchmarks.profile memory
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

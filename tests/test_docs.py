@@ -12,6 +12,8 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
+NAMED = re.compile(r"# \w+\.(py|yaml)$")
+
 
 def blocks(page: Path, language: str) -> list[str]:
     return [text for found, text in BLOCK.findall(page.read_text(encoding="utf-8")) if found == language]
@@ -35,9 +37,10 @@ def at_smoke_scale(words: list[str]) -> list[str]:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: page.name)
 def test_every_command_runs(page: Path, tmp_path: Path):
-    for text in blocks(page, "yaml"):
+    for text in [*blocks(page, "yaml"), *blocks(page, "python")]:
         first, _, rest = text.partition("\n")
-        (tmp_path / first.removeprefix("# ")).write_text(rest, encoding="utf-8")
+        if NAMED.match(first):  # a file of that name
+            (tmp_path / first.removeprefix("# ")).write_text(rest, encoding="utf-8")
     for words in commands(page):
         program = [sys.executable, "-m", "widthwise", *at_smoke_scale(words)]
         done = subprocess.run(program, capture_output=True, text=True, cwd=tmp_path)

@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol, overload, runtime_checkable
 
 import pandas as pd
 
@@ -56,13 +57,42 @@ def run(
     return result, report(target)
 
 
-def report(store: str | os.PathLike[str] | Store) -> Report:
-    """Write the report of everything that was run into a store; what is up to date already is left as it is.
+@runtime_checkable
+class WithPage(Protocol):
+    """What can be drawn as a page by itself: a profile."""
+
+    def to_html(self, path: str | os.PathLike[str] | None = None) -> str: ...
+
+
+@overload
+def report(source: WithPage, path: str | os.PathLike[str]) -> str: ...
+
+
+@overload
+def report(source: str | os.PathLike[str] | Store) -> Report: ...
+
+
+def report(
+    source: str | os.PathLike[str] | Store | WithPage, path: str | os.PathLike[str] | None = None
+) -> Report | str:
+    """Write the page of a profile to `path`, or the report of everything that was run into a store.
+
+    A store's report lies in the store; what of it is up to date already is left as it is.
+
+    Returns: the path of a profile's page, or the store's report.
 
     Raises:
         RequestError: nothing was run into the store.
     """
-    source = store if isinstance(store, Store) else Store(store)
+    if isinstance(source, (str, os.PathLike, Store)):
+        return _report_store(source if isinstance(source, Store) else Store(source))
+    if path is None:
+        raise RequestError('where should the page be written? Give a path: report(profile, "profile.html")')
+    source.to_html(path)
+    return os.fspath(path)
+
+
+def _report_store(source: Store) -> Report:
     sweeps = source.sweeps() if source.exists else []
     if not sweeps:
         raise RequestError(

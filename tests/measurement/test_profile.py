@@ -1,5 +1,8 @@
 """`profile`, against the plain way: forward hooks, one full pass for each ablation, numpy.corrcoef."""
 
+from collections import OrderedDict
+from typing import Any
+
 import pandas as pd
 import pytest
 import torch
@@ -143,27 +146,155 @@ def test_the_model_is_left_as_it_was_also_after_an_error():
 
 
 class Undeclared(nn.Sequential):
-    measured_layers = ("7",)
+    measured_layers = ("relu1",)
+
+
+class Tupled(nn.Sequential):
+    def forward(self, value):
+        return (super().forward(value),)
+
+
+class Random(nn.Sequential):
+    def forward(self, value):
+        return super().forward(value + torch.randn_like(value))
+
+
+def small(kind: type[nn.Sequential] = nn.Sequential, outputs: int = 2) -> nn.Sequential:
+    return kind(OrderedDict(dense=nn.Linear(3, 4), relu=nn.ReLU(), head=nn.Linear(4, outputs)))
+
+
+def broken() -> nn.Sequential:
+    model = small()
+    model.get_parameter("dense.weight").data[1, 2] = torch.nan
+    return model
+
+
+ONES = torch.ones(2, 3)
 
 
 @pytest.mark.parametrize(
-    ("model", "batches", "said"),
+    ("model", "batches", "options", "said"),
     [
-        (nn.Linear(3, 2), [torch.ones(2, 3)], "has no nonlinearity"),
-        (Undeclared(nn.Linear(3, 3), nn.ReLU()), [torch.ones(2, 3)], "measured_layers names '7'"),
-        (nn.Sequential(nn.Linear(3, 3), nn.ReLU()), [], "there are no inputs"),
-        (nn.Sequential(nn.Linear(3, 3), nn.ReLU()), torch.ones(2, 3), "not one tensor"),
-        (
-            nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 1)),
-            [torch.ones(2, 3)],
-            "of which no label can be formed: a label is the argmax over several",
-        ),
-        (nn.Sequential(nn.Linear(3, 3), nn.ReLU()), [torch.full((2, 3), torch.nan)], "output holds NaN"),
+        (nn.Linear(3, 2), [ONES], {}, "Linear has no nonlinearity after a dense layer or a convolution; name"),
+        (small(Undeclared), [ONES], {}, "measured_layers names 'relu1', which is no layer; did you mean 'relu'"),
+        (small(), [ONES], {"layers": "rleu"}, "layers= names 'rleu', which is no layer; did you mean 'relu'"),
+        (small(), [ONES], {"layers": ["head*"]}, "no layer fits the pattern 'head.*'; the first layers are relu"),
+        (small(), [ONES], {"layers": lambda layer: layer.units > 9}, "accepts none of the network's 1 layers"),
+        (small(), [ONES], {"layers": []}, "layers= is empty"),
+        (small(), [], {}, "there are no inputs"),
+        (small(), [torch.ones(0, 3)], {}, "there are no inputs"),
+        (small(), ONES, {}, "not one tensor"),
+        (small(), {"inputs": ONES}, {}, "not dict"),
+        (small(), ["text"], {}, "batch 1 holds str, not tensors"),
+        (small(), [ONES, torch.ones(2, 4)], {}, r"cannot be run on batch 2, of shape \(2, 4\)"),
+        (small(outputs=1), [ONES], {}, "of which no label can be formed: a label is the argmax over several"),
+        (small(Tupled), [ONES], {}, "the model returns tuple, of which no label can be formed"),
+        (small(), [torch.full((2, 3), torch.nan)], {}, "output holds NaN"),
+        (broken(), [ONES], {}, "the parameter dense.weight holds NaN"),
+        (small().to("meta"), [ONES], {}, "the parameter dense.weight is on the meta device"),
+        (small(Random), [ONES], {}, "answers differently to the same inputs"),
+        (small().state_dict(), [ONES], {}, "must be a torch.nn.Module, not OrderedDict"),
+        (small(), [ONES], {"replacement": "median"}, "replacement must be 'zero' or 'mean'"),
+        (small(), [ONES], {"thresholds": (0.5, 2.0)}, r"thresholds must be in \(0, 1\]"),
+        (small(), [ONES], {"tolerance": 1.0}, r"tolerance must be in \[0, 1\)"),
+        (small(), [ONES], {"batch_size": 0}, "batch_size must be at least 1"),
     ],
 )
-def test_what_cannot_be_measured_is_refused_in_a_sentence(model: nn.Module, batches, said: str):
-    with pytest.raises(ValueError, match=said):
+def test_what_cannot_be_measured_is_refused_in_a_sentence(model: Any, batches: Any, options: dict, said: str):
+    with pytest.raises(ValueError, match=said) as refused:
+        unchecked_profile(model, batches, **options)
+    assert "\n" not in str(refused.value)
+
+
+def unchecked_profile(*args: Any, **kwargs: Any):
+    """`profile` as a user calls it, without the type checks of the tests."""
+    return getattr(profile, "__wrapped__", profile)(*args, **kwargs)
+
+
+def test_images_of_several_sizes_need_whole_channels():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+    batches = [torch.randn(6, 1, 8, 8), torch.randn(6, 1, 9, 9)]
+    with pytest.raises(ValueError, match="another number of positions for another batch.*granularity='channel'"):
         profile(model, batches)
+    measured = profile(model, batches, settings=Measurement(granularity="channel"))
+    assert measured.examples == 12
+
+
+def test_batches_of_one_example_are_as_good_as_one_batch():
+    model, _, inputs = convolutional()
+    one, together = profile(model, inputs.split(1)), profile(model, [inputs])
+    assert one == together
+
+
+def test_an_iterator_that_ends_is_kept_for_the_passes_that_follow():
+    model, _, inputs = dense()
+    passes = {"replacement": "mean", "single_units": True}
+    once, listed = (
+        profile(model, batches, **passes, settings=Measurement(activations=50))
+        for batches in ((batch for batch in inputs.split(30)), inputs.split(30))
+    )
+    assert once == listed
+
+
+def test_a_layer_of_one_unit_has_no_pairs():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 1), nn.ReLU(), nn.Linear(1, 2))
+    measured = profile(model, [torch.randn(50, 3)], single_units=True)
+    assert measured.layers[["similarity", "dead_fraction"]].to_numpy().tolist() == [[0.0, 0.0]]
+    assert len(measured.pairs) == 0
+    assert measured.ablation["units_dropped"].unique().tolist() == [0, 1]
+
+
+def test_a_label_can_be_formed_from_anything():
+    torch.manual_seed(0)
+    model, inputs = small(outputs=1), torch.randn(40, 3)
+    by_sign = profile(model, [inputs], predict=lambda output: output[:, 0] > 0)
+    two = small()
+    two.load_state_dict({**model.state_dict(), "head.weight": torch.zeros(2, 4), "head.bias": torch.zeros(2)})
+    two.get_parameter("head.weight").data[1] = model.get_parameter("head.weight").data[0]
+    two.get_parameter("head.bias").data[1] = model.get_parameter("head.bias").data[0]
+    assert by_sign.ablation.equals(profile(two, [inputs]).ablation)
+    assert by_sign.about["classes"] == 2
+
+
+def test_layers_are_chosen_by_name_pattern_or_predicate():
+    model, _, inputs = convolutional()
+    full = layers(model, inputs)["layer"].tolist()
+    assert full == ["stem", "body.relu"]
+    assert layers(model, inputs, layers="relu")["layer"].tolist() == ["relu"]
+    assert layers(model, inputs, layers=["b*", "stem.0"])["layer"].tolist() == ["stem.0", "body.relu"]
+    assert layers(model, inputs, layers=lambda layer: layer.kind == "ReLU")["layer"].tolist() == ["stem.2", "body.relu"]
+
+
+def test_progress_counts_the_examples_of_every_pass():
+    model, _, inputs = dense()
+    told: list[tuple[int, int]] = []
+    profile(model, [inputs], batch_size=20, single_units=True, on_progress=lambda *counts: told.append(counts))
+    assert told == [(done, 160) for done in range(20, 161, 20)]
+
+
+@pytest.mark.parametrize("replay", [True, False])
+def test_the_model_is_left_as_it_was_when_it_fails_on_the_way(replay: bool):
+    class Failing(nn.Sequential):
+        calls = 0
+
+        def forward(self, value):
+            Failing.calls += 1
+            if Failing.calls > 4 + replay:
+                raise RuntimeError("no more")
+            self.counter += 1
+            return super().forward(value)
+
+    model = small(Failing).train()
+    model.register_buffer("counter", torch.zeros(()))
+    weights = [parameter.clone() for parameter in model.parameters()]
+    with pytest.raises((ValueError, RuntimeError), match="no more"):
+        profile(model, torch.randn(60, 3).split(5), batch_size=5, replay=replay)
+    assert model.counter == 0
+    assert model.training
+    assert all(map(torch.equal, weights, model.parameters()))
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,7 @@ def profile(
     _check(replacement, thresholds, tolerance, batch_size)
     if not isinstance(model, nn.Module):
         raise ValueError(f"the model must be a torch.nn.Module, not {type(model).__name__}")
+    model = _uncompiled(model)
     source = Batches(batches)
     with untouched(model):
         network = Network(
@@ -133,6 +134,7 @@ def layers(
     Raises:
         ValueError: there are none, or a name fits none.
     """
+    model = _uncompiled(model)
     with untouched(model):
         network = Network(
             model,
@@ -143,6 +145,11 @@ def layers(
         )
     rows = [(layer.name, layer.units, layer.shape, layer.kind, layer.follows) for layer in network.layers]
     return pd.DataFrame(rows, columns=["layer", "units", "shape", "kind", "follows"])
+
+
+def _uncompiled(model: nn.Module) -> nn.Module:
+    """What `torch.compile` was given: a compiled network's layers cannot be seen, and it computes the same."""
+    return getattr(model, "_orig_mod", model)
 
 
 def _first(source: Batches) -> Inputs:

@@ -258,11 +258,11 @@ class _Recorder(TorchFunctionMode):
         before = None
         if operands and writes_in_place(name, args, kwargs):
             before = self._save(args[0])
-        versions = [operand._version for operand in operands]
+        versions = _versions(operands)
         result = func(*args, **kwargs)
 
         place = self._paths.place(name)
-        if before is None and [operand._version for operand in operands] != versions:
+        if before is None and _versions(operands) != versions:
             for slot in inputs:
                 self._escape(slot, f"{name}, which overwrites an argument")
         outputs = list(tensors_in(result))
@@ -416,6 +416,11 @@ def tensors_in(structure: Any) -> Iterator[Tensor]:
 def slots_in(structure: Any) -> Iterator[Slot]:
     """The slots of nested tuples, lists and dicts, in order."""
     return _found(structure, Slot)
+
+
+def _versions(tensors: Sequence[Tensor]) -> list[int]:
+    """How often each was written to; that of tensors made in inference mode is not counted."""
+    return [0 if tensor.is_inference() else tensor._version for tensor in tensors]
 
 
 def _storage(tensor: Tensor) -> int:

@@ -1,21 +1,15 @@
 """The page: everything that a store's experiments say, in one HTML file that needs nothing else."""
 
 import json
-import math
 import shlex
 from importlib.metadata import version
 from typing import Any
-
-import altair
-import pandas as pd
-import vl_convert
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from widthwise.analysis.experiment import Analysis
 from widthwise.analysis.runs import FITTED_ACCURACY, NEARLY_BEST
 from widthwise.analysis.verdict import ACCURACY_MARGIN, SIGNIFICANCE
 from widthwise.experiments.sweep import catalogue
+from widthwise.reporting.html import drawing_code, template
 from widthwise.reporting.theme import PAGE_INK, styled
 
 CAPTIONS = {
@@ -46,21 +40,13 @@ TABLE_TITLES = {
 
 def page(analyses: list[Analysis], specifications: list[dict[str, dict[str, Any]]]) -> str:
     """The page's HTML: the analyses in order, each with its figures' Vega-Lite specifications by name."""
-    environment = Environment(
-        loader=PackageLoader("widthwise.reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": number, "signed": signed}
     drawn = [
         {name: styled(specification, PAGE_INK) for name, specification in of_experiment.items()}
         for of_experiment in specifications
     ]
-    return environment.get_template("page.html.jinja").render(
+    return template("page.html.jinja").render(
         experiments=[_experiment(*pair) for pair in zip(analyses, drawn, strict=True)],
-        drawing_code=Markup(_drawing_code()),
+        drawing_code=drawing_code(),
         captions=CAPTIONS,
         table_titles=TABLE_TITLES,
         version=version("widthwise"),
@@ -101,27 +87,3 @@ def command(analysis: Analysis) -> str:
     for path, value in sweep.overrides.items():
         words += ["--set", f"{path}={json.dumps(value)}"]
     return shlex.join(words)
-
-
-def _drawing_code() -> str:
-    """Vega-Lite's own code, which draws the charts, as one script without imports."""
-    return vl_convert.javascript_bundle(
-        "window.vegaEmbed = vegaEmbed;", vl_version=".".join(altair.SCHEMA_VERSION.lstrip("v").split(".")[:2])
-    )
-
-
-def number(value: Any) -> str:
-    """A table's cell as text."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return "" if value is None or value is pd.NA else str(value)
-    if math.isnan(value):
-        return "–"
-    return str(value) if isinstance(value, int) else f"{value:.4g}"
-
-
-def signed(value: float) -> str:
-    """A change, with its sign."""
-    if pd.isna(value):
-        return "–"
-    digits = 3 if abs(value) < 1 else 1
-    return f"{value:+.{digits}f}".replace("-", "−")

@@ -32,6 +32,22 @@ def width_colours(count: int) -> list[str]:
     return [_WIDTH_COLOURS[round(place * last / max(count - 1, 1))] for place in range(count)]
 
 
+def depth_colours(count: int) -> list[str]:
+    """So many colours in order, from the first layer to the last, between those of the widths."""
+    last = len(_WIDTH_COLOURS) - 1
+    colours = []
+    for layer in range(count):
+        whole, share = divmod(layer * last / max(count - 1, 1), 1)
+        colours.append(_between(_WIDTH_COLOURS[int(whole)], _WIDTH_COLOURS[min(int(whole) + 1, last)], share))
+    return colours
+
+
+def _between(one: str, other: str, share: float) -> str:
+    """A colour on the way from `one` to `other`."""
+    pairs = [(int(one[at : at + 2], 16), int(other[at : at + 2], 16)) for at in (1, 3, 5)]
+    return "#" + "".join(f"{round(first + (last - first) * share):02X}" for first, last in pairs)
+
+
 def styled(specification: dict[str, Any], ink: str) -> dict[str, Any]:
     """A Vega-Lite specification with this package's look, drawn in `ink`."""
     text = {"labelColor": ink, "titleColor": ink, "labelFont": FONT, "titleFont": FONT}

@@ -1,0 +1,44 @@
+"""Whether a saved profile says what the plain way of measuring says, on the same data and the same draws.
+
+    python -m benchmarks.agreement FILE.py:FACTORY --weights W --data D --mean M --std S --profile P
+
+The network must measure modules that it names in `measured_layers`.
+"""
+
+import argparse
+
+import torch
+
+from benchmarks.plain import plain_profile
+from widthwise.loading import load_batches, load_model
+from widthwise.measurement.result import Profile
+from widthwise.measurement.settings import Measurement
+
+BATCH = 64
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model")
+    for option in ("--weights", "--data", "--mean", "--std", "--profile"):
+        parser.add_argument(option, required=True)
+    parser.add_argument("--split", default="test")
+    arguments = parser.parse_args()
+    mean, deviation = ([float(each) for each in text.split(",")] for text in (arguments.mean, arguments.std))
+    model = load_model(arguments.model, arguments.weights).eval()
+    profile = Profile.load(arguments.profile)
+    images = torch.cat([batch for (batch,) in load_batches(arguments.data, arguments.split, mean, deviation, None)])
+    images = images[: profile.examples].contiguous(memory_format=torch.channels_last)
+    modules = {name: model.get_submodule(name) for name in profile.layers["layer"]}
+    settings = Measurement(**profile.about["settings"])
+    layers, ablation = plain_profile(model, modules, images.split(BATCH), settings, profile.about["seed"])
+
+    difference = (profile.ablation["unchanged"] - ablation["unchanged"]).abs().max() * len(images)
+    print(f"{len(images):,} images, {len(ablation)} ablations of {len(modules)} layers")
+    print(f"labels that differ in the worst ablation: {difference:.0f}")
+    for column in ("auc", "similarity", "dead_fraction"):
+        print(f"largest difference of {column}: {(profile.layers[column] - layers[column]).abs().max():.1e}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""What every page is made with: templates, the code that draws its charts, and how values are written."""
+
+import math
+from typing import Any
+
+import altair
+import pandas as pd
+import vl_convert
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+
+def template(name: str) -> Template:
+    """A page's template; whatever is put into it is shown as text."""
+    environment = Environment(
+        loader=PackageLoader("widthwise.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": number, "signed": signed}
+    return environment.get_template(name)
+
+
+def drawing_code() -> Markup:
+    """Vega-Lite's own code, which draws the charts, as one script without imports."""
+    version = ".".join(altair.SCHEMA_VERSION.lstrip("v").split(".")[:2])
+    return Markup(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=version))
+
+
+def number(value: Any) -> str:
+    """A table's cell as text."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return "" if value is None or value is pd.NA else str(value)
+    if math.isnan(value):
+        return "–"
+    return str(value) if isinstance(value, int) else f"{value:.4g}"
+
+
+def signed(value: float) -> str:
+    """A change, with its sign."""
+    if pd.isna(value):
+        return "–"
+    digits = 3 if abs(value) < 1 else 1
+    return f"{value:+.{digits}f}".replace("-", "−")

@@ -1,0 +1,74 @@
+"""The page of one network's profile, in one HTML file that needs nothing else."""
+
+import json
+from importlib.metadata import version
+from typing import Any
+
+import pandas as pd
+
+from widthwise.measurement.result import COLUMN_TITLES, Profile
+from widthwise.measurement.units import MECHANISMS
+from widthwise.reporting.html import drawing_code, template
+from widthwise.reporting.profile_charts import network_map
+from widthwise.reporting.theme import PAGE_INK, styled
+
+UNIT_TITLES = {
+    "layer": "Layer",
+    "unit": "Unit",
+    "mechanism": "Mechanism",
+    "active_share": "Active on",
+    "mean": "Mean activity",
+    "outgoing_norm": "Outgoing weights",
+    "similar_units": "Similar units",
+    "most_similar": "Most similar",
+    "r": "r",
+    "unchanged_alone": "Labels kept without it",
+    "unchanged_with_most_similar": "… and without both",
+}
+PAIR_TITLES = {
+    "layer": "Layer",
+    "unit": "Unit i",
+    "other": "Unit j",
+    "r": "r",
+    "r_squared": "r²",
+    "slope": "γ",
+    "intercept": "c",
+}
+DIGITS = 4
+
+
+def profile_page(profile: Profile) -> str:
+    """The page's HTML: the network's layers by depth, their curves and correlations, its units and strongest pairs."""
+    about = profile.about
+    units = profile.units
+    return template("profile.html.jinja").render(
+        profile=profile,
+        about=about,
+        settings=about["settings"],
+        notes=profile.notes(),
+        column_titles=COLUMN_TITLES,
+        rows=profile.rows(),
+        specification=styled(network_map(profile), PAGE_INK),
+        tables={
+            "units": _columns(units, _used(units, UNIT_TITLES)),
+            "pairs": _columns(profile.pairs, PAIR_TITLES),
+        },
+        mechanisms=[kind for kind in MECHANISMS if (units["mechanism"] == kind).any()],
+        counts=units["mechanism"].value_counts().to_dict(),
+        unit_count=len(units),
+        drawing_code=drawing_code(),
+        version=version("widthwise"),
+    )
+
+
+def _used(table: pd.DataFrame, titles: dict[str, str]) -> dict[str, str]:
+    """The columns that hold anything."""
+    return {name: title for name, title in titles.items() if table[name].notna().any()}
+
+
+def _columns(table: pd.DataFrame, titles: dict[str, str]) -> dict[str, Any]:
+    """A table for the page's script: titles, whether each column is of numbers, and the values column by column."""
+    shown = table[list(titles)]
+    values = json.loads(shown.round(DIGITS).to_json(orient="split", double_precision=DIGITS))["data"]
+    numeric = [bool(pd.api.types.is_numeric_dtype(shown[name])) for name in titles]
+    return {"titles": list(titles.values()), "numeric": numeric, "rows": values}

@@ -1,0 +1,104 @@
+"""The page of a profile, as a browser shows it."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from playwright.sync_api import Browser, Page, sync_playwright
+from torch import nn
+
+import widthwise
+from widthwise.measurement.profile import profile
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="left out: Chromium is not installed"),
+]
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def opened(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Page, list[str], list[str]]]:
+    """The page of a small network, the requests that it made, and what it said on the console."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 40), nn.ReLU())
+    model.add_module("wide", nn.Linear(40, 250))
+    model.add_module(HOSTILE, nn.ReLU())
+    model.add_module("head", nn.Linear(250, 3))
+    measured = profile(model, [torch.randn(80, 6)], single_units=True)
+    file = tmp_path_factory.mktemp("profile") / "profile.html"
+    assert widthwise.report(measured, file) == str(file)
+    page = browser.new_page()
+    requests, said = [], []
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(file.as_uri())
+    page.wait_for_function("document.documentElement.dataset.drawn !== undefined")
+    yield page, requests, said
+    page.close()
+
+
+def test_the_map_is_drawn_without_a_request_or_an_error(opened):
+    page, requests, said = opened
+    assert page.locator("[data-specification] svg.marks path").count() > 30
+    assert len(requests) == 1
+    assert said == []
+    assert page.locator("img").count() == 0, "names are text"
+    assert HOSTILE in page.locator("#layers table").inner_text()
+
+
+def test_units_are_sorted_and_filtered(opened):
+    page, _, _ = opened
+    table = page.locator("[data-table=units]")
+    controls = page.locator("[data-for=units]")
+    assert controls.locator("[data-count]").inner_text() == "290 of 290"
+    assert table.locator("tbody tr").count() == 200
+    table.get_by_text("Show more").click()
+    assert table.locator("tbody tr").count() == 290
+
+    header = table.locator("th", has_text="Outgoing weights")
+    header.locator("button").click()
+    place = header.evaluate("cell => cell.cellIndex")
+    norms = [float(text) for text in table.locator(f"tbody td:nth-child({place + 1})").all_inner_texts()]
+    assert norms == sorted(norms, reverse=True)
+    assert header.get_attribute("aria-sort") == "descending"
+    header.locator("button").press("Enter")
+    assert header.get_attribute("aria-sort") == "ascending"
+
+    controls.locator("[data-filter]").fill("onerror 7")
+    assert table.locator("tbody tr").count() == 1
+    controls.locator("[data-filter]").fill("")
+    controls.locator("[data-mechanism]").select_option(index=1)
+    chosen = controls.locator("[data-mechanism]").input_value()
+    kinds = {row.split("\t")[2] for row in table.locator("tbody tr").all_inner_texts()}
+    assert kinds == {chosen}
+
+
+def test_a_click_on_a_layer_shows_it_alone(opened):
+    page, _, _ = opened
+    chart = page.locator("[data-specification]")
+    lines = chart.locator("g.mark-line path")
+    before = [line.get_attribute("opacity") for line in lines.all()]
+    chart.locator("g.mark-symbol path").first.click(force=True)
+    page.wait_for_timeout(200)
+    assert [line.get_attribute("opacity") for line in lines.all()] != before
+
+
+def test_it_can_be_read_on_a_phone_and_in_the_dark(opened):
+    page, _, _ = opened
+    page.emulate_media(color_scheme="dark")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(15, 18, 22)"
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
