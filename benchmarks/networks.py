@@ -1,9 +1,8 @@
 """Networks of the paper that are measured here, with random weights: what a measurement costs does not hang on them."""
 
 import torch
-from torch import Tensor, nn
-
 from examples.resnet56_cifar10 import ResNet56
+from torch import Tensor, nn
 
 LAYERS = {
     "alexnet": ("1", "5", "10", "12"),

@@ -2,6 +2,7 @@
 activations concatenated, `numpy.corrcoef`. It draws the units to drop as `widthwise` does, so that both must agree."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -63,7 +64,10 @@ def _values(model: nn.Module, module: nn.Module, batches: Sequence[Tensor]) -> l
 
 
 def _labels_without(model: nn.Module, module: nn.Module, batch: Tensor, mask: Tensor) -> Tensor:
-    hook = module.register_forward_hook(lambda module, inputs, output: mask * output)
+    def masked(module: nn.Module, inputs: object, output: Any) -> Tensor:
+        return output * mask
+
+    hook = module.register_forward_hook(masked)
     labels = model(batch).argmax(-1)
     hook.remove()
     return labels

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import pandas as pd
 import torch
@@ -27,6 +28,7 @@ from widthwise.measurement.network import Network, untouched
 from widthwise.measurement.profile import fitting_batch_size, profile
 from widthwise.measurement.settings import Measurement
 
+Result = TypeVar("Result")
 PLAIN_BATCH = 100
 SETTINGS = Measurement()
 BARS = {"alexnet": 5.0, "resnet56": 2.5, "floor": 1.3, "correlation": 1.4, "correlation memory": 100, "memory": 4.0}
@@ -94,7 +96,7 @@ def correlation(samples: int, units: int) -> None:
         return running
 
     pieces = activity[:100_000]
-    pieces.T @ pieces
+    _ = pieces.T @ pieces  # what starts slowly
     RunningCorrelation(units).update(pieces)
     bare_seconds, _ = timed(lambda: activity.T @ activity)
     before = resident()
@@ -121,7 +123,7 @@ def memory(count: int) -> None:
     print(measured.layers[["layer", "units", "auc", "similarity"]].round(4).to_string(index=False))
 
 
-def timed(work: Callable) -> tuple[float, object]:
+def timed(work: Callable[[], Result]) -> tuple[float, Result]:
     """Seconds that some work took, and what it gave."""
     started = time.perf_counter()
     result = work()

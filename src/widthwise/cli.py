@@ -2,7 +2,7 @@
 
 import json
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -165,9 +165,12 @@ def profile(
         bool, typer.Option("--attention-heads", help="Also measure attention heads, as units.")
     ] = False,
     granularity: Annotated[
-        str, typer.Option(help="What is dropped: each application of a unit by itself, or the whole channel.")
+        Literal["application", "channel"],
+        typer.Option(help="What is dropped: each application of a unit by itself, or the whole channel."),
     ] = "application",
-    replacement: Annotated[str, typer.Option(help="What a dropped unit's activity becomes: zero or mean.")] = "zero",
+    replacement: Annotated[
+        Literal["zero", "mean"], typer.Option(help="What a dropped unit's activity becomes.")
+    ] = "zero",
     levels: Annotated[int, typer.Option(help="Shares of dropped units, from 0 to 1.")] = 7,
     samplings: Annotated[int, typer.Option(help="Random draws that a mean is taken over.")] = 3,
     threshold: Annotated[float, typer.Option(help="Units with at least this |r| are similar.")] = 0.5,
@@ -208,7 +211,7 @@ def profile(
         settings = Measurement(
             levels=levels,
             samplings=samplings,
-            granularity=granularity,  # type: ignore[arg-type]
+            granularity=granularity,
             similarity_threshold=threshold,
             activations=None if activations == "all" else _whole("activations", activations),
         )
@@ -234,7 +237,7 @@ def profile(
                 layers=layers or None,
                 attention_heads=attention_heads,
                 settings=settings,
-                replacement=replacement,  # type: ignore[arg-type]
+                replacement=replacement,
                 single_units=single_units,
                 tolerance=tolerance,
                 seed=seed,
@@ -250,7 +253,8 @@ def profile(
     if page is not None:
         measured.to_html(page)
     if as_json:
-        _print_json({**measured.summary(), "layers": json.loads(measured.layers.to_json(orient="records"))})
+        layers_table = measured.layers.to_json(orient="records", double_precision=15)
+        _print_json({**measured.summary(), "layers": json.loads(layers_table)})
         return
     results.print(str(measured), markup=False, soft_wrap=True)
     for target, what in ((page, "The page"), (save, "The tables")):

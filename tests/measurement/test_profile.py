@@ -215,7 +215,7 @@ def test_images_of_several_sizes_need_whole_channels():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
     batches = [torch.randn(6, 1, 8, 8), torch.randn(6, 1, 9, 9)]
-    with pytest.raises(ValueError, match="another number of positions for another batch.*granularity='channel'"):
+    with pytest.raises(ValueError, match=r"another number of positions for another batch.*granularity='channel'"):
         profile(model, batches)
     measured = profile(model, batches, settings=Measurement(granularity="channel"))
     assert measured.examples == 12

@@ -15,18 +15,19 @@ from widthwise.measurement.settings import Measurement
 @pytest.fixture(scope="module")
 def measured() -> Profile:
     torch.manual_seed(0)
-    blocks = [layer for _ in range(30) for layer in (nn.Linear(6, 6), nn.Tanh())]
-    model = nn.Sequential(nn.ModuleDict({"<b>stem": nn.Identity()})["<b>stem"], *blocks, nn.Linear(6, 3))
-    return profile(model, [torch.randn(50, 6)], settings=Measurement(levels=3), single_units=True)
+    blocks = [layer for _ in range(26) for layer in (nn.Linear(4, 4), nn.Tanh())]
+    model = nn.Sequential(*blocks, nn.Linear(4, 3))
+    return profile(model, [torch.randn(50, 4)], settings=Measurement(levels=3, samplings=1))
 
 
 def test_in_a_terminal_it_is_a_table_of_80_columns_that_leaves_out_the_middle(measured: Profile):
     lines = repr(measured).splitlines()
-    assert lines[0] == "Profile of Sequential: 30 layers, 50 examples"
+    assert lines[0] == "Profile of Sequential: 26 layers, 50 examples"
     assert max(map(len, lines)) <= 80
     assert lines[2].split() == ["Layer", "Units", "AUC", "Corrected", "Similarity", "Dead"]
-    assert len(lines) < 32
+    assert len(lines) <= 32
     assert "…" in lines[15]
+    assert "nan" not in repr(measured)
     assert lines[-1] == "Only what follows a layer was run again."
 
 
@@ -75,7 +76,7 @@ def test_a_save_that_fails_leaves_what_was_there(measured: Profile, tmp_path: Pa
 def test_other_files_are_refused(content: bytes, tmp_path: Path):
     file = tmp_path / "other"
     file.write_bytes(content)
-    with pytest.raises(ValueError, match="is no profile that Profile.save wrote"):
+    with pytest.raises(ValueError, match=r"is no profile that Profile\.save wrote"):
         Profile.load(file)
     with pytest.raises(FileNotFoundError):
         Profile.load(tmp_path / "missing")

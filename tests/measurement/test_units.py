@@ -23,7 +23,15 @@ def designed() -> nn.Sequential:
     return model
 
 
-FATES = ["dead", "disconnected", "discarded", "jointly removable only", "jointly removable only", "repeated", "repeated"]
+FATES = [
+    "dead",
+    "disconnected",
+    "discarded",
+    "jointly removable only",
+    "jointly removable only",
+    "repeated",
+    "repeated",
+]
 
 
 def test_each_mechanism_is_told_from_the_others():

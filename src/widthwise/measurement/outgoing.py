@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -112,8 +113,8 @@ def _moved(tape: Tape, operation: Operation, slot: Slot, units: _Units) -> _Unit
     before, after = tape.values[slot].shape, tape.values[operation.outputs[0]].shape
     dimension = units.dimension
     if name in JOINS:
-        joined = operation.args[1] if len(operation.args) > 1 else operation.kwargs.get("dim", 0)
-        if not isinstance(joined, int) or joined % len(before) != dimension:
+        joined: Any = operation.args[1] if len(operation.args) > 1 else operation.kwargs.get("dim", 0)
+        if not isinstance(joined, int) or dimension not in (joined, joined + len(before)):
             return units
         parts = list(operation.inputs)
         offset = sum(tape.values[part].shape[dimension] for part in parts[: parts.index(slot)])
@@ -135,8 +136,8 @@ def _moved(tape: Tape, operation: Operation, slot: Slot, units: _Units) -> _Unit
 
 
 def _permuted(name: str, operation: Operation, dimensions: int, units: _Units) -> _Units | None:
-    given = [argument for argument in operation.args[1:] if isinstance(argument, (int, tuple, list))]
-    order = list(given[0]) if len(given) == 1 and not isinstance(given[0], int) else given
+    given: list[Any] = [argument for argument in operation.args[1:] if isinstance(argument, (int, tuple, list))]
+    order: list[Any] = list(given[0]) if len(given) == 1 and not isinstance(given[0], int) else given
     if not all(isinstance(each, int) for each in order):
         return None
     order = [each % dimensions for each in order]

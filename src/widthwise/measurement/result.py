@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import textwrap
 import zipfile
 from dataclasses import dataclass, field, fields
 from html import escape
@@ -18,6 +19,7 @@ DEGENERATE_SHARE = 0.99
 """A network that gives one label to a larger share of the inputs has collapsed; its measures mean nothing."""
 SHOWN_LAYERS = 24
 NAME_WIDTH = 34
+TERMINAL_WIDTH = 80
 
 
 @dataclass(frozen=True, repr=False)
@@ -63,7 +65,7 @@ class Profile:
         if self.degenerate:
             found.append(
                 f"{self.most_frequent_label_share:.1%} of the labels are the same one: the network has collapsed, and "
-                "its AUC means nothing"
+                "its AUC means nothing."
             )
         return found
 
@@ -175,7 +177,8 @@ class Profile:
             ).rstrip()
             for row in table
         ]
-        return "\n".join([self.heading(), "", *lines, "", *self.notes()])
+        notes = [line for note in self.notes() for line in textwrap.wrap(note, TERMINAL_WIDTH)]
+        return "\n".join([self.heading(), "", *lines, "", *notes])
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{escape(title)}</th>" for title in COLUMN_TITLES)

@@ -16,6 +16,7 @@ CURVE_WIDTH = 380
 CURVE_HEIGHT = 260
 VIOLIN_REACH = 0.42
 FADED = 0.08
+Layered = alt.LayerChart | alt.FacetChart
 NAMED_LAYERS = 12
 """So many layers have each an entry in the legend; of more, a scale shows their depth."""
 
@@ -29,7 +30,7 @@ def network_map(profile: Profile) -> dict[str, Any]:
     depths = layers.set_index("layer")["depth"]
     colour = _colour(layers)
     chosen = alt.selection_point(name="chosen_layer", fields=["layer"])
-    rows = [_removability(layers, chosen).add_params(chosen), _similarity(layers, chosen)]
+    rows: list[Any] = [_removability(layers, chosen).add_params(chosen), _similarity(layers, chosen)]
     if profile.units["mechanism"].notna().any():
         rows.append(_mechanisms(profile.units, layers, chosen))
     below = alt.hconcat(_curves(profile.ablation, depths, colour, chosen), _violins(profile, depths, colour, chosen))
@@ -49,7 +50,7 @@ def _bright(chosen: alt.Parameter, opacity: float = 1.0) -> Any:
     return alt.condition(chosen, alt.value(opacity), alt.value(FADED if opacity == 1.0 else opacity / 3))
 
 
-def _removability(layers: pd.DataFrame, chosen: alt.Parameter) -> alt.LayerChart:
+def _removability(layers: pd.DataFrame, chosen: alt.Parameter) -> Layered:
     measures = {"auc": "AUC", "auc_corrected": "AUC corrected for chance"}
     parts = [
         layers.assign(
@@ -87,7 +88,7 @@ def _removability(layers: pd.DataFrame, chosen: alt.Parameter) -> alt.LayerChart
     return (lines + bars + points).properties(width=MAP_WIDTH, height=MAP_HEIGHT)
 
 
-def _similarity(layers: pd.DataFrame, chosen: alt.Parameter) -> alt.LayerChart:
+def _similarity(layers: pd.DataFrame, chosen: alt.Parameter) -> Layered:
     table = layers[["layer", "units", "similarity", "similarity_std"]].assign(
         low=lambda each: (each["similarity"] - each["similarity_std"].fillna(0)).clip(lower=0),
         high=lambda each: each["similarity"] + each["similarity_std"].fillna(0),
@@ -162,7 +163,7 @@ def _curves(ablation: pd.DataFrame, depths: pd.Series, colour: alt.Color, chosen
     )
 
 
-def _violins(profile: Profile, depths: pd.Series, colour: alt.Color, chosen: alt.Parameter) -> alt.LayerChart:
+def _violins(profile: Profile, depths: pd.Series, colour: alt.Color, chosen: alt.Parameter) -> Layered:
     counts = profile.correlation.groupby(["layer", "low", "high"], sort=False)["pairs"].sum().reset_index()
     counts["share"] = counts["pairs"] / counts.groupby("layer")["pairs"].transform("sum").clip(lower=1)
     peak = counts.groupby("layer")["share"].transform("max").replace(0, 1)
