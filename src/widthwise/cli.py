@@ -13,8 +13,8 @@ from widthwise.errors import RequestError, TrialError
 
 app = typer.Typer(
     name="widthwise",
-    help="How networks use their units as they get wider: train width sweeps, measure removable and repeated units, "
-    "test the claim that one of the two grows, and draw the results.",
+    help="What networks do with the units that they do not need: measure removable and repeated units in a network of "
+    "your own, train width sweeps, test the claim that one of the two grows with width, and draw the results.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -188,7 +188,9 @@ def profile(
         int | None, typer.Option(min=1, help="Examples at a time; by default as many as fit in memory.")
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1; auto is a GPU where there is one.")] = "auto",
-    page: Annotated[str | None, typer.Option(metavar="FILE.html", help="Write a page to look at.")] = None,
+    page: Annotated[
+        str | None, typer.Option(metavar="FILE.html", help="Write a page; as .png, .svg or .pdf only its figure.")
+    ] = None,
     save: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write the tables, for widthwise.Profile.load.")
     ] = None,
@@ -202,6 +204,7 @@ def profile(
     from widthwise.measurement.profile import profile as measure
     from widthwise.measurement.settings import Measurement
     from widthwise.progress import shown_examples
+    from widthwise.workflow import report as report_profile
 
     for target in (page, save):
         if target is not None and not Path(target).absolute().parent.is_dir():
@@ -251,7 +254,7 @@ def profile(
     if save is not None:
         measured.save(save)
     if page is not None:
-        measured.to_html(page)
+        report_profile(measured, page)
     if as_json:
         layers_table = measured.layers.to_json(orient="records", double_precision=15)
         _print_json({**measured.summary(), "layers": json.loads(layers_table)})

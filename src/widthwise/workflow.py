@@ -5,7 +5,8 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, overload, runtime_checkable
+from pathlib import Path
+from typing import Any, Protocol, cast, overload, runtime_checkable
 
 import pandas as pd
 
@@ -77,6 +78,7 @@ def report(
 ) -> Report | str:
     """Write the page of a profile to `path`, or the report of everything that was run into a store.
 
+    With a path that ends in .png, .svg or .pdf only the page's figure is written.
     A store's report lies in the store; what of it is up to date already is left as it is.
 
     Returns: the path of a profile's page, or the store's report.
@@ -88,7 +90,15 @@ def report(
         return _report_store(source if isinstance(source, Store) else Store(source))
     if path is None:
         raise RequestError('where should the page be written? Give a path: report(profile, "profile.html")')
-    source.to_html(path)
+    from widthwise.reporting.files import FORMATS
+
+    suffix = Path(path).suffix[1:].lower()
+    if suffix in FORMATS:
+        from widthwise.reporting.profile_page import draw_profile
+
+        draw_profile(cast(Any, source), path, suffix)
+    else:
+        source.to_html(path)
     return os.fspath(path)
 
 

@@ -267,6 +267,20 @@ def test_layers_are_chosen_by_name_pattern_or_predicate():
     assert layers(model, inputs, layers=lambda layer: layer.kind == "ReLU")["layer"].tolist() == ["stem.2", "body.relu"]
 
 
+def test_a_network_that_looks_at_its_values_in_some_batches_only_is_run_whole_from_there_on():
+    class Sometimes(nn.Sequential):
+        def forward(self, value):
+            value = self.relu(self.dense(value))
+            return self.head(value if len(value) < 30 or value.max() < 2.0 else value.clamp(max=2.0))
+
+    torch.manual_seed(0)
+    model, batches = small(Sometimes), [torch.randn(20, 3), 3 * torch.randn(40, 3)]
+    measured = [profile(model, batches, replay=replay, batch_size=40) for replay in (True, False)]
+    assert measured[0].ablation.equals(measured[1].ablation)
+    whole = profile(model, [3 * torch.randn(40, 3)])
+    assert whole.about["reason"] == "what the network does depends on a value behind relu (__bool__, in its forward)"
+
+
 def test_progress_counts_the_examples_of_every_pass():
     model, _, inputs = dense()
     told: list[tuple[int, int]] = []
@@ -284,14 +298,19 @@ def test_the_model_is_left_as_it_was_when_it_fails_on_the_way(replay: bool):
             if Failing.calls > 4 + replay:
                 raise RuntimeError("no more")
             self.counter += 1
+            self.total = self.total + value.sum()
             return super().forward(value)
 
     model = small(Failing).train()
     model.register_buffer("counter", torch.zeros(()))
+    model.register_buffer("total", torch.zeros(()))
+    total = model.total
     weights = [parameter.clone() for parameter in model.parameters()]
     with pytest.raises((ValueError, RuntimeError), match="no more"):
         profile(model, torch.randn(60, 3).split(5), batch_size=5, replay=replay)
     assert model.counter == 0
+    assert model.total is total
+    assert total == 0
     assert model.training
     assert all(map(torch.equal, weights, model.parameters()))
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())

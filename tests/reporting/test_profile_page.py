@@ -101,3 +101,15 @@ def test_it_can_be_read_on_a_phone_and_in_the_dark(opened):
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(15, 18, 22)"
     page.set_viewport_size({"width": 390, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_its_figure_can_be_a_file(tmp_path):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 2))
+    measured = profile(model, [torch.randn(30, 4)])
+    starts = {"figure.png": b"\x89PNG", "figure.svg": b"<svg", "figure.pdf": b"%PDF"}
+    for name, start in starts.items():
+        widthwise.report(measured, tmp_path / name)
+        assert (tmp_path / name).read_bytes().startswith(start)
+    with pytest.raises(widthwise.RequestError, match="Give a path"):
+        widthwise.report(measured)

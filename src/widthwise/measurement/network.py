@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from widthwise.measurement.inputs import Inputs, Predict, labels_of, scores_of
 from widthwise.measurement.layers import Layer, Selection, find_layers, slot_at
-from widthwise.measurement.tape import ReplayPlan, Tape, record, run_with
+from widthwise.measurement.tape import Escape, ReplayPlan, Tape, record, run_with
 
 PROBE_EXAMPLES = 4
 REPLAY_TOLERANCE = 1e-4
@@ -112,6 +112,9 @@ class Network:
         plans = {}
         if self.replayed:
             plans = {name: tape.replay_plan(slot, tape.results[1]) for name, slot in slots.items()}
+            problem = next((_told(name, plan.escape) for name, plan in plans.items() if plan.escape), "")
+            if problem:  # in this batch for the first time; from now on the whole network is run
+                self.replayed, self.reason, plans = False, problem, {}
         tape.keep({slot for plan in plans.values() for slot in plan.frontier})
         classes = scores.shape[-1] if scores.is_floating_point() else 0
         return Run(prepared, labels, classes, values, tape, plans)
@@ -149,19 +152,13 @@ class Network:
             )
         for layer in self.layers:
             slot = slot_at(tape, layer)
-            reached = {slot}
-            for operation in tape.operations:
-                if not reached.isdisjoint(operation.inputs):
-                    reached.update(operation.outputs)
-            for escape in tape.escapes:
-                if escape.slot in reached:
-                    where = f"in {escape.path}" if escape.path else "in its forward"
-                    return f"what the network does depends on a value behind {layer.name} ({escape.reader}, {where})"
+            plan = tape.replay_plan(slot, tape.results[0])
+            if plan.escape:
+                return _told(layer.name, plan.escape)
             value = tape.values[slot]
             half = torch.arange(value.numel(), device=value.device).view(value.shape) % 2 == 0
             ablated = value * half
-            scores = tape.results[0]
-            replayed = tape.replay(tape.replay_plan(slot, scores), ablated.clone())
+            replayed = tape.replay(plan, ablated.clone())
             inputs = probe.each(Tensor.clone)
             hooked = run_with(self.model, lambda: self._answer(inputs), layer.place, ablated)[0]  # noqa: B023
             if not _alike(replayed, hooked):
@@ -174,16 +171,28 @@ def untouched(model: nn.Module) -> Iterator[None]:
     """In evaluation mode without gradients; afterwards each module's mode and all buffers are what they were."""
     modes = {module: module.training for module in model.modules()}
     with torch.inference_mode(False), torch.no_grad():
-        buffers = {name: (buffer, buffer.clone()) for name, buffer in model.named_buffers()}
+        buffers = [
+            (module, name, buffer, buffer.clone())
+            for module in modes
+            for name, buffer in module._buffers.items()
+            if buffer is not None
+        ]
         model.eval()
         try:
             yield
         finally:
             for module, mode in modes.items():
                 module.training = mode
-            for buffer, before in buffers.values():
+            for module, name, buffer, before in buffers:
+                module._buffers[name] = buffer
                 if not torch.equal(buffer, before):
                     buffer.copy_(before)
+
+
+def _told(layer: str, escape: Escape) -> str:
+    """Why a network cannot be replayed from a layer."""
+    where = f"in {escape.path}" if escape.path else "in its forward"
+    return f"what the network does depends on a value behind {layer} ({escape.reader}, {where})"
 
 
 def _alike(one: Tensor, other: Tensor) -> bool:

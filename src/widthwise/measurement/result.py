@@ -71,18 +71,14 @@ class Profile:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it to one file: a ZIP archive of a Parquet file for each table and one of JSON."""
-        target = Path(path)
-        temporary = target.with_name(f"{target.name}.{uuid4().hex[:8]}.partial")
-        try:
-            with zipfile.ZipFile(temporary, "w") as archive:
-                for name in TABLES:
-                    sink = io.BytesIO()
-                    getattr(self, name).to_parquet(sink, index=False)
-                    archive.writestr(f"{name}.parquet", sink.getvalue())
-                archive.writestr("profile.json", json.dumps(self.summary(), indent=1))
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
+        sink = io.BytesIO()
+        with zipfile.ZipFile(sink, "w") as archive:
+            for name in TABLES:
+                table = io.BytesIO()
+                getattr(self, name).to_parquet(table, index=False)
+                archive.writestr(f"{name}.parquet", table.getvalue())
+            archive.writestr("profile.json", json.dumps(self.summary(), indent=1))
+        write_whole(path, sink.getvalue())
 
     def summary(self) -> dict[str, Any]:
         """All that is not in a table."""
@@ -120,13 +116,7 @@ class Profile:
         # the only door upward from this room: pages are drawn by a room that knows what a profile is
         page: str = import_module("widthwise.reporting.profile_page").profile_page(self)
         if path is not None:
-            target = Path(path)
-            temporary = target.with_name(f"{target.name}.{uuid4().hex[:8]}.partial")
-            try:
-                temporary.write_text(page, encoding="utf-8")
-                temporary.replace(target)
-            finally:
-                temporary.unlink(missing_ok=True)
+            write_whole(path, page.encode())
         return page
 
     def __eq__(self, other: object) -> bool:
@@ -200,3 +190,14 @@ def _with_deviation(value: float, deviation: float, digits: int) -> str:
 def _shortened(name: str) -> str:
     """A long name by its end, which tells layers apart."""
     return name if len(name) <= NAME_WIDTH else f"…{name[-NAME_WIDTH + 1 :]}"
+
+
+def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write a file whole or not at all."""
+    target = Path(path)
+    temporary = target.with_name(f"{target.name}.{uuid4().hex[:8]}.partial")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -119,7 +119,11 @@ class Tape:
             if slot in reached and slot != target:
                 frees[number].append(slot)
         frontier = {slot for slot in wanted if slot not in reached}
-        return ReplayPlan(start, target, needed, frees, frontier)
+        return ReplayPlan(start, target, needed, frees, frontier, self._escape_from(reached))
+
+    def _escape_from(self, reached: set[Slot]) -> Escape | None:
+        """Where the model's Python code looked at one of these values."""
+        return next((escape for escape in self.escapes if escape.slot in reached), None)
 
     def keep(self, slots: set[Slot]) -> None:
         """Forget all other values."""
@@ -155,13 +159,17 @@ class Tape:
 
 @dataclass(frozen=True)
 class ReplayPlan:
-    """The operations from one value to another, what each is the last to use, and the other values that they need."""
+    """The operations from one value to another, what each is the last to use, and the other values that they need.
+
+    Where a value on the way escaped, another start might have taken another way, and the plan must not be used.
+    """
 
     start: Slot
     target: Slot
     operations: list[Operation]
     frees: list[list[Slot]]
     frontier: set[Slot]
+    escape: Escape | None
 
 
 def record(model: nn.Module, run: Callable[[], Sequence[Tensor]]) -> Tape:

@@ -1,13 +1,15 @@
 """The page of one network's profile, in one HTML file that needs nothing else."""
 
 import json
+import os
 from importlib.metadata import version
 from typing import Any
 
 import pandas as pd
 
-from widthwise.measurement.result import COLUMN_TITLES, Profile
+from widthwise.measurement.result import COLUMN_TITLES, Profile, write_whole
 from widthwise.measurement.units import MECHANISMS
+from widthwise.reporting.files import FileFormat, render
 from widthwise.reporting.html import drawing_code, template
 from widthwise.reporting.profile_charts import network_map
 from widthwise.reporting.theme import PAGE_INK, styled
@@ -59,6 +61,11 @@ def profile_page(profile: Profile) -> str:
         drawing_code=drawing_code(),
         version=version("widthwise"),
     )
+
+
+def draw_profile(profile: Profile, path: str | os.PathLike[str], file_format: FileFormat) -> None:
+    """Write the page's figure as a file of its own."""
+    write_whole(path, render(network_map(profile), file_format))
 
 
 def _used(table: pd.DataFrame, titles: dict[str, str]) -> dict[str, str]:
