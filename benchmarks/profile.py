@@ -24,8 +24,9 @@ from benchmarks.networks import LAYERS, images, network
 from benchmarks.plain import plain_profile
 from widthwise.measurement.correlation import RunningCorrelation
 from widthwise.measurement.inputs import Inputs
+from widthwise.measurement.measuring import fitting_batch_size
 from widthwise.measurement.network import Network, untouched
-from widthwise.measurement.profile import fitting_batch_size, profile
+from widthwise.measurement.profile import profile
 from widthwise.measurement.settings import Measurement
 
 Result = TypeVar("Result")

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from widthwise.measurement.tape import mapped, tensors_in
+from widthwise.measurement.structure import mapped, tensors_in
 
 Predict = Callable[[Any], Tensor]
 

@@ -8,7 +8,8 @@ from fnmatch import fnmatchcase
 
 from torch import nn
 
-from widthwise.measurement.tape import ModuleCall, Operation, Place, Slot, Tape
+from widthwise.measurement.structure import Slot
+from widthwise.measurement.tape import ModuleCall, Operation, Place, Tape
 
 CONVOLUTIONS = {*(f"conv{n}d" for n in (1, 2, 3)), *(f"conv_transpose{n}d" for n in (1, 2, 3))}
 DENSE = {"linear", "bilinear"}

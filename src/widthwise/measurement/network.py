@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from widthwise.measurement.inputs import Inputs, Predict, labels_of, scores_of
 from widthwise.measurement.layers import Layer, Selection, find_layers, slot_at
-from widthwise.measurement.tape import Escape, ReplayPlan, Tape, record, run_with
+from widthwise.measurement.recording import record, run_with
+from widthwise.measurement.tape import Escape, ReplayPlan, Tape
 
 PROBE_EXAMPLES = 4
 REPLAY_TOLERANCE = 1e-4

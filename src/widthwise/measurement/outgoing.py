@@ -22,7 +22,8 @@ from widthwise.measurement.layers import (
     plain,
     slot_at,
 )
-from widthwise.measurement.tape import Operation, Slot, Tape
+from widthwise.measurement.structure import Slot
+from widthwise.measurement.tape import Operation, Tape
 
 PRODUCTS_BY_ELEMENT = {"mul", "__mul__", "__rmul__", "__imul__", "div", "__truediv__"}
 SAME_PLACES = NORMALIZATIONS | DROPOUTS | POOLINGS | SUMS | PRODUCTS_BY_ELEMENT | (KEEPING - {"chunk", "split", "pad"})
