@@ -209,6 +209,8 @@ def profile(
     for target in (page, save):
         if target is not None and not Path(target).absolute().parent.is_dir():
             raise RequestError(f"{target} cannot be written: there is no folder {Path(target).absolute().parent}")
+        if target is not None and Path(target).is_dir():
+            raise RequestError(f"{target} cannot be written: it is a folder")
     place = chosen_device(device)
     try:
         settings = Measurement(
@@ -256,8 +258,10 @@ def profile(
     if page is not None:
         report_profile(measured, page)
     if as_json:
-        layers_table = measured.layers.to_json(orient="records", double_precision=15)
-        _print_json({**measured.summary(), "layers": json.loads(layers_table)})
+        layers_table = json.loads(measured.layers.to_json(orient="records", double_precision=15))
+        kinds = measured.units.fillna({"mechanism": "not told"}).groupby("layer")["mechanism"].value_counts()
+        mechanisms = {row["layer"]: kinds[row["layer"]].to_dict() for row in layers_table}
+        _print_json({**measured.summary(), "layers": layers_table, "mechanisms": mechanisms})
         return
     results.print(str(measured), markup=False, soft_wrap=True)
     for target, what in ((page, "The page"), (save, "The tables")):

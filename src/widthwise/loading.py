@@ -108,6 +108,8 @@ def _imported(place: str) -> Any:
     specification = importlib.util.spec_from_file_location(path.stem, path)
     assert specification is not None
     assert specification.loader is not None
+    if str(path.parent.resolve()) not in sys.path:  # as when Python runs a file
+        sys.path.insert(0, str(path.parent.resolve()))
     module = importlib.util.module_from_spec(specification)
     sys.modules[path.stem] = module
     specification.loader.exec_module(module)
@@ -124,11 +126,15 @@ def _load_weights(model: nn.Module, file: str) -> None:
     except FileNotFoundError:
         raise RequestError(f"there is no file of weights {file}") from None
     except (SafetensorError, OSError) as error:
-        raise RequestError(f"{file} is no whole safetensors file ({error})") from None
+        hint = ""
+        if file.endswith((".pt", ".pth", ".bin", ".ckpt")):
+            hint = "; safetensors.torch.save_file(torch.load(FILE, weights_only=True), NEW) makes one of a state dict"
+        raise RequestError(f"{file} is no whole safetensors file ({error}){hint}") from None
     expected = model.state_dict()
     for name, value in weights.items():
         if name not in expected:
-            raise RequestError(f"{file} holds {name}, which {type(model).__name__} does not have")
+            hint = "; its names begin with module., so take that away" if name.startswith("module.") else ""
+            raise RequestError(f"{file} holds {name}, which {type(model).__name__} does not have{hint}")
         if value.shape != expected[name].shape:
             shapes = f"{tuple(value.shape)} in the file and {tuple(expected[name].shape)} in {type(model).__name__}"
             raise RequestError(f"{file}: {name} has the shape {shapes}")

@@ -176,15 +176,34 @@ ONES = torch.ones(2, 3)
     ("model", "batches", "options", "said"),
     [
         (nn.Linear(3, 2), [ONES], {}, "Linear has no nonlinearity after a dense layer or a convolution; name"),
-        (small(Undeclared), [ONES], {}, "measured_layers names 'relu1', which is no layer; did you mean 'relu'"),
-        (small(), [ONES], {"layers": "rleu"}, "layers= names 'rleu', which is no layer; did you mean 'relu'"),
+        (
+            small(Undeclared),
+            [ONES],
+            {},
+            "measured_layers names 'relu1', which is no layer of the network; did you mean 'relu'",
+        ),
+        (
+            small(),
+            [ONES],
+            {"layers": "rleu"},
+            "layers= names 'rleu', which is no layer of the network; did you mean 'relu'",
+        ),
         (small(), [ONES], {"layers": ["head*"]}, "no layer fits the pattern 'head.*'; the first layers are relu"),
         (small(), [ONES], {"layers": lambda layer: layer.units > 9}, "accepts none of the network's 1 layers"),
         (small(), [ONES], {"layers": []}, "layers= is empty"),
+        (small(), [ONES], {"layers": "xyz"}, "which is no layer of the network; the first of its layers are relu"),
+        (small(), [ONES], {"layers": 1}, "layers= must be names, patterns or a function of a layer, not int"),
+        (small(), [ONES], {"thresholds": 0.5}, "thresholds must be several numbers"),
+        (small(), [ONES], {"settings": {"levels": 3}}, "settings must be a widthwise.Measurement, not dict"),
+        (small(), [torch.ones(2, 7)], {}, r"Sequential cannot be run on batch 1, of shape \(2, 7\): RuntimeError"),
+        (small(), [((ONES, ONES),)], {}, r"TypeError: .*; a batch of a model with several arguments is"),
+        (small(), [{"wrong": ONES}], {}, r"batch 1, of shape \(2, 3\): TypeError"),
+        (small(), [ONES.numpy()], {}, r"batch 1 holds ndarray, not tensors; .*torch\.from_numpy"),
+        (small(), [ONES], {"predict": lambda output: output[:, 0]}, "labels themselves must be whole numbers"),
         (small(), [], {}, "there are no inputs"),
         (small(), [torch.ones(0, 3)], {}, "there are no inputs"),
         (small(), ONES, {}, "not one tensor"),
-        (small(), {"inputs": ONES}, {}, "not dict"),
+        (small(), {"inputs": ONES}, {}, "not dict; give a list or a DataLoader"),
         (small(), ["text"], {}, "batch 1 holds str, not tensors"),
         (small(), [ONES, torch.ones(2, 4)], {}, r"cannot be run on batch 2, of shape \(2, 4\)"),
         (small(outputs=1), [ONES], {}, "of which no label can be formed: a label is the argmax over several"),
@@ -215,7 +234,7 @@ def test_images_of_several_sizes_need_whole_channels():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
     batches = [torch.randn(6, 1, 8, 8), torch.randn(6, 1, 9, 9)]
-    with pytest.raises(ValueError, match=r"another number of positions for another batch.*granularity='channel'"):
+    with pytest.raises(ValueError, match=r"another number of positions for another batch.*granularity 'channel'"):
         profile(model, batches)
     measured = profile(model, batches, settings=Measurement(granularity="channel"))
     assert measured.examples == 12
@@ -262,6 +281,8 @@ def test_layers_are_chosen_by_name_pattern_or_predicate():
     model, _, inputs = convolutional()
     full = layers(model, inputs)["layer"].tolist()
     assert full == ["stem", "body.relu"]
+    assert layers(small(), ONES, layers=["head", "relu"])["layer"].tolist() == ["relu", "head"]
+    assert layers(nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)), ONES, layers="0")["units"].tolist() == [4]
     assert layers(model, inputs, layers="relu")["layer"].tolist() == ["relu"]
     assert layers(model, inputs, layers=["b*", "stem.0"])["layer"].tolist() == ["stem.0", "body.relu"]
     assert layers(model, inputs, layers=lambda layer: layer.kind == "ReLU")["layer"].tolist() == ["stem.2", "body.relu"]

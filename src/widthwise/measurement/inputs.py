@@ -68,11 +68,15 @@ def read(batches: Iterable) -> Iterator[Inputs]:
             inputs = Inputs((given,), {})
         if not any(True for _ in tensors_in((inputs.args, inputs.kwargs))):
             raise ValueError(
-                f"batch {number} holds {type(given).__name__}, not tensors; a batch is a tensor, a dictionary of "
-                "tensors, or a tuple whose first element is the inputs"
+                f"batch {number} holds {type(given).__name__}, not tensors; a batch is a tensor (torch.from_numpy makes "
+                "one of an array), a dictionary of tensors, or a tuple whose first element is the inputs"
             )
         if inputs.examples:
             yield inputs
+
+
+class NoLabelError(ValueError):
+    """What a model answers gives no labels."""
 
 
 class Batches:
@@ -88,7 +92,9 @@ class Batches:
         if isinstance(batches, Tensor):
             raise ValueError("batches must be an iterable of batches, not one tensor; for a single batch give [inputs]")
         if isinstance(batches, (Mapping, str)) or not isinstance(batches, Iterable):
-            raise ValueError(f"batches must be an iterable of batches, not {type(batches).__name__}; give [inputs]")
+            raise ValueError(
+                f"batches must be an iterable of batches, not {type(batches).__name__}; give a list or a DataLoader"
+            )
         once = isinstance(batches, Iterator)
         self._source: Iterable = list(batches) if once else batches
         self.first = next(read(self._source), None)
@@ -145,14 +151,20 @@ def scores_of(output: Any, predict: Predict | None) -> Tensor:
         found = output.get("logits") if isinstance(output, Mapping) else getattr(output, "logits", output)
         scores, what = found, "the model returns"
     if not isinstance(scores, Tensor):
-        raise ValueError(
-            f"{what} {type(scores).__name__}, of which no label can be formed; a label is the argmax over the last "
-            "axis of a tensor or of an output's .logits: give predict=, a function from the output to such a tensor"
+        kind = type(scores).__name__
+        if isinstance(output, Mapping) and predict is None:
+            kind = f"a dictionary with {', '.join(map(str, output)) or 'nothing'} and no logits"
+        raise NoLabelError(
+            f"{what} {kind}, of which no label can be formed; a label is the argmax over the last axis of a tensor or "
+            "of an output's .logits: give such a tensor, in Python by predict=, a function of the output"
         )
     if scores.is_floating_point() and (scores.dim() < 2 or scores.shape[-1] < 2):
-        raise ValueError(
+        remedy = "for a single output give two, in Python by predict=lambda output: output[:, 0] > 0"
+        if predict is not None:
+            remedy = "labels themselves must be whole numbers or truth values"
+        raise NoLabelError(
             f"{what} a tensor of shape {tuple(scores.shape)}, of which no label can be formed: a label is the argmax "
-            "over several outputs; for a single output give predict=lambda output: output[:, 0] > 0"
+            f"over several outputs; {remedy}"
         )
     return scores
 

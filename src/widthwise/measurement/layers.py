@@ -91,6 +91,8 @@ def find_layers(model: nn.Module, tape: Tape, selection: Selection | None, atten
 
 
 def _chosen(finder: "_Finder", selection: Selection, candidates: list[Located]) -> list[Located]:
+    if not callable(selection) and not isinstance(selection, Iterable):
+        raise ValueError(f"layers= must be names, patterns or a function of a layer, not {type(selection).__name__}")
     if callable(selection):
         found = [each for each in candidates if selection(each[1])]
         if not found:
@@ -186,7 +188,9 @@ class _Finder:
             names = [names]
         layers = []
         for name in names:
-            path, _, number = name.rpartition(":") if name.rpartition(":")[2].isdigit() else (name, "", "")
+            path, colon, number = name.rpartition(":")
+            if not colon or not number.isdigit():
+                path, number = name, ""
             calls = returned.get(path, [])
             if number:
                 calls = [call for call in calls if call.number == int(number) - 1]
@@ -202,10 +206,14 @@ class _Finder:
 
     def _unknown(self, name: str, what: str, known: Iterable[str]) -> str:
         near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]!r}? " if near else ""
         if name in self._modules:
-            hint = "the network has such a module, but does not call it or it gives no tensor; "
-        return f"{what} {name!r}, which is no layer; {hint}widthwise.layers(model, example) lists them"
+            hint = "the network has such a module, but does not call it or it gives no tensor"
+        elif near:
+            hint = f"did you mean {near[0]!r}?"
+        else:
+            layers = [layer.name for _, layer in self.after_nonlinearities()]
+            hint = f"the first of its layers are {', '.join(layers[:8])}" if layers else "it has no layer"
+        return f"{what} {name!r}, which is no layer of the network; {hint}"
 
     def _layer(self, name: str, place: Place, slot: Slot, kind: str, product: Operation | None, moved: bool) -> Located:
         value = self._tape.values[slot]

@@ -104,15 +104,7 @@ class Measuring:
 
     def _runs(self) -> Iterable[Run]:
         for number, inputs in enumerate(self.source.of_size(self.size), start=1):
-            try:
-                run = self.network.run(inputs)
-            except ValueError:
-                raise
-            except Exception as error:  # whatever the model's own code raises
-                shapes = ", ".join(str((inputs.examples, *shape)) for shape in inputs.shapes)
-                raise ValueError(
-                    f"the model cannot be run on batch {number}, of shape {shapes}: {type(error).__name__}: {error}"
-                ) from error
+            run = self.network.run(inputs, number)
             yield run
             self._done += run.examples
             if self._on_progress:
@@ -172,7 +164,7 @@ class Measuring:
         if self.settings.granularity == "application" and value.numel() != measures.counts.units * run.examples:
             raise ValueError(
                 f"layer {layer.name} has another number of positions for another batch: its value has the shape "
-                f"{shape}; give inputs of one size, or granularity='channel'"
+                f"{shape}; give inputs of one size (pad them), or drop whole units: granularity 'channel'"
             )
 
     def _drop_pairs(self) -> None:

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from widthwise.measurement.inputs import Inputs, Predict, labels_of, scores_of
+from widthwise.measurement.inputs import Inputs, NoLabelError, Predict, labels_of, scores_of
 from widthwise.measurement.layers import Layer, Selection, find_layers, slot_at
 from widthwise.measurement.recording import record, run_with
 from widthwise.measurement.tape import Escape, ReplayPlan, Tape
@@ -69,7 +69,7 @@ class Network:
         self._check_weights()
         self.channels_last = False
         probe = self.prepared(example.part(0, PROBE_EXAMPLES) if example.divisible else example)
-        tape = record(model, lambda: self._answer(probe))
+        tape = self._record(probe, example, 1)
         self.channels_last = _gains_from_channels_last(tape, probe)
         sizes = _own_bytes(tape)
         self.bytes_per_example = sum(sizes) / probe.examples
@@ -97,14 +97,14 @@ class Network:
 
         return inputs.each(prepare)
 
-    def run(self, inputs: Inputs) -> Run:
-        """Run the model on a batch and keep what other runs of it need.
+    def run(self, inputs: Inputs, number: int = 1) -> Run:
+        """Run the model on the batch of that number, and keep what other runs of it need.
 
         Raises:
             ValueError: the batch does not go through the model, or its answer is not a number.
         """
         prepared = self.prepared(inputs)
-        tape = record(self.model, lambda: self._answer(prepared))
+        tape = self._record(prepared, inputs, number)
         scores, labels = (tape.values[slot] for slot in tape.results)
         if scores.is_floating_point() and scores.isnan().any():
             raise ValueError("the model's output holds NaN, so no label can be formed; look at its inputs and weights")
@@ -126,6 +126,22 @@ class Network:
             return run.tape.replay(run.plans[layer.name], value)
         inputs = run.inputs.each(Tensor.clone)
         return run_with(self.model, lambda: self._answer(inputs), layer.place, value)[1]
+
+    def _record(self, prepared: Inputs, given: Inputs, number: int) -> Tape:
+        try:
+            return record(self.model, lambda: self._answer(prepared))
+        except NoLabelError:
+            raise
+        except Exception as error:  # whatever the model's own code raises
+            shapes = ", ".join(str((given.examples, *shape)) for shape in given.shapes)
+            said = str(error).strip().partition("\n")[0]
+            hint = ""
+            if isinstance(error, TypeError):
+                hint = "; a batch of a model with several arguments is ((first, second),) or a dictionary"
+            raise ValueError(
+                f"{type(self.model).__name__} cannot be run on batch {number}, of shape {shapes}: "
+                f"{type(error).__name__}: {said}{hint}"
+            ) from error
 
     def _answer(self, inputs: Inputs) -> Sequence[Tensor]:
         scores = scores_of(inputs.call(self.model), self._predict)

@@ -61,7 +61,11 @@ def profile(
     Raises:
         ValueError: what was given cannot be measured. The message says what is wrong with it.
     """
-    settings = settings or Measurement()
+    settings = Measurement() if settings is None else settings
+    if not isinstance(settings, Measurement):
+        raise ValueError(f"settings must be a widthwise.Measurement, not {type(settings).__name__}")
+    if not isinstance(thresholds, Iterable):
+        raise ValueError(f"thresholds must be several numbers, such as (0.5, 0.9), not {thresholds!r}")
     thresholds = tuple(sorted({*map(float, thresholds), settings.similarity_threshold}))
     _check(replacement, thresholds, tolerance, batch_size)
     if not isinstance(model, nn.Module):

@@ -18,7 +18,6 @@ TABLES = ("layers", "ablation", "correlation", "similarity", "units", "pairs")
 DEGENERATE_SHARE = 0.99
 """A network that gives one label to a larger share of the inputs has collapsed; its measures mean nothing."""
 SHOWN_LAYERS = 24
-NAME_WIDTH = 34
 TERMINAL_WIDTH = 80
 
 
@@ -148,17 +147,22 @@ class Profile:
 
     def notes(self) -> list[str]:
         """How it was measured, and what a reader must know."""
+        kinds = self.units["mechanism"].fillna("not told").value_counts()
+        counts = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items())
         how = "only what follows a layer was run again"
         if not self.about.get("replayed", True):
             how = f"the whole network was run again for each ablation, because {self.about['reason']}"
-        return [*self.warnings, f"{how[0].upper()}{how[1:]}."]
+        return [*self.warnings, f"Units: {counts}.", f"{how[0].upper()}{how[1:]}."]
 
     def __repr__(self) -> str:
         rows = self.rows()
         hidden = max(0, len(rows) - SHOWN_LAYERS)
         if hidden:
             rows = [*rows[: SHOWN_LAYERS // 2], ("…", *[""] * 5), *rows[-(SHOWN_LAYERS // 2) :]]
-        table = [COLUMN_TITLES, *((_shortened(row[0]), *row[1:]) for row in rows)]
+        room = TERMINAL_WIDTH - sum(
+            2 + max(map(len, column)) for column in list(zip(COLUMN_TITLES, *rows, strict=True))[1:]
+        )
+        table = [COLUMN_TITLES, *((shortened(row[0], room), *row[1:]) for row in rows)]
         widths = [max(len(row[column]) for row in table) for column in range(len(COLUMN_TITLES))]
         lines = [
             "  ".join(
@@ -187,14 +191,25 @@ def _with_deviation(value: float, deviation: float, digits: int) -> str:
     return f"{value:.{digits}f}" if pd.isna(deviation) else f"{value:.{digits}f} ±{deviation:.{digits}f}"
 
 
-def _shortened(name: str) -> str:
-    """A long name by its end, which tells layers apart."""
-    return name if len(name) <= NAME_WIDTH else f"…{name[-NAME_WIDTH + 1 :]}"
+def shortened(name: str, room: int) -> str:
+    """A long name with its first parts as their first letters, numbers kept, so that it still tells layers apart."""
+    parts = name.split(".")
+    for place, part in enumerate(parts[:-1]):
+        if len(".".join(parts)) <= room:
+            break
+        if not part.isdigit():
+            parts[place] = part[:1]
+    name = ".".join(parts)
+    return name if len(name) <= room else f"…{name[len(name) - max(room, 2) + 1 :]}"
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
     """Write a file whole or not at all."""
     target = Path(path)
+    if not target.absolute().parent.is_dir():
+        raise FileNotFoundError(f"{path} cannot be written: there is no folder {target.absolute().parent}")
+    if target.is_dir():
+        raise IsADirectoryError(f"{path} cannot be written: it is a folder")
     temporary = target.with_name(f"{target.name}.{uuid4().hex[:8]}.partial")
     try:
         temporary.write_bytes(content)

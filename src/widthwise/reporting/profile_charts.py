@@ -1,18 +1,21 @@
 """Charts of one network's profile: its layers by depth, their ablation curves and correlations."""
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import altair as alt
 import numpy as np
 import pandas as pd
 
-from widthwise.measurement.result import Profile
+from widthwise.measurement.result import Profile, shortened
 from widthwise.measurement.units import MECHANISMS
 from widthwise.reporting.theme import SERIES_COLOURS, depth_colours
 
-MAP_WIDTH = 880
+NAME_ROOM = 22
+MAP_WIDTH = 860
 MAP_HEIGHT = 130
-CURVE_WIDTH = 380
+CURVE_WIDTH = 355
 CURVE_HEIGHT = 260
 VIOLIN_REACH = 0.42
 FADED = 0.08
@@ -26,6 +29,7 @@ def network_map(profile: Profile) -> dict[str, Any]:
 
     A click on a layer shows its curve and violin alone.
     """
+    profile = _with_short_names(profile)
     layers = profile.layers.assign(depth=range(1, len(profile.layers) + 1))
     depths = layers.set_index("layer")["depth"]
     colour = _colour(layers)
@@ -37,12 +41,25 @@ def network_map(profile: Profile) -> dict[str, Any]:
     return alt.vconcat(*rows, below, spacing=18).resolve_scale(color="independent").to_dict()
 
 
+def _with_short_names(profile: Profile) -> Profile:
+    """The same with names of layers that fit an axis; where two would be alike they are numbered."""
+    short: dict[str, str] = {}
+    for place, name in enumerate(profile.layers["layer"], start=1):
+        fitting = shortened(name, NAME_ROOM)
+        short[name] = f"{fitting} ({place})" if fitting in short.values() else fitting
+    tables = {
+        name: getattr(profile, name).replace({"layer": short})
+        for name in ("layers", "ablation", "correlation", "units")
+    }
+    return replace(profile, **tables)
+
+
 def _x(layers: pd.DataFrame) -> alt.X:
     return alt.X(
         "layer:N",
         sort=layers["layer"].tolist(),
         title=None,
-        axis=alt.Axis(labelAngle=-40 if len(layers) > 6 else 0, labelLimit=110, labelOverlap=True, grid=False),
+        axis=alt.Axis(labelAngle=-40 if len(layers) > 6 else 0, labelLimit=150, labelOverlap=True, grid=False),
     )
 
 
@@ -76,7 +93,7 @@ def _removability(layers: pd.DataFrame, chosen: alt.Parameter) -> Layered:
         shape=alt.Shape(
             "measure:N",
             scale=alt.Scale(domain=list(measures.values()), range=["circle", "square"]),
-            legend=alt.Legend(title=None, orient="top", symbolOpacity=1),
+            legend=None,
         ),
         tooltip=[
             alt.Tooltip("layer:N", title="Layer"),
@@ -95,7 +112,7 @@ def _similarity(layers: pd.DataFrame, chosen: alt.Parameter) -> Layered:
     )
     base = alt.Chart(table).encode(x=_x(layers), opacity=_bright(chosen))
     bars = base.mark_bar(color=SERIES_COLOURS[2], size=max(3, min(40, 500 / len(layers)))).encode(
-        y=alt.Y("similarity:Q", title="Similar units"),
+        y=alt.Y("similarity:Q", title="Similar units", scale=alt.Scale(domain=[0, max(table["high"].max(), 0.1)])),
         tooltip=[
             alt.Tooltip("layer:N", title="Layer"),
             alt.Tooltip("units:Q", title="Units"),
@@ -133,7 +150,7 @@ def _colour(layers: pd.DataFrame) -> alt.Color:
     count = len(layers)
     if count <= NAMED_LAYERS:
         scale = alt.Scale(domain=layers["layer"].tolist(), range=depth_colours(count))
-        legend = alt.Legend(title="Layer", orient="right", symbolOpacity=1, labelLimit=140)
+        legend = alt.Legend(title="Layer", orient="right", symbolOpacity=1, labelLimit=150)
         return alt.Color("layer:N", sort=layers["layer"].tolist(), scale=scale, legend=legend)
     colours = depth_colours(7)
     domain = np.linspace(1, count, len(colours)).tolist()
@@ -182,9 +199,15 @@ def _violins(profile: Profile, depths: pd.Series, colour: alt.Color, chosen: alt
         .encode(
             x=alt.X(
                 "left:Q",
-                title="Layer, by depth",
+                title=None,
                 scale=alt.Scale(domain=[0.5, len(depths) + 0.5], nice=False, zero=False),
-                axis=alt.Axis(values=ticks, format="d", grid=False),
+                axis=alt.Axis(
+                    values=ticks,
+                    labelExpr=f"{json.dumps(list(depths.index))}[datum.value - 1]",
+                    labelAngle=-40 if len(depths) > 4 else 0,
+                    labelLimit=150,
+                    grid=False,
+                ),
             ),
             x2="right:Q",
             y=alt.Y("middle:Q", title="|r| between units", scale=alt.Scale(domain=[0, 1])),

@@ -24,8 +24,8 @@ UNIT_TITLES = {
     "similar_units": "Similar units",
     "most_similar": "Most similar",
     "r": "r",
-    "unchanged_alone": "Labels kept without it",
-    "unchanged_with_most_similar": "… and without both",
+    "unchanged_alone": "Kept without it",
+    "unchanged_with_most_similar": "… without both",
 }
 PAIR_TITLES = {
     "layer": "Layer",
@@ -57,7 +57,7 @@ def profile_page(profile: Profile) -> str:
         },
         mechanisms=[kind for kind in MECHANISMS if (units["mechanism"] == kind).any()],
         counts=units["mechanism"].value_counts().to_dict(),
-        unit_count=len(units),
+        untold=int(units["mechanism"].isna().sum()),
         drawing_code=drawing_code(),
         version=version("widthwise"),
     )
