@@ -183,7 +183,9 @@ def profile(
     tolerance: Annotated[
         float, typer.Option(help="The share of labels that may change while a unit counts as removable.")
     ] = 0.0,
-    seed: Annotated[int, typer.Option(min=0, help="Of the random draws.")] = 0,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Of the random draws; by default 0, or a finished run's own.")
+    ] = None,
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="Examples at a time; by default as many as fit in memory.")
     ] = None,
@@ -224,7 +226,7 @@ def profile(
             if data or weights:
                 raise RequestError("a finished run has its own data and weights; leave out --data and --weights")
             trial, network, batches = load_trial(Path(model))
-            seed = seed or trial.seed
+            seed = trial.seed if seed is None else seed
         else:
             if data is None:
                 raise RequestError("--data is missing: a folder of images, or MODULE:FACTORY, which gives batches")
@@ -232,7 +234,7 @@ def profile(
             batches = load_batches(data, split, _numbers("mean", mean), _numbers("std", std), examples)
         network.to(place)
         if list_layers:
-            table = find_layers(network, next(iter(batches)), layers=layers, attention_heads=attention_heads)
+            table = find_layers(network, next(iter(batches), ()), layers=layers, attention_heads=attention_heads)
             _print_json(json.loads(table.to_json(orient="records"))) if as_json else _show_layers(table)
             return
         with shown_examples(messages) as on_progress:
@@ -245,7 +247,7 @@ def profile(
                 replacement=replacement,
                 single_units=single_units,
                 tolerance=tolerance,
-                seed=seed,
+                seed=seed or 0,
                 batch_size=batch_size,
                 on_progress=on_progress,
             )

@@ -192,7 +192,6 @@ ONES = torch.ones(2, 3)
         (small(), [ONES], {"layers": lambda layer: layer.units > 9}, "accepts none of the network's 1 layers"),
         (small(), [ONES], {"layers": []}, "layers= is empty"),
         (small(), [ONES], {"layers": "xyz"}, "which is no layer of the network; the first of its layers are relu"),
-        (small(), [ONES], {"layers": 1}, "layers= must be names, patterns or a function of a layer, not int"),
         (small(), [ONES], {"thresholds": 0.5}, "thresholds must be several numbers"),
         (small(), [ONES], {"settings": {"levels": 3}}, "settings must be a widthwise.Measurement, not dict"),
         (small(), [torch.ones(2, 7)], {}, r"Sequential cannot be run on batch 1, of shape \(2, 7\): RuntimeError"),

@@ -136,7 +136,7 @@ def test_a_value_that_goes_on_by_another_way_is_not_called_disconnected():
     model = Skipping()
     nn.init.zeros_(model.two.weight)
     torch.manual_seed(0)
-    units = profile(model, [torch.randn(80, 4)], layers="relu").units
+    units = profile(model, [torch.randn(80, 4)], layers="relu:1").units
     assert units["outgoing_norm"].tolist() == [0.0] * 4
     assert "disconnected" not in set(units["mechanism"].dropna())
 

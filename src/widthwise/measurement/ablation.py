@@ -72,7 +72,7 @@ def ablate(
         whole = settings.granularity == "channel"
         rows, number = (1, 0) if whole else (run.examples, first)
         survived = levels_survived(seed, number, rows, counts.units, dropped, value.device)
-        survived = laid_out(survived, value, layer.unit_dimension)
+        survived = laid_out(survived, value, layer.unit_dimension, layer.example_dimension)
         for place, level in enumerate(random_levels(dropped, counts.units)):
             ablated = without(value, stays(survived, place, memory), layer, replacement, memory)
             counts.unchanged[sampling, level] += (network.rerun(run, layer, ablated) == run.labels).sum()

@@ -1,6 +1,7 @@
 """Repetition (Section 3, "Repeated Units"): the absolute Pearson correlations between every two units of a layer."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,7 +45,8 @@ class RunningCorrelation:
         scale = scaled.abs().amax(0).clamp_min_(torch.finfo(activity.dtype).tiny)
         scaled /= scale  # so that no square leaves the range of single precision
         remainder = scaled.mean(0, dtype=torch.float64)  # what rounding left of the mean
-        products = _products(scaled)
+        with _full_precision(scaled.device):
+            products = _products(scaled)
         scale = scale.double()
         mean = shift.double() + remainder * scale
 
@@ -86,6 +88,18 @@ class RunningCorrelation:
         """Slope and intercept of the best line from the activity of `units` to that of `others` (Section 2.2)."""
         slope = self._products[units, others] / self._products[units, units]
         return slope, self._mean[others] - slope * self._mean[units]
+
+
+@contextmanager
+def _full_precision(device: torch.device) -> Iterator[None]:
+    """Matrix products in single precision, whatever faster ones a user allowed for networks."""
+    allowed = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(allowed)
 
 
 def _products(scaled: Float[Tensor, "samples units"]) -> Float[Tensor, "units units"]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from types import NoneType
 from typing import Any
 
 import torch
@@ -32,9 +33,36 @@ class Inputs:
 
     @property
     def divisible(self) -> bool:
-        """Whether every tensor is about the examples, so that some of them can be run without the others."""
+        """Whether every tensor is about the examples, and nothing else can be, so that they can be cut and joined."""
         tensors = tensors_in((self.args, self.kwargs))
-        return all(tensor.dim() and tensor.shape[0] == self.examples for tensor in tensors)
+        return all(tensor.dim() and tensor.shape[0] == self.examples for tensor in tensors) and all(
+            isinstance(other, (NoneType, bool, int, float, str)) for other in self._others
+        )
+
+    @property
+    def _others(self) -> list[Any]:
+        """What is not a tensor."""
+        found: list[Any] = []
+
+        def gather(structure: Any) -> None:
+            if isinstance(structure, dict):
+                structure = list(structure.values())
+            if isinstance(structure, (tuple, list)):
+                for part in structure:
+                    gather(part)
+            elif not isinstance(structure, Tensor):
+                found.append(structure)
+
+        gather((self.args, self.kwargs))
+        return found
+
+    def joins(self, other: "Inputs") -> bool:
+        """Whether examples of both can be given to the model in one call."""
+        kinds = [
+            mapped((each.args, each.kwargs), lambda tensor: (tensor.shape[1:], tensor.dtype, tensor.device))
+            for each in (self, other)
+        ]
+        return kinds[0] == kinds[1]
 
     def part(self, first: int, last: int) -> "Inputs":
         """Some of the examples."""
@@ -58,21 +86,36 @@ def read(batches: Iterable) -> Iterator[Inputs]:
     Raises:
         ValueError: a batch is of another kind, or has no examples first.
     """
-    for number, batch in enumerate(batches, start=1):
+    for number, batch in enumerate(_gone_through(batches), start=1):
         given = batch[0] if isinstance(batch, (tuple, list)) and batch else batch
         if isinstance(given, Mapping):
-            inputs = Inputs((), dict(given))
+            inputs = Inputs((), {name: given[name] for name in sorted(given, key=str)})
         elif isinstance(given, (tuple, list)):
             inputs = Inputs(tuple(given), {})
         else:
             inputs = Inputs((given,), {})
         if not any(True for _ in tensors_in((inputs.args, inputs.kwargs))):
             raise ValueError(
-                f"batch {number} holds {type(given).__name__}, not tensors; a batch is a tensor (torch.from_numpy makes "
-                "one of an array), a dictionary of tensors, or a tuple whose first element is the inputs"
+                f"batch {number} holds {type(given).__name__}, not tensors; a batch is a tensor (torch.from_numpy "
+                "makes one of an array), a dictionary of tensors, or a tuple whose first element is the inputs"
             )
         if inputs.examples:
             yield inputs
+
+
+def _gone_through(batches: Iterable) -> Iterator[Any]:
+    iterator, number = iter(batches), 0
+    while True:
+        number += 1
+        try:
+            batch = next(iterator)
+        except StopIteration:
+            return
+        except ValueError:
+            raise
+        except Exception as error:  # whatever the user's own code raises
+            raise ValueError(f"batch {number} cannot be read: {type(error).__name__}: {error}") from error
+        yield batch
 
 
 class NoLabelError(ValueError):
@@ -115,7 +158,7 @@ class Batches:
                 waiting = []
                 yield inputs
                 continue
-            if waiting and waiting[0].shapes != inputs.shapes:
+            if waiting and not waiting[0].joins(inputs):
                 yield from _joined(waiting)
                 waiting = []
             first = 0

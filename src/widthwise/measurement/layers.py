@@ -3,38 +3,25 @@
 import difflib
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from torch import nn
 
+from widthwise.measurement.following import Units, units_after
+from widthwise.measurement.functions import (
+    CONVOLUTIONS,
+    DENSE,
+    DROPOUTS,
+    KEEPING,
+    MATRIX_PRODUCTS,
+    MOVING,
+    NONLINEARITIES,
+    PASSED,
+    plain,
+)
 from widthwise.measurement.structure import Slot
 from widthwise.measurement.tape import ModuleCall, Operation, Place, Tape
-
-CONVOLUTIONS = {*(f"conv{n}d" for n in (1, 2, 3)), *(f"conv_transpose{n}d" for n in (1, 2, 3))}
-DENSE = {"linear", "bilinear"}
-MATRIX_PRODUCTS = {"addmm", "baddbmm", "matmul", "mm", "bmm", "__matmul__", "__rmatmul__", "einsum"}
-"""Dense layers where one factor is a weight; between two values of the data, attention."""
-NONLINEARITIES = {
-    *("relu", "relu6", "leaky_relu", "prelu", "rrelu", "elu", "selu", "celu", "gelu", "silu", "mish", "softplus"),
-    *("sigmoid", "tanh", "hardswish", "hardsigmoid", "hardtanh", "logsigmoid", "softsign", "tanhshrink", "threshold"),
-    *("hardshrink", "softshrink", "glu", "clamp", "clamp_min", "clip", "erf"),
-}
-NORMALIZATIONS = {"batch_norm", "layer_norm", "group_norm", "instance_norm", "local_response_norm", "rms_norm"}
-DROPOUTS = {"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout"}
-POOLINGS = {
-    *(f"{kind}_pool{n}d" for kind in ("max", "avg", "adaptive_max", "adaptive_avg", "lp") for n in (1, 2, 3)),
-    "interpolate",
-}
-SUMS = {"add", "__add__", "__radd__", "__iadd__"}
-JOINS = {"cat", "concat", "concatenate"}
-KEEPING = {"contiguous", "to", "float", "type_as", "clone", "detach", "pad", "chunk", "split"}
-MOVING = {
-    *("view", "reshape", "flatten", "unflatten", "permute", "transpose", "swapaxes", "movedim", "squeeze", "unsqueeze"),
-    *("mean", "__getitem__", "moveaxis", "t"),
-}
-"""Functions after which the units may lie along another dimension."""
-PASSED = NORMALIZATIONS | DROPOUTS | POOLINGS | SUMS | JOINS | KEEPING | MOVING
 
 
 @dataclass(frozen=True)
@@ -42,11 +29,12 @@ class Layer:
     """A value in a network whose units are measured.
 
     name: the path of the module that gives it or, of a function, that of the module whose code calls it and the
-        function's name; `NAME:2` is its second call.
+        function's name; `NAME:2` is from its second call.
     place: where it is on the network's tape.
     units: how many, along dimension `unit_dimension` of the value.
-    shape: of the value for one example.
-    kind: the nonlinearity that gives it, `attention head`, or `module` for another module's value.
+    shape: of the value, without the examples.
+    kind: the module's type or the function's name that gives it, or `attention head`.
+    example_dimension: along which the value's examples lie.
     follows: the dense layer or convolution before it, as its module's path; empty where there is none.
     """
 
@@ -57,9 +45,11 @@ class Layer:
     shape: tuple[int, ...]
     kind: str
     follows: str
+    example_dimension: int = 0
 
 
 Selection = str | Iterable[str] | Callable[[Layer], bool]
+HEAD = "attention head"
 Located = tuple[int, Layer]
 """A layer and how deep it is: the number of operations before its value."""
 
@@ -107,7 +97,9 @@ def _chosen(finder: "_Finder", selection: Selection, candidates: list[Located]) 
                 raise ValueError(f"no layer fits the pattern {wanted!r}; the first layers are {names}")
             found += fitting
         else:
-            known = [each for each in candidates if each[1].name == wanted]
+            known = [each for each in candidates if wanted in (each[1].name, each[1].name.partition(":")[0])]
+            if not known and wanted.endswith(":1"):
+                known = [each for each in candidates if each[1].name == wanted[:-2]]
             others = [layer.name for _, layer in candidates]
             found += known or finder.named([wanted], "layers= names", others)
     if not found:
@@ -149,33 +141,24 @@ class _Finder:
                     found.append((call.path, (call.path, "", call.number), call.output, kind, start))
             else:
                 path = ".".join(filter(None, (operation.place[0], name)))
+                if path in self._modules:  # a module and a function of one name
+                    path += "()"
                 found.append((path, operation.place, operation.outputs[0], name, operation.inputs[0]))
-        followed = [(*each, self._product_before(each[-1])) for each in found]
-        calls = Counter()
-        layers = []
-        for name, place, slot, kind, _, product in followed:
-            if product is not None:
-                calls[name] += 1
-                numbered = name if calls[name] == 1 else f"{name}:{calls[name]}"
-                layers.append(self._layer(numbered, place, slot, kind, *product))
-        return layers
+        return [
+            self._layer(_numbered(name, place[2] + 1), place, slot, kind, product)
+            for name, place, slot, kind, start in found
+            if self._can_be_layer(slot) and (product := self._product_before(start)) is not None
+        ]
 
     def attention_heads(self) -> list[Located]:
         """What each attention gives, `examples heads positions features`, before its heads are joined."""
-        layers = []
-        calls = Counter()
+        layers, calls = [], Counter()
         for operation in self._tape.operations:
-            if not self._is_attention(operation):
-                continue
-            path = operation.place[0]
-            calls[path] += 1
-            name = f"{path}.heads" if calls[path] == 1 else f"{path}.heads:{calls[path]}"
-            located = self._layer(
-                name.lstrip("."), operation.place, operation.outputs[0], "attention head", None, False
-            )
-            depth, layer = located
-            value = self._tape.values[operation.outputs[0]]
-            layers.append((depth, replace(layer, units=value.shape[1], unit_dimension=1)))
+            if self._is_attention(operation):
+                name = ".".join(filter(None, (operation.place[0], "heads")))
+                calls[name] += 1
+                numbered = _numbered(name, calls[name])
+                layers.append(self._layer(numbered, operation.place, operation.outputs[0], HEAD, None))
         return layers
 
     def named(self, names: Iterable[str], what: str, others: Iterable[str] = ()) -> list[Located]:
@@ -198,10 +181,16 @@ class _Finder:
                 raise ValueError(self._unknown(name, what, {*returned, *others}))
             for call in calls:
                 assert call.output is not None
-                numbered = path if call.number == 0 else f"{path}:{call.number + 1}"
-                product = self._product_before(call.output) or (None, False)
+                if not self._can_be_layer(call.output):
+                    value = self._tape.values[call.output]
+                    raise ValueError(
+                        f"the value of {path} has shape {tuple(value.shape)} and type {value.dtype}; a layer's value "
+                        "is of floating point, with examples along one dimension and units along another"
+                    )
+                product = self._product_before(call.output)
                 kind = type(self._modules[path]).__name__
-                layers.append(self._layer(numbered, (path, "", call.number), call.output, kind, *product))
+                name = _numbered(path, call.number + 1)
+                layers.append(self._layer(name, (path, "", call.number), call.output, kind, product))
         return layers
 
     def _unknown(self, name: str, what: str, known: Iterable[str]) -> str:
@@ -215,24 +204,28 @@ class _Finder:
             hint = f"the first of its layers are {', '.join(layers[:8])}" if layers else "it has no layer"
         return f"{what} {name!r}, which is no layer of the network; {hint}"
 
-    def _layer(self, name: str, place: Place, slot: Slot, kind: str, product: Operation | None, moved: bool) -> Located:
+    def _can_be_layer(self, slot: Slot) -> bool:
         value = self._tape.values[slot]
-        if value.dim() < 2 or not value.is_floating_point():
-            raise ValueError(
-                f"the value of {name} has shape {tuple(value.shape)} and type {value.dtype}; "
-                "a layer's value is of floating point, examples first and units along another dimension"
-            )
-        convolutional = product is not None and plain(product.place[1]) in CONVOLUTIONS and not moved
-        if product is None:
-            convolutional = value.dim() > 3
-        dimension = 1 if convolutional else value.dim() - 1
+        return value.dim() > 1 and value.is_floating_point()
+
+    def _layer(
+        self, name: str, place: Place, slot: Slot, kind: str, product: tuple[Operation, int | None] | None
+    ) -> Located:
+        value = self._tape.values[slot]
+        operation, dimension = product or (None, None)
+        if kind == HEAD:
+            dimension = 1
+        elif dimension is None:
+            convolved = operation is not None and plain(operation.place[1]) in CONVOLUTIONS
+            dimension = 1 if value.dim() > 2 and (convolved or (operation is None and value.dim() > 3)) else -1
         follows = ""
-        if product is not None:
-            module, function, _ = product.place
+        if operation is not None:
+            module, function, _ = operation.place
             leaf = module and not list(self._modules[module].children())
             follows = module if leaf else ".".join(filter(None, (module, function)))
         producer = self._producers.get(slot)
         depth = self._depth[id(producer)] if producer is not None else -1
+        dimension %= value.dim()
         shape = tuple(value.shape[1:])
         return depth, Layer(name, place, value.shape[dimension], dimension, shape, kind, follows)
 
@@ -253,23 +246,41 @@ class _Finder:
                 found.update(dict.fromkeys(call.operations, call))
         return found
 
-    def _product_before(self, slot: Slot) -> tuple[Operation, bool] | None:
-        """The dense layer or convolution whose value this transforms, and whether its dimensions were moved since."""
-        seen: set[Slot] = set()
-        waiting = [(slot, False)]
+    def _product_before(self, start: Slot) -> tuple[Operation, int | None] | None:
+        """The dense layer or convolution whose value this transforms, and along which dimension its units now lie.
+
+        The dimension is missing where it cannot be told.
+        """
+        ways: dict[Slot, tuple[Operation, Slot] | None] = {start: None}
+        waiting = [start]
         while waiting:
-            slot, moved = waiting.pop()
+            slot = waiting.pop()
             operation = self._producers.get(slot)
-            if slot in seen or operation is None:
+            if operation is None:
                 continue
-            seen.add(slot)
-            name = plain(operation.place[1])
             if self._is_product(operation):
-                return operation, moved
+                first = 1 if plain(operation.place[1]) in CONVOLUTIONS else self._tape.values[slot].dim() - 1
+                return operation, self._followed(slot, Units(first), ways)
+            name = plain(operation.place[1])
             inside = self._elementwise.get(self._depth[id(operation)])
             if name in PASSED or name in NONLINEARITIES or inside is not None:
-                waiting += [(each, moved or name in MOVING) for each in reversed(operation.inputs)]
+                fresh = [each for each in operation.inputs if each not in ways]
+                ways.update(dict.fromkeys(fresh, (operation, slot)))
+                waiting += reversed(fresh)
         return None
+
+    def _followed(self, slot: Slot, units: Units, ways: dict[Slot, tuple[Operation, Slot] | None]) -> int | None:
+        """Along which dimension units lie at the end of a way."""
+        while (step := ways[slot]) is not None:
+            operation, after = step
+            same = self._tape.values[slot].shape == self._tape.values[after].shape
+            if not same or plain(operation.place[1]) in MOVING:
+                moved = units_after(self._tape, operation, slot, units)
+                if not moved:
+                    return None
+                units = moved[0]
+            slot = after
+        return units.dimension
 
     def _is_product(self, operation: Operation) -> bool:
         name = plain(operation.place[1])
@@ -299,9 +310,8 @@ class _Finder:
         return name == "softmax" or (name in DROPOUTS | KEEPING and self._is_softmax(operation.inputs[0]))
 
 
-def plain(name: str) -> str:
-    """A function's name without the mark that it writes in place."""
-    return name if name.startswith("__") else name.rstrip("_")
+def _numbered(name: str, call: int) -> str:
+    return name if call == 1 else f"{name}:{call}"
 
 
 def slot_at(tape: Tape, layer: Layer) -> Slot:

@@ -121,17 +121,18 @@ def drawn_on_device(
 
 
 def laid_out(
-    survived: UInt8[Tensor, "rows units"], value: Float[Tensor, "..."], unit_dimension: int
+    survived: UInt8[Tensor, "rows units"], value: Float[Tensor, "..."], unit_dimension: int, example_dimension: int = 0
 ) -> Float[Tensor, "..."]:
     """What was drawn for each example in the layout and type of a layer's value: position by position, units last.
 
     The rows are the value's examples, whose units are all its values; or one row for all examples and positions.
     """
-    shape = value.shape
-    moved = [*shape[:unit_dimension], *shape[unit_dimension + 1 :], shape[unit_dimension]]
-    if len(survived) == 1 and survived.shape[1] == shape[unit_dimension]:
-        moved = [1] * (len(shape) - 1) + [shape[unit_dimension]]
-    return survived.to(value.dtype).reshape(moved).movedim(-1, unit_dimension)
+    order = [place for place in range(value.dim()) if place not in (example_dimension, unit_dimension)]
+    order = [example_dimension, *order, unit_dimension]
+    sizes = [value.shape[place] for place in order]
+    if len(survived) == 1 and survived.shape[1] == sizes[-1]:
+        sizes[:-1] = [1] * (len(sizes) - 1)
+    return survived.to(value.dtype).reshape(sizes).permute([order.index(place) for place in range(value.dim())])
 
 
 def stays(

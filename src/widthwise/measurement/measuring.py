@@ -1,7 +1,7 @@
 """One measurement: the passes over the data, and what they gather of each layer."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -25,7 +25,7 @@ from widthwise.measurement.correlation import (
 from widthwise.measurement.inputs import Batches
 from widthwise.measurement.layers import Layer
 from widthwise.measurement.network import Network, Run
-from widthwise.measurement.outgoing import outgoing_weights
+from widthwise.measurement.outgoing import Outgoing, outgoing_weights
 from widthwise.measurement.result import Profile
 from widthwise.measurement.settings import Measurement
 from widthwise.measurement.tables import ablation_table, correlation_table, layers_table, similarity_table
@@ -65,6 +65,7 @@ class _LayerMeasures:
     statistics: UnitStatistics
     single: SingleAblations | None
     replacement: Float[Tensor, " units"] | None
+    positions: int
 
 
 class Measuring:
@@ -135,6 +136,7 @@ class Measuring:
                 UnitStatistics(layer.units, value.device),
                 single,
                 means.get(layer.name),
+                positions,
             )
 
     def _take_in(self, run: Run, first: int) -> None:
@@ -161,6 +163,12 @@ class Measuring:
             raise ValueError(f"layer {layer.name} has other units for another batch: its value has the shape {shape}")
         if value.numel() % (run.examples * layer.units):
             raise ValueError(f"the value of layer {layer.name}, of shape {shape}, is not of {run.examples} examples")
+        positions = value.numel() // (run.examples * layer.units)
+        if measures.activity.sampled and positions != measures.positions:
+            raise ValueError(
+                f"layer {layer.name} has another number of positions for another batch, so its activations cannot be "
+                "sampled evenly; give inputs of one size, or activations=None for all activations"
+            )
         if self.settings.granularity == "application" and value.numel() != measures.counts.units * run.examples:
             raise ValueError(
                 f"layer {layer.name} has another number of positions for another batch: its value has the shape "
@@ -177,6 +185,10 @@ class Measuring:
                 assert measures.single is not None
                 measures.single.update_pairs(run, partners[name])
 
+    def _outgoing(self, layer: Layer) -> Outgoing:
+        found = outgoing_weights(self.network.probe, layer)
+        return replace(found, only=found.only and self.network.whole)
+
     def profile(self, thresholds: Sequence[float], tolerance: float) -> Profile:
         """The tables of what was gathered."""
         settings, layers = self.settings, self.network.layers
@@ -191,7 +203,7 @@ class Measuring:
                 layer,
                 measures.statistics,
                 measures.activity.running[0],
-                outgoing_weights(self.network.probe, layer),
+                self._outgoing(layer),
                 measures.single,
                 settings.similarity_threshold,
                 tolerance,
@@ -230,7 +242,8 @@ class Measuring:
 
 def _activity(value: Float[Tensor, "..."], layer: Layer, examples: int) -> Float[Tensor, "examples positions units"]:
     """The units' activity for each example at each position."""
-    return value.movedim(layer.unit_dimension, -1).reshape(examples, -1, layer.units).float()
+    moved = value.movedim((layer.example_dimension, layer.unit_dimension), (0, -1))
+    return moved.reshape(examples, -1, layer.units).float()
 
 
 def chosen_activations(vectors: int, settings: Measurement, seed: int, depth: int) -> list[np.ndarray] | None:
@@ -248,6 +261,7 @@ class _ActivitySampler:
     def __init__(self, units: int, chosen: list[np.ndarray] | None, samplings: int, device: torch.device):
         self._seen = 0
         self._chosen = chosen
+        self.sampled = chosen is not None
         self._samplings = samplings
         self.running = [RunningCorrelation(units, device) for _ in chosen or [None]]
 

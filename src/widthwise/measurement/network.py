@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from widthwise.measurement.inputs import Inputs, NoLabelError, Predict, labels_of, scores_of
 from widthwise.measurement.layers import Layer, Selection, find_layers, slot_at
 from widthwise.measurement.recording import record, run_with
+from widthwise.measurement.structure import tensors_in
 from widthwise.measurement.tape import Escape, ReplayPlan, Tape
 
 PROBE_EXAMPLES = 4
@@ -40,7 +41,8 @@ class Network:
     """A model that can be run from any of its layers on.
 
     Where the model's code lets it, only what is downstream of a layer is run again (`replayed`); else the whole model
-    is, with the layer's value replaced by a hook, and `reason` says why.
+    is, with the layer's value replaced by a hook, and `reason` says why. `whole` says whether all that it computes is
+    on its tape.
 
     Args:
         model: in evaluation mode.
@@ -67,19 +69,25 @@ class Network:
         self._predict = predict
         self._devices = {parameter.device for parameter in model.parameters()}
         self._check_weights()
+        self._versions = {name: parameter._version for name, parameter in model.named_parameters()}
         self.channels_last = False
-        probe = self.prepared(example.part(0, PROBE_EXAMPLES) if example.divisible else example)
-        tape = self._record(probe, example, 1)
+        probe = example.part(0, PROBE_EXAMPLES) if example.divisible else example
+        tape = self._record(probe, 1)
         self.channels_last = _gains_from_channels_last(tape, probe)
         sizes = _own_bytes(tape)
         self.bytes_per_example = sum(sizes) / probe.examples
         self.largest_value = max(sizes, default=0) / probe.examples
-        self.probe = tape
-        self.layers = find_layers(model, tape, layers, attention_heads)
-        self.replayed, self.reason = False, "it was asked for"
-        problem = self._problem(self.prepared(probe), tape)
+        found = find_layers(model, tape, layers, attention_heads)
+        self.layers = self._with_examples(found, probe, tape, chosen=layers is not None)
+        self.probe = self._record(probe, 1)
+        self._check_same(tape, self.probe)
+        self._constants = {id(tensor): tensor for tensor in tape.sources}
+        unseen = self._unseen(self.probe)
+        self.whole = not unseen
+        problem = "it was asked for"
         if replay:
-            self.replayed, self.reason = not problem, problem
+            problem = unseen or self._problem(probe, self.probe)
+        self.replayed, self.reason = not problem, problem
 
     @property
     def device(self) -> torch.device:
@@ -103,8 +111,7 @@ class Network:
         Raises:
             ValueError: the batch does not go through the model, or its answer is not a number.
         """
-        prepared = self.prepared(inputs)
-        tape = self._record(prepared, inputs, number)
+        tape = self._record(inputs, number)
         scores, labels = (tape.values[slot] for slot in tape.results)
         if scores.is_floating_point() and scores.isnan().any():
             raise ValueError("the model's output holds NaN, so no label can be formed; look at its inputs and weights")
@@ -114,33 +121,48 @@ class Network:
         if self.replayed:
             plans = {name: tape.replay_plan(slot, tape.results[1]) for name, slot in slots.items()}
             problem = next((_told(name, plan.escape) for name, plan in plans.items() if plan.escape), "")
+            problem = problem or self._unseen(tape)
             if problem:  # in this batch for the first time; from now on the whole network is run
                 self.replayed, self.reason, plans = False, problem, {}
         tape.keep({slot for plan in plans.values() for slot in plan.frontier})
         classes = scores.shape[-1] if scores.is_floating_point() else 0
-        return Run(prepared, labels, classes, values, tape, plans)
+        return Run(inputs, labels, classes, values, tape, plans)
 
     def rerun(self, run: Run, layer: Layer, value: Float[Tensor, "..."]) -> Int[Tensor, "..."]:
-        """The labels if the layer's value had been `value`, which is used up."""
-        if self.replayed:
-            return run.tape.replay(run.plans[layer.name], value)
-        inputs = run.inputs.each(Tensor.clone)
-        return run_with(self.model, lambda: self._answer(inputs), layer.place, value)[1]
+        """The labels if the layer's value had been `value`, which is used up.
 
-    def _record(self, prepared: Inputs, given: Inputs, number: int) -> Tape:
+        Raises:
+            ValueError: the network cannot be run with that value.
+        """
         try:
-            return record(self.model, lambda: self._answer(prepared))
+            if self.replayed:
+                return run.tape.replay(run.plans[layer.name], value)
+            return self._run_with(run.inputs, layer, value)[1]
+        except Exception as error:  # whatever the model's own code raises
+            raise ValueError(
+                f"the network cannot be run without units of layer {layer.name}: {_said(error)}"
+            ) from error
+
+    def _run_with(self, inputs: Inputs, layer: Layer, value: Tensor) -> Sequence[Tensor]:
+        prepared = self.prepared(inputs)
+        return run_with(self.model, lambda: self._answer(prepared), layer.place, value)
+
+    def _record(self, inputs: Inputs, number: int) -> Tape:
+        prepared = self.prepared(inputs)
+        try:
+            tape = record(self.model, lambda: self._answer(prepared))
+            given = {id(tensor) for tensor in tensors_in((prepared.args, prepared.kwargs))}
+            tape.sources = [tensor for tensor in tape.sources if id(tensor) not in given]
+            return tape
         except NoLabelError:
             raise
         except Exception as error:  # whatever the model's own code raises
-            shapes = ", ".join(str((given.examples, *shape)) for shape in given.shapes)
-            said = str(error).strip().partition("\n")[0]
+            shapes = ", ".join(str((inputs.examples, *shape)) for shape in inputs.shapes)
             hint = ""
             if isinstance(error, TypeError):
                 hint = "; a batch of a model with several arguments is ((first, second),) or a dictionary"
             raise ValueError(
-                f"{type(self.model).__name__} cannot be run on batch {number}, of shape {shapes}: "
-                f"{type(error).__name__}: {said}{hint}"
+                f"{type(self.model).__name__} cannot be run on batch {number}, of shape {shapes}: {_said(error)}{hint}"
             ) from error
 
     def _answer(self, inputs: Inputs) -> Sequence[Tensor]:
@@ -156,17 +178,57 @@ class Network:
             if tensor.is_floating_point() and tensor.isnan().any():
                 raise ValueError(f"the parameter {name} holds NaN, so the network cannot be measured")
 
-    def _problem(self, probe: Inputs, tape: Tape) -> str:
-        """Why replaying would not give what the model gives; empty where it would.
+    def _with_examples(self, layers: list[Layer], probe: Inputs, tape: Tape, chosen: bool) -> list[Layer]:
+        """The layers with the dimension along which the examples lie in each value: it is longer for more of them.
 
-        Looked for in the tape, and tried: with half of each layer's values dropped, both ways must give the same.
+        A value that has none is no layer.
         """
-        once, tape = tape, record(self.model, lambda: self._answer(probe))
-        if not _alike(once.values[once.results[0]], tape.values[tape.results[0]]):
+        if not probe.divisible or probe.examples == 1:
+            return layers
+        fewer = self._record(probe.part(0, probe.examples - 1), 1)
+        found = []
+        for layer in layers:
+            shapes = [one.values[slot_at(one, layer)].shape for one in (tape, fewer)]
+            places = [place for place, sizes in enumerate(zip(*shapes, strict=True)) if sizes[0] != sizes[1]]
+            if len(places) == 1 and places[0] != layer.unit_dimension:
+                shape = tuple(size for place, size in enumerate(shapes[0]) if place != places[0])
+                found.append(replace(layer, example_dimension=places[0], shape=shape))
+            elif chosen:
+                raise ValueError(
+                    f"the value of {layer.name}, of shape {tuple(shapes[0])}, has no dimension of examples, so it "
+                    "is no layer"
+                )
+        if not found:
+            raise ValueError("no layer's value has a dimension of examples; the inputs must have their examples first")
+        return found
+
+    def _check_same(self, one: Tape, other: Tape) -> None:
+        changed = [
+            name for name, parameter in self.model.named_parameters() if parameter._version != self._versions[name]
+        ]
+        if changed:
+            raise ValueError(f"the network writes to its own parameter {changed[0]} when it is run; it must not")
+        if not _alike(one.values[one.results[0]], other.values[other.results[0]]):
             raise ValueError(
                 "the network answers differently to the same inputs, so no label of it can be said to stay; "
                 "it must not be random in evaluation mode"
             )
+
+    def _unseen(self, tape: Tape) -> str:
+        """Why a run cannot be replayed: it used a value that none of the recorded functions gave and that is not there
+        for every run."""
+        unknown = [tensor for tensor in tape.sources if id(tensor) not in self._constants]
+        if not unknown:
+            return ""
+        shape = tuple(unknown[0].shape)
+        return f"a value of shape {shape} came from a function that is not PyTorch's own, such as a compiled module's"
+
+    def _problem(self, probe: Inputs, tape: Tape) -> str:
+        """Why replaying would not give what the model gives; empty where it would.
+
+        Looked for in the tape, and tried: with half of each layer's values dropped, the other half, and all of them,
+        both ways must give the same.
+        """
         for layer in self.layers:
             slot = slot_at(tape, layer)
             plan = tape.replay_plan(slot, tape.results[0])
@@ -174,13 +236,26 @@ class Network:
                 return _told(layer.name, plan.escape)
             value = tape.values[slot]
             half = torch.arange(value.numel(), device=value.device).view(value.shape) % 2 == 0
-            ablated = value * half
-            replayed = tape.replay(plan, ablated.clone())
-            inputs = probe.each(Tensor.clone)
-            hooked = run_with(self.model, lambda: self._answer(inputs), layer.place, ablated)[0]  # noqa: B023
-            if not _alike(replayed, hooked):
-                return f"running again what follows {layer.name} does not give what the network gives"
+            for stays in (half, ~half, torch.zeros_like(half)):
+                ablated = value * stays
+                try:
+                    replayed = tape.replay(plan, ablated.clone())
+                except Exception as error:  # whatever a function raises outside of the model's own code
+                    return f"what follows {layer.name} cannot be run by itself: {_said(error)}"
+                try:
+                    hooked = self._run_with(probe, layer, ablated)[0]
+                except Exception as error:  # whatever the model's own code raises
+                    raise ValueError(
+                        f"the network cannot be run without units of layer {layer.name}: {_said(error)}"
+                    ) from error
+                if not _alike(replayed, hooked):
+                    return f"running again what follows {layer.name} does not give what the network gives"
         return ""
+
+
+def _said(error: Exception) -> str:
+    """An error in a line."""
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
 
 
 @contextmanager
@@ -188,20 +263,19 @@ def untouched(model: nn.Module) -> Iterator[None]:
     """In evaluation mode without gradients; afterwards each module's mode and all buffers are what they were."""
     modes = {module: module.training for module in model.modules()}
     with torch.inference_mode(False), torch.no_grad():
-        buffers = [
-            (module, name, buffer, buffer.clone())
-            for module in modes
-            for name, buffer in module._buffers.items()
-            if buffer is not None
-        ]
-        model.eval()
+        attached = {module: dict(module._buffers) for module in modes}
+        contents = [(buffer, buffer.clone()) for buffer in model.buffers()]
         try:
+            for module in modes:  # not by train(), of which a network may have one of its own that does more
+                module.training = False
             yield
         finally:
             for module, mode in modes.items():
                 module.training = mode
-            for module, name, buffer, before in buffers:
-                module._buffers[name] = buffer
+            for module, buffers in attached.items():
+                module._buffers.clear()
+                module._buffers.update(buffers)
+            for buffer, before in contents:
                 if not torch.equal(buffer, before):
                     buffer.copy_(before)
 

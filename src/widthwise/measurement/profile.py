@@ -68,9 +68,9 @@ def profile(
         raise ValueError(f"thresholds must be several numbers, such as (0.5, 0.9), not {thresholds!r}")
     thresholds = tuple(sorted({*map(float, thresholds), settings.similarity_threshold}))
     _check(replacement, thresholds, tolerance, batch_size)
-    if not isinstance(model, nn.Module):
-        raise ValueError(f"the model must be a torch.nn.Module, not {type(model).__name__}")
-    model = _uncompiled(model)
+    if seed < 0:
+        raise ValueError(f"seed must be at least 0, got {seed}")
+    model = _module(model)
     source = Batches(batches)
     with untouched(model):
         network = Network(
@@ -105,7 +105,7 @@ def layers(
     Raises:
         ValueError: there are none, or a name fits none.
     """
-    model = _uncompiled(model)
+    model = _module(model)
     with untouched(model):
         network = Network(
             model,
@@ -118,8 +118,11 @@ def layers(
     return pd.DataFrame(rows, columns=["layer", "units", "shape", "kind", "follows"])
 
 
-def _uncompiled(model: nn.Module) -> nn.Module:
-    """What `torch.compile` was given: a compiled network's layers cannot be seen, and it computes the same."""
+def _module(model: object) -> nn.Module:
+    """The model, or what `torch.compile` was given: a compiled network's layers cannot be seen, and it computes the
+    same."""
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"the model must be a torch.nn.Module, not {type(model).__name__}")
     return getattr(model, "_orig_mod", model)
 
 

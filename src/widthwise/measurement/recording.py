@@ -52,6 +52,14 @@ class _Paths:
         self.stack = [""]
         self._passed: Counter[tuple[str, str]] = Counter()
 
+    def enter(self, path: str) -> None:
+        self.stack.append(path)
+
+    def leave(self, path: str) -> None:
+        """Leave a module, and those inside it that an error left before their end."""
+        while self.stack.pop() != path:
+            pass
+
     def place(self, name: str) -> Place:
         """The place of a call of a function that stands in the running module."""
         return self._numbered((self.stack[-1], name))
@@ -74,17 +82,18 @@ class _Recorder(TorchFunctionMode):
         self._count = 0
         self._slots: dict[int, Slot] = {}
         self._held: list[Tensor] = []  # so that no two tensors of a run have one identity
-        self._stale: set[int] = set()
+        self._in_memory: dict[int, list[Slot]] = {}
+        self._stale: dict[int, set[Slot]] = {}
         self._paths = _Paths()
-        self._starts: list[int] = []
+        self._starts: dict[str, int] = {}
 
-    def enter(self, path: str) -> None:
-        self._paths.stack.append(path)
-        self._starts.append(len(self.tape.operations))
+    def enter(self, path: str, given: list[Tensor]) -> None:
+        self._paths.enter(path)
+        self._starts[path] = len(self.tape.operations)
 
     def leave(self, path: str, output: object) -> None:
-        self._paths.stack.pop()
-        operations = range(self._starts.pop(), len(self.tape.operations))
+        self._paths.leave(path)
+        operations = range(self._starts[path], len(self.tape.operations))
         number = self._paths.returned(path)[2]
         slot = self.slot(output) if isinstance(output, Tensor) else None
         self.tape.calls.append(ModuleCall(path, number, operations, slot))
@@ -92,15 +101,21 @@ class _Recorder(TorchFunctionMode):
     def slot(self, tensor: Tensor) -> Slot:
         """Where a tensor's present value is."""
         if id(tensor) in self._stale:
-            self._escape(self._slots[id(tensor)], "overwriting memory that another value shares")
-            self._stale.discard(id(tensor))
-        return self._slots[id(tensor)] if id(tensor) in self._slots else self._new(tensor)
+            for written in self._stale.pop(id(tensor)):
+                self._escape(written, "overwriting memory that another value shares")
+            self._new(tensor)
+        if id(tensor) not in self._slots:
+            self.tape.sources.append(tensor)
+            self._new(tensor)
+        return self._slots[id(tensor)]
 
     def _new(self, tensor: Tensor) -> Slot:
         slot = Slot(self._count)
         self._count += 1
         self._slots[id(tensor)] = slot
         self._held.append(tensor)
+        self._in_memory.setdefault(_storage(tensor), []).append(slot)
+        self._stale.pop(id(tensor), None)
         self.tape.values[slot] = tensor
         return slot
 
@@ -113,9 +128,9 @@ class _Recorder(TorchFunctionMode):
         operands = list(tensors_in((args, kwargs)))
         inputs = [self.slot(operand) for operand in operands]
         recorded = mapped(args, self.slot), mapped(kwargs, self.slot)
-        before = None
+        before, others = None, {}
         if operands and writes_in_place(name, args, kwargs):
-            before = self._save(args[0])
+            before, others = self._save(args[0])
         versions = _versions(operands)
         result = func(*args, **kwargs)
 
@@ -134,24 +149,37 @@ class _Recorder(TorchFunctionMode):
         overwritten = None
         if before is not None:
             overwritten = (before, self._new(args[0]))
+            self._mark_stale(others, overwritten[1])
         template = mapped(result, lambda tensor: self._slots[id(tensor)] if tensor is args[0] else self._new(tensor))
         if overwritten is None:
             template = mapped(result, self._new)
         self.tape.operations.append(Operation(func, *recorded, template, place, overwritten, owns_result))
         return result
 
-    def _save(self, overwritten: Tensor) -> Slot:
-        """Keep what a tensor holds before it is overwritten, and what others hold in the same memory."""
+    def _save(self, overwritten: Tensor) -> tuple[Slot, dict[int, Slot]]:
+        """Keep what a tensor holds before it is overwritten, and what others hold in the same memory.
+
+        Gives the tensor's slot, and the slots of the others by their identity.
+        """
         before = self.slot(overwritten)
-        storage = _storage(overwritten)
-        for tensor in self._held:
-            if tensor is not overwritten and _storage(tensor) == storage:
-                slot = self._slots[id(tensor)]
-                if self.tape.values[slot] is tensor:
-                    self.tape.values[slot] = tensor.clone()
-                self._stale.add(id(tensor))
-        self.tape.values[before] = overwritten.clone()
-        return before
+        copies: dict[int, Tensor] = {}
+        others: dict[int, Slot] = {}
+        for slot in self._in_memory.get(_storage(overwritten), []):
+            value = self.tape.values[slot]
+            if slot != before and value is not overwritten:
+                others[id(value)] = slot
+            if id(value) not in copies:
+                copies[id(value)] = value.clone()
+            self.tape.values[slot] = copies[id(value)]
+        self._in_memory[_storage(overwritten)] = []
+        return before, others
+
+    def _mark_stale(self, others: dict[int, Slot], written: Slot) -> None:
+        """Whoever reads one of these tensors from now on reads what was written."""
+        for identity, slot in others.items():
+            if self._slots.get(identity) == slot:
+                self._stale.setdefault(identity, set()).update((slot, written))
+                self._in_memory.setdefault(_storage(self.tape.values[written]), [])
 
     def _note_shapes_from_values(self, name: str, args: tuple, inputs: list[Slot]) -> None:
         if name in SHAPES_FROM_VALUES or (name == "where" and len(args) == 1):
@@ -171,16 +199,21 @@ class _Replacer(TorchFunctionMode):
         self.done = False
         self._place, self._value = place, value
         self._paths = _Paths()
+        self._given: dict[str, list[tuple[Tensor, list[int]]]] = {}
 
-    def enter(self, path: str) -> None:
-        self._paths.stack.append(path)
+    def enter(self, path: str, given: list[Tensor]) -> None:
+        self._paths.enter(path)
+        self._given[path] = [(tensor, _versions([tensor])) for tensor in given]
 
     def leave(self, path: str, output: object) -> Tensor | None:
-        self._paths.stack.pop()
-        if self._paths.returned(path) == self._place:
-            self.done = True
-            return self._value
-        return None
+        self._paths.leave(path)
+        if self._paths.returned(path) != self._place:
+            return None
+        self.done = True
+        for tensor, version in self._given[path]:
+            if tensor is output and _versions([tensor]) != version:  # written in place, and used so by whoever holds it
+                return tensor.copy_(self._value)
+        return self._value
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
@@ -194,15 +227,19 @@ class _Replacer(TorchFunctionMode):
 
 @contextmanager
 def _watched(
-    model: nn.Module, enter: Callable[[str], None], leave: Callable[[str, object], Tensor | None]
+    model: nn.Module, enter: Callable[[str, list[Tensor]], None], leave: Callable[[str, object], Tensor | None]
 ) -> Iterator[None]:
     """Hear of every module's call, by hooks that are taken away afterwards."""
     with ExitStack() as stack:
         for path, module in model.named_modules():
             if isinstance(module, torch.jit.ScriptModule):
                 continue
-            before = module.register_forward_pre_hook(lambda module, args, path=path: enter(path))
-            after = module.register_forward_hook(lambda module, args, output, path=path: leave(path, output))
+            before = module.register_forward_pre_hook(
+                lambda module, args, path=path: enter(path, list(tensors_in(args)))
+            )
+            after = module.register_forward_hook(
+                lambda module, args, output, path=path: leave(path, output), always_call=True
+            )
             stack.callback(before.remove)
             stack.callback(after.remove)
         yield

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Granularity = Literal["application", "channel"]
+MOST_LEVELS = 256
+"""So many that the number of levels which a unit survives is exact in a byte, and in numbers of 16 bits."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,8 @@ class Measurement:
     activations: int | None = 50_000
 
     def __post_init__(self):
-        if self.levels < 2:
-            raise ValueError(f"levels must be at least 2, got {self.levels}")
+        if not 2 <= self.levels <= MOST_LEVELS:
+            raise ValueError(f"levels must be from 2 to {MOST_LEVELS}, got {self.levels}")
         if self.samplings < 1:
             raise ValueError(f"samplings must be at least 1, got {self.samplings}")
         if self.granularity not in ("application", "channel"):

@@ -67,13 +67,18 @@ class Escape:
 
 @dataclass
 class Tape:
-    """The recorded run. `values` are those of the slots; `results` are the slots of what the run returned."""
+    """The recorded run.
+
+    values: those of the slots. results: the slots of what the run returned. sources: the tensors that no recorded
+    function gave: inputs, parameters, and what comes from elsewhere.
+    """
 
     operations: list[Operation] = field(default_factory=list)
     calls: list[ModuleCall] = field(default_factory=list)
     escapes: list[Escape] = field(default_factory=list)
     values: dict[Slot, Tensor] = field(default_factory=dict)
     results: tuple[Slot, ...] = ()
+    sources: list[Tensor] = field(default_factory=list)
 
     def producers(self) -> dict[Slot, Operation]:
         """The operation that gave each value; inputs, parameters and constants have none."""
@@ -109,6 +114,7 @@ class Tape:
     def keep(self, slots: set[Slot]) -> None:
         """Forget all other values."""
         self.values = {slot: value for slot, value in self.values.items() if slot in slots}
+        self.sources = []
 
     def replay(self, plan: "ReplayPlan", value: Tensor) -> Tensor:
         """What the run would have given for the plan's target if its start had been `value`, which is used up."""

@@ -15,6 +15,7 @@ from widthwise.measurement.network import Network, Run
 from widthwise.measurement.outgoing import Outgoing
 
 MECHANISMS = ("dead", "disconnected", "discarded", "jointly removable only", "repeated", "needed")
+ROUNDING = 1e-12
 UNIT_COLUMNS = (
     *("layer", "unit", "mechanism", "never_active", "constant", "active_share", "mean", "outgoing_norm"),
     *("similar_units", "most_similar", "r", "unchanged_alone", "unchanged_with_most_similar"),
@@ -124,8 +125,8 @@ def mechanisms(table: pd.DataFrame, only_by_weights: bool, tolerance: float) -> 
     holds = {
         "dead": table["constant"],
         "disconnected": (table["outgoing_norm"] == 0) & only_by_weights,
-        "discarded": table["unchanged_alone"] >= 1 - tolerance,
-        "jointly removable only": table["unchanged_with_most_similar"] >= 1 - tolerance,
+        "discarded": 1 - table["unchanged_alone"] <= tolerance + ROUNDING,
+        "jointly removable only": 1 - table["unchanged_with_most_similar"] <= tolerance + ROUNDING,
         "repeated": table["similar_units"] > 0,
         "needed": table["unchanged_alone"].notna(),
     }
