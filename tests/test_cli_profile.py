@@ -10,6 +10,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from widthwise import loading
 from widthwise.cli import main
 from widthwise.measurement.profile import profile
 from widthwise.measurement.result import Profile
@@ -29,6 +30,13 @@ def batches():
 class Holder:
     made = network()
 
+def nothing():
+    return []
+
+def late():
+    yield torch.randn(3, 5)
+    raise KeyError("lost")
+
 def failing():
     raise KeyError("no such thing")
 
@@ -44,6 +52,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "models", raising=False)
+    loading._imported.cache_clear()
     return tmp_path
 
 
@@ -142,6 +151,8 @@ def test_a_finished_run_of_a_store_is_measured_again(smoke_store: Path, typed):
         (["models:network", "--data", "models:number"], "models:number gives int; it must give an iterable of batches"),
         (["models:network", "--data", "nowhere"], "there is no data at nowhere"),
         ([*BOTH, "--mean", "0.5"], "--mean is for images in Parquet files"),
+        (["models:network", "--data", "models:nothing", "--list"], "models:nothing gives no batches"),
+        (["models:network", "--data", "models:late"], "batch 2 cannot be read: KeyError: 'lost'"),
         ([*BOTH, "--layer", "30"], "layers= names '30', which is no layer"),
         ([*BOTH, "--granularity", "unit"], "'unit' is not one of 'application', 'channel'"),
         ([*BOTH, "--activations", "some"], "--activations must be a whole number or all, not 'some'"),

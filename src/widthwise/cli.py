@@ -234,7 +234,10 @@ def profile(
             batches = load_batches(data, split, _numbers("mean", mean), _numbers("std", std), examples)
         network.to(place)
         if list_layers:
-            table = find_layers(network, next(iter(batches), ()), layers=layers, attention_heads=attention_heads)
+            example = next(iter(batches), None)
+            if example is None:
+                raise RequestError(f"{data or model} gives no batches, so there is nothing to list layers with")
+            table = find_layers(network, example, layers=layers, attention_heads=attention_heads)
             _print_json(json.loads(table.to_json(orient="records"))) if as_json else _show_layers(table)
             return
         with shown_examples(messages) as on_progress:

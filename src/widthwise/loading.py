@@ -1,5 +1,6 @@
 """What a user names on the command line: a model, its weights, its data, a trained trial of a store."""
 
+import functools
 import importlib
 import importlib.util
 import sys
@@ -97,6 +98,7 @@ def _made(reference: str, what: str) -> Any:
         raise RequestError(f"the {what} {reference}: {name}() raised {_said(error)}") from error
 
 
+@functools.lru_cache
 def _imported(place: str) -> Any:
     if not place.endswith(".py"):
         if str(Path.cwd()) not in sys.path:
@@ -105,13 +107,14 @@ def _imported(place: str) -> Any:
     path = Path(place)
     if not path.is_file():
         raise FileNotFoundError(place)
-    specification = importlib.util.spec_from_file_location(path.stem, path)
+    name = f"widthwise_file_{path.stem}"  # no other module's
+    specification = importlib.util.spec_from_file_location(name, path)
     assert specification is not None
     assert specification.loader is not None
     if str(path.parent.resolve()) not in sys.path:  # as when Python runs a file
         sys.path.insert(0, str(path.parent.resolve()))
     module = importlib.util.module_from_spec(specification)
-    sys.modules[path.stem] = module
+    sys.modules[name] = module
     specification.loader.exec_module(module)
     return module
 
@@ -138,7 +141,12 @@ def _load_weights(model: nn.Module, file: str) -> None:
         if value.shape != expected[name].shape:
             shapes = f"{tuple(value.shape)} in the file and {tuple(expected[name].shape)} in {type(model).__name__}"
             raise RequestError(f"{file}: {name} has the shape {shapes}")
-    missing = [name for name in expected if name not in weights and not name.endswith("num_batches_tracked")]
+    loaded = {expected[name].data_ptr() for name in weights}  # a tied weight is there under another name
+    missing = [
+        name
+        for name, value in expected.items()
+        if name not in weights and not name.endswith("num_batches_tracked") and value.data_ptr() not in loaded
+    ]
     if missing:
         raise RequestError(f"{file} lacks {missing[0]} and {len(missing) - 1} more of {type(model).__name__}'s values")
     model.load_state_dict(weights, strict=False)

@@ -48,6 +48,16 @@ def test_grey_images_have_one_channel(tmp_path: Path):
     assert next(iter(ParquetImages(file)))[0].shape == (1, 1, 6, 4)
 
 
+def test_palettes_are_colours_and_16_bits_are_refused(tmp_path: Path):
+    sink = io.BytesIO()
+    Image.fromarray(PIXELS[0]).quantize(8).save(sink, "PNG")
+    file = written(tmp_path / "palette.parquet", [{"bytes": sink.getvalue(), "path": None}])
+    assert next(iter(ParquetImages(file)))[0].shape == (1, 3, 6, 4)
+    deep = written(tmp_path / "deep.parquet", [encoded(PIXELS[0, :, :, 0].astype(np.uint16) * 200)])
+    with pytest.raises(RequestError, match=r"row 0 of .* cannot be decoded .its pixels are of the kind I"):
+        list(ParquetImages(deep))
+
+
 def test_what_is_no_such_data_is_refused(tmp_path: Path):
     def refused(path: Path, said: str, **options) -> None:
         with pytest.raises(RequestError, match=said):

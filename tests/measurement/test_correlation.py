@@ -55,11 +55,11 @@ def test_constant_units_have_no_pairs_and_are_counted_as_dead():
     activity = mixed(100, 5)
     with_constants = torch.cat([activity, torch.zeros(100, 2), torch.full((100, 1), 0.1)], dim=1)
     alive, result = repetition(running(activity), [0.5]), repetition(running(with_constants), [0.5])
-    assert result.dead_fraction == 3 / 8
+    assert running(with_constants).constant.sum() == 3
     assert result.similarity[0] == pytest.approx(alive.similarity[0] * 5 / 8)
     assert (result.histogram == alive.histogram).all()
     nothing = repetition(running(torch.ones(100, 4)), [0.5])
-    assert (nothing.similarity, nothing.dead_fraction, nothing.histogram.sum()) == ((0,), 1, 0)
+    assert (nothing.similarity, nothing.histogram.sum()) == ((0,), 0)
 
 
 def test_the_histogram_counts_each_pair_once():

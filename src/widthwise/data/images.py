@@ -92,12 +92,19 @@ def _image_column(file: Path) -> str:
     raise RequestError(f"{file} has no column of images, that is a struct with the field bytes; it has {schema.names}")
 
 
+def _pixels(image: Image.Image) -> np.ndarray:
+    """Grey or colour, a byte a channel."""
+    if image.mode.startswith(("I", "F")):
+        raise OSError(f"its pixels are of the kind {image.mode}, not bytes")
+    return np.asarray(image if image.mode in ("L", "RGB") else image.convert("RGB"))
+
+
 def _decoded(encoded: list[bytes], file: Path, first: int) -> Float[Tensor, "images channels height width"]:
     """Images as floats in [0, 1]."""
     images: list[np.ndarray] = []
     for row, content in enumerate(encoded, start=first):
         try:
-            image = np.asarray(Image.open(io.BytesIO(content)))
+            image = _pixels(Image.open(io.BytesIO(content)))
         except (UnidentifiedImageError, OSError, TypeError) as error:
             raise RequestError(f"the image in row {row} of {file} cannot be decoded ({error})") from None
         if images and image.shape != images[0].shape:

@@ -123,24 +123,22 @@ class Repetition:
 
     similarity: for each threshold, the mean, over all units, of how many *other* units have |r| of at least the
         threshold; a constant unit neither has nor is a similar unit.
-    dead_fraction: the share of units whose activity is constant.
     histogram: over pairs of varying units, how many have |r| in each of equally wide bins from 0 to 1.
     """
 
     similarity: tuple[float, ...]
-    dead_fraction: float
     histogram: Int[np.ndarray, " bins"]
 
 
 def repetition(running: RunningCorrelation, thresholds: Sequence[float]) -> Repetition:
-    """Similarity, dead units and the distribution of |r| from what `running` has taken in."""
+    """Similarity and the distribution of |r| from what `running` has taken in."""
     absolute = running.absolute()
     varying, units = len(absolute), running.units
     similarity = tuple(_similar(absolute, threshold).sum().item() / units for threshold in thresholds)
     pairs = absolute[tuple(torch.triu_indices(varying, varying, offset=1, device=absolute.device))]
     bins = (pairs * HISTOGRAM_BINS).long().clamp_max(HISTOGRAM_BINS - 1)
     histogram = torch.bincount(bins, minlength=HISTOGRAM_BINS).cpu().numpy()
-    return Repetition(similarity, 1 - varying / units, histogram)
+    return Repetition(similarity, histogram)
 
 
 def _similar(absolute: Float[Tensor, "varying varying"], threshold: float) -> Int[Tensor, " varying"]:

@@ -139,7 +139,7 @@ class Batches:
                 f"batches must be an iterable of batches, not {type(batches).__name__}; give a list or a DataLoader"
             )
         once = isinstance(batches, Iterator)
-        self._source: Iterable = list(batches) if once else batches
+        self._source: Iterable = list(_gone_through(batches)) if once else batches
         self.first = next(read(self._source), None)
         if self.first is None:
             raise ValueError("there are no inputs to measure: batches is empty")
