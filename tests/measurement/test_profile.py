@@ -338,7 +338,7 @@ def test_the_model_is_left_as_it_was_when_it_fails_on_the_way(replay: bool):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"levels": 1}, {"samplings": 0}, {"similarity_threshold": 0.0}, {"activations": 1}],
+    [{"levels": 1}, {"levels": 257}, {"samplings": 0}, {"similarity_threshold": 0.0}, {"activations": 1}],
 )
 def test_settings_that_make_no_sense_are_refused(wrong: dict):
     with pytest.raises(ValueError, match=next(iter(wrong))):

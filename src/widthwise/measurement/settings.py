@@ -28,8 +28,10 @@ class Measurement:
     activations: int | None = 50_000
 
     def __post_init__(self):
-        if not 2 <= self.levels <= MOST_LEVELS:
-            raise ValueError(f"levels must be from 2 to {MOST_LEVELS}, got {self.levels}")
+        if self.levels < 2:
+            raise ValueError(f"levels must be at least 2, got {self.levels}")
+        if self.levels > MOST_LEVELS:
+            raise ValueError(f"levels must be at most {MOST_LEVELS}, got {self.levels}")
         if self.samplings < 1:
             raise ValueError(f"samplings must be at least 1, got {self.samplings}")
         if self.granularity not in ("application", "channel"):
