@@ -67,7 +67,7 @@ def _draw_narrow(seed: np.random.SeedSequence, first: int, survived: np.ndarray,
     keys = _random_words(seed, first, rows, words).view(np.uint32)[:, :units]
     bits = np.uint32(max(units - 1, 1).bit_length())
     keys = (keys >> bits << bits) | np.arange(units, dtype=np.uint32)
-    ordered = np.partition(keys, drawn, axis=1)
+    ordered = np.sort(keys, axis=1)
     for count in drawn:
         survived += keys >= ordered[:, count : count + 1]
 
