@@ -92,6 +92,18 @@ class InParts(Base):
         return out
 
 
+class InTwoViews(Base):
+    """Both views of it are there before either is written to."""
+
+    def forward(self, value: Tensor) -> Tensor:
+        hidden = self.relu(self.a(value))
+        out = torch.zeros(len(value), 3)
+        left, right = out[:, :2], out[:, 2:]
+        left.copy_(self.c(hidden)[:, :2])
+        right.copy_(self.c(hidden)[:, 2:])
+        return out
+
+
 class SequenceFirst(Base):
     """Inside, the examples are not first."""
 
@@ -148,6 +160,7 @@ FEWER = Measurement(levels=4, samplings=2)
         (WrittenForTwo, SharedByTwo, True),
         (InputWritten, InputKept, True),
         (InParts, UsedByItsResult, False),
+        (InTwoViews, UsedByItsResult, False),
         (SequenceFirst, ExamplesFirst, True),
         (Caught, UsedByItsResult, True),
     ],

@@ -1,30 +1,17 @@
 """The page, as a browser shows it: from a file, without a network, in light and dark and on paper."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from widthwise import workflow
 from widthwise.experiments.store import Store
 from widthwise.experiments.sweep import Sweep
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="left out: Chromium is not installed"),
-]
+pytestmark = pytest.mark.browser
 DRAWN = "document.documentElement.dataset.drawn !== undefined"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Removability (Section 2.1, Fig. 2): how many labels stay when a random share of a layer's units is dropped."""
 
-import functools
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -97,9 +96,12 @@ def without(
     """
     if replacement is None:
         return torch.mul(value, stays, out=into)
-    layout = [1] * value.dim()
-    layout[layer.unit_dimension] = -1
-    return torch.where(stays > 0, value, replacement.to(value).view(layout), out=into)
+    return torch.where(stays > 0, value, replacement.to(value).view(_along_units(value, layer)), out=into)
+
+
+def _along_units(value: Float[Tensor, "..."], layer: Layer) -> list[int]:
+    """The shape in which a vector of a number for each unit is spread over a layer's value."""
+    return [-1 if place == layer.unit_dimension else 1 for place in range(value.dim())]
 
 
 def area_under_curve(shares: Float[np.ndarray, "... levels"]) -> np.ndarray:
@@ -123,9 +125,8 @@ def labels_without(
     value = run.values[layer.name]
     kept = value.new_ones(layer.units)
     kept[units] = 0
-    layout = [1] * value.dim()
-    layout[layer.unit_dimension] = -1
-    return network.rerun(run, layer, without(value, kept.view(layout), layer, replacement))
+    kept = kept.view(_along_units(value, layer))
+    return network.rerun(run, layer, without(value, kept, layer, replacement))
 
 
 def unchanged_without_each(
@@ -141,9 +142,7 @@ def unchanged_without_each(
     kept = torch.ones(len(groups), layer.units, dtype=value.dtype)
     for row, units in enumerate(groups):
         kept[row, list(units)] = 0
-    layout = [1] * value.dim()
-    layout[layer.unit_dimension] = -1
-    kept = kept.to(value.device).view(len(groups), *layout)
+    kept = kept.to(value.device).view(len(groups), *_along_units(value, layer))
 
     def unchanged(stays: Float[Tensor, "..."]) -> Int[Tensor, "..."]:
         ablated = without(value, stays, layer, replacement)
@@ -156,6 +155,5 @@ def unchanged_without_each(
                 return torch.cat([torch.vmap(unchanged)(part) for part in kept.split(together)])
         except (RuntimeError, ValueError):  # a function that torch.vmap does not know; one group at a time, then
             pass
-    single = functools.partial(without, value, layer=layer, replacement=replacement)
-    labels = (network.rerun(run, layer, single(stays=stays)) for stays in kept)
+    labels = (network.rerun(run, layer, without(value, stays, layer, replacement)) for stays in kept)
     return torch.stack([(each == run.labels).sum() for each in labels])

@@ -235,7 +235,6 @@ class Measuring:
                 "tolerance": tolerance,
                 "seed": self.seed,
                 "device": str(self.network.device),
-                "positions": {layer.name: int(np.prod(layer.shape)) // layer.units for layer in layers},
             },
         )
 

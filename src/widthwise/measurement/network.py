@@ -137,15 +137,16 @@ class Network:
         try:
             if self.replayed:
                 return run.tape.replay(run.plans[layer.name], value)
-            return self._run_with(run.inputs, layer, value)[1]
-        except Exception as error:  # whatever the model's own code raises
-            raise ValueError(
-                f"the network cannot be run without units of layer {layer.name}: {_said(error)}"
-            ) from error
+        except Exception as error:  # whatever a function raises at the value
+            raise _fails_without(layer, error) from error
+        return self._run_with(run.inputs, layer, value)[1]
 
     def _run_with(self, inputs: Inputs, layer: Layer, value: Tensor) -> Sequence[Tensor]:
         prepared = self.prepared(inputs)
-        return run_with(self.model, lambda: self._answer(prepared), layer.place, value)
+        try:
+            return run_with(self.model, lambda: self._answer(prepared), layer.place, value)
+        except Exception as error:  # whatever the model's own code raises
+            raise _fails_without(layer, error) from error
 
     def _record(self, inputs: Inputs, number: int) -> Tape:
         prepared = self.prepared(inputs)
@@ -242,15 +243,14 @@ class Network:
                     replayed = tape.replay(plan, ablated.clone())
                 except Exception as error:  # whatever a function raises outside of the model's own code
                     return f"what follows {layer.name} cannot be run by itself: {_said(error)}"
-                try:
-                    hooked = self._run_with(probe, layer, ablated)[0]
-                except Exception as error:  # whatever the model's own code raises
-                    raise ValueError(
-                        f"the network cannot be run without units of layer {layer.name}: {_said(error)}"
-                    ) from error
+                hooked = self._run_with(probe, layer, ablated)[0]
                 if not _alike(replayed, hooked):
                     return f"running again what follows {layer.name} does not give what the network gives"
         return ""
+
+
+def _fails_without(layer: Layer, error: Exception) -> ValueError:
+    return ValueError(f"the network cannot be run without units of layer {layer.name}: {_said(error)}")
 
 
 def _said(error: Exception) -> str:

@@ -82,7 +82,7 @@ class _Recorder(TorchFunctionMode):
         self._count = 0
         self._slots: dict[int, Slot] = {}
         self._held: list[Tensor] = []  # so that no two tensors of a run have one identity
-        self._in_memory: dict[int, list[Slot]] = {}
+        self._in_memory: dict[int, list[tuple[Tensor, Slot]]] = {}
         self._stale: dict[int, set[Slot]] = {}
         self._paths = _Paths()
         self._starts: dict[str, int] = {}
@@ -114,7 +114,7 @@ class _Recorder(TorchFunctionMode):
         self._count += 1
         self._slots[id(tensor)] = slot
         self._held.append(tensor)
-        self._in_memory.setdefault(_storage(tensor), []).append(slot)
+        self._in_memory.setdefault(_storage(tensor), []).append((tensor, slot))
         self._stale.pop(id(tensor), None)
         self.tape.values[slot] = tensor
         return slot
@@ -128,9 +128,9 @@ class _Recorder(TorchFunctionMode):
         operands = list(tensors_in((args, kwargs)))
         inputs = [self.slot(operand) for operand in operands]
         recorded = mapped(args, self.slot), mapped(kwargs, self.slot)
-        before, others = None, {}
+        before = None
         if operands and writes_in_place(name, args, kwargs):
-            before, others = self._save(args[0])
+            before = self._save(args[0])
         versions = _versions(operands)
         result = func(*args, **kwargs)
 
@@ -149,37 +149,29 @@ class _Recorder(TorchFunctionMode):
         overwritten = None
         if before is not None:
             overwritten = (before, self._new(args[0]))
-            self._mark_stale(others, overwritten[1])
+            self._mark_stale(args[0], overwritten[1])
         template = mapped(result, lambda tensor: self._slots[id(tensor)] if tensor is args[0] else self._new(tensor))
         if overwritten is None:
             template = mapped(result, self._new)
         self.tape.operations.append(Operation(func, *recorded, template, place, overwritten, owns_result))
         return result
 
-    def _save(self, overwritten: Tensor) -> tuple[Slot, dict[int, Slot]]:
-        """Keep what a tensor holds before it is overwritten, and what others hold in the same memory.
-
-        Gives the tensor's slot, and the slots of the others by their identity.
-        """
+    def _save(self, overwritten: Tensor) -> Slot:
+        """Keep what a tensor, and others in the same memory, hold before it is overwritten. Gives the tensor's slot."""
         before = self.slot(overwritten)
         copies: dict[int, Tensor] = {}
-        others: dict[int, Slot] = {}
-        for slot in self._in_memory.get(_storage(overwritten), []):
-            value = self.tape.values[slot]
-            if slot != before and value is not overwritten:
-                others[id(value)] = slot
-            if id(value) not in copies:
-                copies[id(value)] = value.clone()
-            self.tape.values[slot] = copies[id(value)]
-        self._in_memory[_storage(overwritten)] = []
-        return before, others
+        for tensor, slot in self._in_memory[_storage(overwritten)]:
+            if self.tape.values[slot] is tensor:
+                if id(tensor) not in copies:
+                    copies[id(tensor)] = tensor.clone()
+                self.tape.values[slot] = copies[id(tensor)]
+        return before
 
-    def _mark_stale(self, others: dict[int, Slot], written: Slot) -> None:
-        """Whoever reads one of these tensors from now on reads what was written."""
-        for identity, slot in others.items():
-            if self._slots.get(identity) == slot:
-                self._stale.setdefault(identity, set()).update((slot, written))
-                self._in_memory.setdefault(_storage(self.tape.values[written]), [])
+    def _mark_stale(self, overwritten: Tensor, written: Slot) -> None:
+        """Whoever reads another tensor of the same memory from now on reads what was written."""
+        for tensor, _ in self._in_memory[_storage(overwritten)]:
+            if tensor is not overwritten:
+                self._stale.setdefault(id(tensor), set()).update((self._slots[id(tensor)], written))
 
     def _note_shapes_from_values(self, name: str, args: tuple, inputs: list[Slot]) -> None:
         if name in SHAPES_FROM_VALUES or (name == "where" and len(args) == 1):
