@@ -6,6 +6,8 @@ from pydantic import Field, PositiveInt
 
 from widthwise.section import Section
 
+Seed = Annotated[int, Field(ge=0)]
+
 
 class TeacherData(Section):
     """Uncorrelated data labelled by a random teacher network (Section 3, "Datasets")."""
@@ -15,4 +17,67 @@ class TeacherData(Section):
     train_examples: PositiveInt = 1000
     validation_examples: PositiveInt = 1000
     test_examples: PositiveInt = 1000
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one input."""
+        return (self.dimensions,)
+
+    @property
+    def classes(self) -> int:
+        """How many labels there are."""
+        return 2
+
+
+class Images(Section):
+    """What the sets of images have in common. The files are named with `--data`."""
+
+    train_examples: PositiveInt | None = None
+    """Drawn with `seed` from the images that the validation set leaves; none: all of them."""
+    test_examples: PositiveInt | None = None
+    """Drawn with `seed` from the test images; none: all of them."""
+    random_label_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """The share of training and of validation labels that uniform draws replace; 1 in the paper's Section 4.3."""
+    damaged: Literal["refuse", "skip"] = "refuse"
+    """What becomes of an image that cannot be decoded: the trial fails, or goes on without it and counts it."""
+    seed: Seed = 0
+    """Of random labels and of which examples are drawn."""
+
+
+class CIFAR10Data(Images):
+    """32×32 colour images of ten classes: 45,000 to train, 5,000 to validate, 10,000 to test (Appendix A.1)."""
+
+    name: Literal["cifar10"] = "cifar10"
+    validation_examples: PositiveInt = 5000
+    """The last so many training images."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one input."""
+        return (3, 32, 32)
+
+    @property
+    def classes(self) -> int:
+        """How many labels there are."""
+        return 10
+
+
+class ImageNetData(Images):
+    """ILSVRC 2012: 1.28 million photographs of a thousand classes to train, 50,000 to test."""
+
+    name: Literal["imagenet"] = "imagenet"
+    image_size: PositiveInt = 224
+    """Height and width of what is cut out of a photograph."""
+    classes: PositiveInt = 1000
+    """How many labels there are."""
+    validation_examples: PositiveInt = 10_000
+    """Training images that are held out, drawn with seed 0; the official validation images are the test set."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one input."""
+        return (3, self.image_size, self.image_size)
+
+
+Source = Annotated[TeacherData | CIFAR10Data | ImageNetData, Field(discriminator="name")]
