@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from widthwise.measurement.settings import Measurement as Measurement
     from widthwise.workflow import report as report
     from widthwise.workflow import run as run
+    from widthwise.workflow import train as train
 
 _PLACES = {
     "Layer": "widthwise.measurement.layers",
@@ -30,6 +31,7 @@ _PLACES = {
     "profile": "widthwise.measurement.profile",
     "report": "widthwise.workflow",
     "run": "widthwise.workflow",
+    "train": "widthwise.workflow",
 }
 
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
     "profile",
     "report",
     "run",
+    "train",
 ]
 
 

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
-import torch
 from safetensors import SafetensorError
 from torch import nn
 
 from widthwise.data.images import ParquetImages
 from widthwise.errors import RequestError
-from widthwise.experiments.cohort import MEASUREMENT_BATCH, load_trained
+from widthwise.experiments.cohort import load_trained
+from widthwise.experiments.machine import Machine
+from widthwise.experiments.measuring import test_inputs
 from widthwise.experiments.store import Store
 from widthwise.experiments.trial import Trial
 
@@ -54,21 +55,21 @@ def load_batches(
     return batches
 
 
-def load_trial(folder: Path) -> tuple[Trial, nn.Module, Iterable]:
+def load_trial(folder: Path, machine: Machine) -> tuple[Trial, nn.Module, Iterable]:
     """The network of a finished trial in a store, and its test set.
 
     Raises:
-        RequestError: the trial is not finished, or damaged.
+        RequestError: the trial is not finished, or damaged, or its images are not those that `machine` names.
     """
     if folder.parent.name != "trials":
         raise RequestError(f"{folder} is no trial of a store; its folder is STORE/trials/ID")
     try:
-        trial, network, dataset = load_trained(Store(folder.parent.parent), folder.name)
+        trial, network, dataset = load_trained(Store(folder.parent.parent), folder.name, machine)
     except FileNotFoundError as error:
         raise RequestError(f"the trial {folder} is not finished or lost its network ({error.filename})") from None
     except ValueError as error:
         raise RequestError(f"the trial {folder} cannot be read: {error}") from None
-    return trial, network, dataset.test.inputs.split(MEASUREMENT_BATCH)
+    return trial, network, test_inputs(dataset)
 
 
 def _made(reference: str, what: str) -> Any:
@@ -150,19 +151,3 @@ def _load_weights(model: nn.Module, file: str) -> None:
     if missing:
         raise RequestError(f"{file} lacks {missing[0]} and {len(missing) - 1} more of {type(model).__name__}'s values")
     model.load_state_dict(weights, strict=False)
-
-
-def chosen_device(name: str) -> torch.device:
-    """A device by its name; `auto` is a GPU where there is one.
-
-    Raises:
-        RequestError: there is no such device.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise RequestError(f"the device {name!r} cannot be used: {str(error).splitlines()[0]}") from None
-    return device

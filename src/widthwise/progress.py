@@ -1,8 +1,10 @@
-"""What a running sweep shows on the terminal."""
+"""What a running sweep, training or measurement shows on the terminal."""
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -77,3 +79,39 @@ def shown_examples(console: Console) -> Iterator[Callable[[int, int], None]]:
 
     with bar:
         yield on_progress
+
+
+class ShownTraining:
+    """A line for each epoch of a training, and on a terminal where it is within the epoch.
+
+    It opens the terminal when it is first called, so that it can be sent to another process.
+    """
+
+    def __init__(self) -> None:
+        self._console: Console | None = None
+        self._bar: Progress | None = None
+
+    def __call__(self, moment: Any) -> None:
+        if self._console is None:
+            self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+            self._console.print("epoch       loss  accuracy  validation   images/s       left", style="bold")
+            if self._console.is_terminal:
+                self._bar = Progress(BarColumn(bar_width=20), TextColumn("{task.description}"), console=self._console)
+                self._bar.start()
+                self._bar.add_task("", total=moment.batches)
+        ended = moment.validation_accuracy is not None
+        left = timedelta(seconds=round(moment.seconds_left))
+        speed, place = f"{moment.images_per_second:,.0f}", f"{moment.epoch}/{moment.epochs}"
+        if ended:
+            self._console.print(
+                f"{place:<9}{moment.loss:>7.4f}{moment.accuracy:>10.4f}{moment.validation_accuracy:>12.4f}"
+                f"{speed:>11}{left!s:>11}"
+            )
+        if self._bar is not None:
+            said = f"epoch {place}, loss {moment.loss:.3f}, accuracy {moment.accuracy:.3f}, {speed}/s, {left} left"
+            self._bar.update(self._bar.task_ids[0], completed=0 if ended else moment.batch, description=said)
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        if self._bar is not None:
+            self._bar.stop()

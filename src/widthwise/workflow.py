@@ -4,16 +4,19 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, cast, overload, runtime_checkable
 
 import pandas as pd
 
 from widthwise.errors import RequestError
+from widthwise.experiments.machine import Machine
 from widthwise.experiments.runner import RunResult, Step, run_trials
+from widthwise.experiments.settings import assigned, nested, overlaid, resolved
 from widthwise.experiments.store import Store
 from widthwise.experiments.sweep import Scale, Sweep
+from widthwise.experiments.trial import Trial
 from widthwise.reporting import paths
 
 
@@ -34,6 +37,7 @@ def run(
     workers: int | None = None,
     on_step: Callable[[Step], None] = lambda step: None,
     on_damage: Callable[[str, str], None] = lambda identity, reason: None,
+    machine: Machine = Machine(),
 ) -> tuple[RunResult, Report]:
     """Train and measure what `store` lacks of a sweep, test the claim, and write the report.
 
@@ -44,6 +48,7 @@ def run(
         assignments: fields of the trial, or axes, set as `PATH=VALUE`.
         workers: processes to train in; by default as many as there are processors.
         on_step, on_damage: told of progress, and of damaged trials that are run again.
+        machine: where the images are, and the device to train on.
 
     Raises:
         RequestError: the request cannot be met as it is.
@@ -54,8 +59,91 @@ def run(
     target = Store(store)
     target.prepare()
     target.add_sweep(sweep, scale)
-    result = run_trials(trials, target, workers, on_step, on_damage)
+    result = run_trials(trials, target, workers, on_step, on_damage, machine)
     return result, report(target)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trial that was trained and measured.
+
+    trial, id: what was run, and its name in the store.
+    folder: where the store keeps it.
+    status: `trained` or `diverged`.
+    results: single numbers, such as `test_accuracy`.
+    history: a table with a row an epoch.
+    layers: the two measures of each layer, as `Profile.layers`; empty if it diverged.
+    found: whether the store had it already.
+    """
+
+    trial: Trial
+    id: str
+    folder: str
+    status: str
+    results: dict[str, float | int | bool]
+    history: pd.DataFrame
+    layers: pd.DataFrame
+    found: bool
+
+
+def single_trial(network: str, width: float = 1.0, assignments: Sequence[str] = (), seed: int = 0) -> Trial:
+    """The trial that trains one network as the paper does, but for what is set as `PATH=VALUE`.
+
+    Raises:
+        RequestError: there is no such network, or an assignment is malformed, names no field or does not fit.
+    """
+    content: dict[str, Any] = {"network": {"name": network, "width_factor": width}, "seed": seed}
+    for path, value in assigned(assignments).items():
+        content = overlaid(content, nested(path, value))
+    content = overlaid({"data": {"seed": content["seed"]}}, content)
+    return resolved(content, "--set" if assignments else f"the network {network!r}")
+
+
+def train(
+    network: str | Trial,
+    width: float = 1.0,
+    data: str | os.PathLike[str] | None = None,
+    store: str | os.PathLike[str] = "runs",
+    *,
+    assignments: Sequence[str] = (),
+    seed: int = 0,
+    machine: Machine = Machine(),
+    on_moment: Callable[[Any], None] = lambda moment: None,
+) -> Trained:
+    """Train and measure one network as the paper does, or go on with it where it was interrupted.
+
+    Args:
+        network: `mlp`, `alexnet`, `resnet56`, `resnet18` or `inception-v3`; or a trial of one's own.
+        width: the width factor.
+        data: where the images are; a perceptron needs none.
+        store: a folder or an fsspec URL. A trial that it holds finished is not run again.
+        assignments: fields of the trial, set as `PATH=VALUE`, such as `training.epochs=20`.
+        seed: of the initial weights, the order of examples and the measurement's draws, and of the data.
+        machine: the device, and how many processes share it.
+        on_moment: told of progress (`training.train.Moment`).
+
+    Raises:
+        RequestError: the request cannot be met as it is.
+        TrialError: the work failed; the same call goes on from the last checkpoint.
+    """
+    trial = network if isinstance(network, Trial) else single_trial(network, width, assignments, seed)
+    target = Store(store)
+    target.prepare()
+    if data is not None:
+        machine = replace(machine, data=os.fspath(data))
+    done = run_trials([trial], target, workers=0, machine=machine, on_moment=on_moment)
+    outcome = target.inspect([trial]).finished[trial.id]
+    trained = outcome["status"] == "trained"
+    return Trained(
+        trial=trial,
+        id=trial.id,
+        folder=target.path(f"trials/{trial.id}"),
+        status=outcome["status"],
+        results=outcome["results"],
+        history=target.table(trial.id, "history"),
+        layers=target.table(trial.id, "layers") if trained else pd.DataFrame(),
+        found=done.found == 1,
+    )
 
 
 @runtime_checkable

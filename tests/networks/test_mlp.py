@@ -5,14 +5,14 @@ import torch
 
 from widthwise.errors import RequestError
 from widthwise.experiments.sweep import validated
-from widthwise.networks.architecture import Architecture, scaled_units
+from widthwise.networks.architecture import MLPArchitecture, scaled_units
 from widthwise.networks.build import build
 from widthwise.networks.mlp import MLP
 
 
 @pytest.mark.parametrize(("width_factor", "units"), [(0.25, 32), (0.5, 64), (1, 128), (2, 256), (4, 512)])
 def test_the_width_factor_multiplies_the_hidden_units(width_factor: float, units: int):
-    network = build(Architecture(width_factor=width_factor), 10, 2)
+    network = build(MLPArchitecture(width_factor=width_factor), (10,), 2)
     assert isinstance(network, MLP)
     assert network.linear.out_features == units
     parameters = sum(parameter.numel() for parameter in network.parameters())
@@ -35,4 +35,4 @@ def test_a_width_factor_that_leaves_no_unit_is_refused():
     with pytest.raises(
         RequestError, match=r"leaves a layer of 128 units at 1x without units; it must be at least 0\.00"
     ):
-        validated(Architecture, {"width_factor": 0.003}, "test")
+        validated(MLPArchitecture, {"width_factor": 0.003}, "test")

@@ -1,8 +1,8 @@
 """Where a trial's data comes from."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import BeforeValidator, Field, PositiveInt
 
 from widthwise.section import Section
 
@@ -80,4 +80,13 @@ class ImageNetData(Images):
         return (3, self.image_size, self.image_size)
 
 
-Source = Annotated[TeacherData | CIFAR10Data | ImageNetData, Field(discriminator="name")]
+def _teacher_by_default(content: Any) -> Any:
+    return {"name": "teacher", **content} if isinstance(content, dict) else content
+
+
+ImageSource = CIFAR10Data | ImageNetData
+
+Source = Annotated[
+    TeacherData | CIFAR10Data | ImageNetData, Field(discriminator="name"), BeforeValidator(_teacher_by_default)
+]
+"""What a network learns."""

@@ -5,13 +5,13 @@ from torch import nn
 
 from widthwise.data.dataset import Dataset, Split
 from widthwise.data.source import TeacherData
-from widthwise.networks.architecture import Architecture
+from widthwise.networks.architecture import MLPArchitecture
 from widthwise.networks.build import build_initialized
 from widthwise.networks.scheme import Initialization
 from widthwise.randomness import generator, seed_sequence
 
 CLASSES = 2
-TEACHER = Architecture(name="mlp", width_factor=0.25)
+TEACHER = MLPArchitecture(width_factor=0.25)
 TEACHER_INITIALIZATION = Initialization(scheme="normal", standard_deviation=0.01)
 BALANCE = (0.4, 0.6)
 """The share of random inputs that each label must cover."""
@@ -25,7 +25,7 @@ def draw_teacher(dimensions: int, seed: int) -> nn.Module:
     attempt = 0
     while True:
         state = int(seed_sequence(seed, "teacher", attempt).generate_state(1)[0])
-        teacher = build_initialized(TEACHER, TEACHER_INITIALIZATION, dimensions, CLASSES, state)
+        teacher = build_initialized(TEACHER, TEACHER_INITIALIZATION, (dimensions,), CLASSES, state)
         share = teacher(inputs).argmax(1).float().mean().item()
         if BALANCE[0] <= share <= BALANCE[1]:
             return teacher

@@ -1,68 +1,110 @@
-"""What a run would cost, from a short timing on this machine."""
+"""What runs would cost: parameters, arithmetic and memory counted, time estimated from a short timing here."""
 
+import math
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from widthwise.experiments.machine import Machine, chosen_device
 from widthwise.experiments.store import Store
-from widthwise.experiments.sweep import Scale, Sweep
 from widthwise.experiments.trial import Trial
 from widthwise.training.recipe import Recipe
+
+BYTES = 4
+"""Of a number in float32."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A sweep before it is run: how many trials are finished and missing, and the estimate for those missing."""
+    """Runs before they are run. Each pair is the least and the most of any trial.
+
+    parameters: that are trained.
+    forward_flops, training_flops: floating-point operations for one example, to predict, and to predict and find the
+        gradient.
+    memory: bytes that a process needs to train: parameters, gradients, the optimizer's state, the best network so far,
+        and what is kept of a batch until its gradient is known; images in memory come besides.
+    seconds: the time that the missing trials take on this machine; with early stopping, at most.
+    """
 
     trials: int
     finished: int
     missing: int
     stacks: int
-    parameters: tuple[int, int]
     workers: int
+    parameters: tuple[int, int]
+    forward_flops: tuple[int, int]
+    training_flops: tuple[int, int]
+    memory: tuple[int, int]
     seconds: float
+    stops_early: bool
 
     def as_dict(self) -> dict[str, Any]:
         """As plain data."""
         return asdict(self)
 
 
-def plan(sweep: Sweep, scale: Scale, store: str, workers: int | None = None) -> Plan:
-    """Count what `store` lacks of a sweep and estimate the time that it takes on this machine.
+def plan(trials: Sequence[Trial], store: str, workers: int | None = None, machine: Machine = Machine()) -> Plan:
+    """Count what `store` lacks of some trials and estimate what they cost on this machine.
 
-    Of each kind of network (width, optimizer, data) two short trainings of a stack are timed, of one epoch and of two,
-    with everything around them; the epochs between are what the estimate multiplies. Nothing is written.
+    Of each kind of network (width, optimizer, data) a short training is timed: of a stack one of one epoch and one of
+    two, with everything around them, on its own data; of a network for images a few steps and a measurement on random
+    images, so that no files are needed. Nothing is written.
 
     Raises:
-        RequestError: the sweep or the store is not usable.
+        RequestError: the store or the device is not usable.
     """
-    from widthwise.experiments.cohort import cohorts, network_size, one_thread
+    from widthwise.experiments.cohort import cohorts
+    from widthwise.networks.cost import network_cost
 
-    trials = {trial.id: trial for trial in sweep.trials(scale)}
-    finished = Store(store).inspect(trials.values()).finished
-    missing = [trial for identity, trial in trials.items() if identity not in finished]
+    unique = {trial.id: trial for trial in trials}
+    finished = Store(store).inspect(unique.values()).finished
+    missing = [trial for identity, trial in unique.items() if identity not in finished]
+    machine = replace(machine, device=chosen_device(machine.device))
     stacks = cohorts(missing)
-    workers = (os.cpu_count() or 1) if workers is None else max(workers, 1)
-    sizes = [network_size(trial.network, trial.data.dimensions).parameters for trial in trials.values()]
+    processors = os.cpu_count() or 1
+    workers = (1 if machine.device.startswith("cuda") else processors) if workers is None else max(workers, 1)
+    together = min(workers, max(len(stacks), 1))
+    costs = [network_cost(trial.network, trial.data.shape, trial.data.classes) for trial in unique.values()]
     seconds_by_kind: dict[tuple, float] = {}
     seconds = 0.0
     for stack in stacks:
         kind = (len(stack), stack[0].model_copy(update={"training": _at_any_rate(stack[0])}).cohort)
         if kind not in seconds_by_kind:
-            with one_thread():
-                seconds_by_kind[kind] = _time(stack)
+            seconds_by_kind[kind] = _time(stack, replace(machine, threads=max(1, processors // workers)))
         seconds += seconds_by_kind[kind]
+    memory = [training_memory(trial) for trial in unique.values()]
     return Plan(
-        trials=len(trials),
+        trials=len(unique),
         finished=len(finished),
         missing=len(missing),
         stacks=len(stacks),
-        parameters=(min(sizes), max(sizes)) if sizes else (0, 0),
-        workers=min(workers, max(len(stacks), 1)),
-        seconds=seconds / max(1, min(workers, len(stacks))),
+        workers=together,
+        parameters=_range([cost.parameters for cost in costs]),
+        forward_flops=_range([cost.forward_flops for cost in costs]),
+        training_flops=_range([cost.training_flops for cost in costs]),
+        memory=_range(memory),
+        seconds=seconds / together,
+        stops_early=any(trial.training.patience or trial.training.stop_at for trial in missing),
     )
+
+
+def training_memory(trial: Trial) -> int:
+    """Bytes that training a network by itself needs, counted, without the images."""
+    from widthwise.networks.cost import network_cost
+
+    recipe = trial.training
+    cost = network_cost(trial.network, trial.data.shape, trial.data.classes)
+    slots = {"sgd": 0, "momentum": 1, "rmsprop": 2, "adam": 2}[recipe.optimizer]
+    copies = 2 + slots + (1 if recipe.patience else 0)
+    examples = recipe.micro_batch_size or recipe.scaled_batch_size
+    inputs = math.prod(trial.data.shape) * BYTES
+    return copies * cost.parameters * BYTES + examples * (cost.kept_bytes + inputs)
+
+
+def _range(values: Sequence[int]) -> tuple[int, int]:
+    return (min(values), max(values)) if values else (0, 0)
 
 
 def _at_any_rate(trial: Trial) -> Recipe:
@@ -70,8 +112,12 @@ def _at_any_rate(trial: Trial) -> Recipe:
     return trial.training.model_copy(update={"learning_rate": 1.0})
 
 
-def _time(stack: Sequence[Trial]) -> float:
-    """Seconds that training and measuring a stack takes, from runs of one epoch and of two."""
+def _time(stack: Sequence[Trial], machine: Machine) -> float:
+    """Seconds that training and measuring a stack takes."""
+    if stack[0].data.name != "teacher":
+        from widthwise.experiments.timing import seconds_on_images
+
+        return seconds_on_images(stack[0], machine)
     from widthwise.experiments.cohort import run_cohort
 
     def short(epochs: int) -> float:

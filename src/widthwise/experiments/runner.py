@@ -3,21 +3,25 @@
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from multiprocessing import connection
-from types import ModuleType
+from multiprocessing.queues import SimpleQueue
+from typing import Any
 
 from widthwise.errors import TrialError
 from widthwise.experiments.environment import environment
+from widthwise.experiments.machine import Machine, chosen_device
+from widthwise.experiments.main_module import main_hidden
 from widthwise.experiments.store import Store
 from widthwise.experiments.trial import Trial
+
+SECONDS_BETWEEN_LOOKS = 1.0
 
 
 @dataclass(frozen=True)
@@ -45,16 +49,22 @@ def run_trials(
     workers: int | None = None,
     on_step: Callable[[Step], None] = lambda step: None,
     on_damage: Callable[[str, str], None] = lambda identity, reason: None,
+    machine: Machine = Machine(),
+    on_moment: Callable[[Any], None] | None = None,
 ) -> RunResult:
     """Train and measure every trial that `store` does not hold finished and whole.
 
     Args:
-        workers: processes to train in, one cohort each at a time; as many as there are processors by default, and
-            with 0 in this process. The results do not depend on it.
+        workers: processes to train in, one cohort each at a time; by default as many as there are processors, or one
+            on a GPU, and with 0 in this process. The results of stacks do not depend on it; a trial on images is
+            trained on the threads that each worker has, and its last digits hang on their number.
         on_step: told of each beginning and end of work.
         on_damage: told of each damaged trial, which is done again: its id and what is wrong with it.
+        machine: files and devices for trials on images.
+        on_moment: with 0 workers, told of the progress within a training on images (`training.train.Moment`).
 
     Raises:
+        RequestError: images are missing, damaged, or not those of the store's other trials.
         TrialError: a trial could not be trained or kept.
     """
     started = time.perf_counter()
@@ -68,14 +78,23 @@ def run_trials(
     if missing:
         from widthwise.experiments.cohort import cohorts  # PyTorch, which a finished sweep does not need
 
+        if any(trial.data.name != "teacher" for trial in missing):
+            from widthwise.experiments.images import check_files
+
+            machine = replace(machine, device=chosen_device(machine.device))
+            check_files(missing, machine, store)
         stacks = cohorts(missing)
-        execute = _in_this_process if workers == 0 else _in_processes
-        count = min(len(stacks), workers or os.cpu_count() or 1)
+        processors = os.cpu_count() or 1
+        workers = (1 if machine.device.startswith("cuda") else processors) if workers is None else workers
         on_step(Step(result.found, len(unique)))
-        for running, ended in execute(stacks, store, count):
+        if workers == 0:
+            progress = _in_this_process(stacks, store, machine, on_moment or (lambda moment: None))
+        else:
+            threads = machine.threads or max(1, processors // workers)
+            progress = _in_processes(stacks, store, replace(machine, threads=threads), min(len(stacks), workers))
+        for running, ended in progress:
             result.trained += ended
-            names = tuple(describe(stack) for stack in running)
-            on_step(Step(result.found + result.trained, len(unique), running=names))
+            on_step(Step(result.found + result.trained, len(unique), running=tuple(running)))
     result.seconds = time.perf_counter() - started
     return result
 
@@ -88,37 +107,50 @@ def describe(stack: Sequence[Trial]) -> str:
     return f"{len(stack)} × {network}, {recipe.optimizer} {recipe.learning_rate:g}"
 
 
-Progress = Iterator[tuple[Sequence[Sequence[Trial]], int]]
-"""The stacks in work, and how many trials have ended since the last time."""
+Progress = Iterator[tuple[Sequence[str], int]]
+"""The stacks in work, in words, and how many trials have ended since the last time."""
+
+_moments: SimpleQueue | None = None
+"""In a worker: where it tells how far its training is."""
 
 
-def _in_this_process(stacks: Sequence[Sequence[Trial]], store: Store, workers: int) -> Progress:
+def _in_this_process(
+    stacks: Sequence[Sequence[Trial]], store: Store, machine: Machine, on_moment: Callable[[Any], None]
+) -> Progress:
     for stack in stacks:
-        yield [stack], 0
-        _run_and_save(stack, store.location)
+        yield [describe(stack)], 0
+        _run_and_save(stack, store.location, machine, on_moment)
         yield [], len(stack)
 
 
-def _in_processes(stacks: Sequence[Sequence[Trial]], store: Store, workers: int) -> Progress:
+def _in_processes(stacks: Sequence[Sequence[Trial]], store: Store, machine: Machine, workers: int) -> Progress:
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, initializer=_begin_worker)
+    moments = context.SimpleQueue()
+    pool = ProcessPoolExecutor(workers, context, initializer=_begin_worker, initargs=(moments,))
     try:
         waiting = iter(stacks)
         running: dict[Future, Sequence[Trial]] = {}
+        told: dict[str, str] = {}
         while True:
             ended = 0
             for future in [future for future in running if future.done()]:
                 future.result()
                 ended += len(running.pop(future))
             while len(running) < workers and (stack := next(waiting, None)) is not None:
-                with _main_hidden():
-                    running[pool.submit(_run_and_save, stack, store.location)] = stack
-            yield list(running.values()), ended
+                with main_hidden():
+                    running[pool.submit(_run_and_save, stack, store.location, machine)] = stack
+            while not moments.empty():
+                identity, moment = moments.get()
+                told[identity] = f", epoch {moment.epoch} of {moment.epochs}, accuracy {moment.accuracy:.3f}"
+            yield [describe(stack) + told.get(stack[0].id, "") for stack in running.values()], ended
             if not running:
                 return
-            wait(running, return_when=FIRST_COMPLETED)
+            wait(running, timeout=SECONDS_BETWEEN_LOOKS, return_when=FIRST_COMPLETED)
     except BrokenProcessPool as error:
-        raise TrialError("a training process was killed; the same command continues") from error
+        raise TrialError(
+            "a training process was killed, perhaps for want of memory; the same command continues, and "
+            "--workers 1 or --set training.micro_batch_size=N takes less"
+        ) from error
     finally:
         processes = list((pool._processes or {}).values())  # the pool offers no way to stop work in progress
         pool.shutdown(wait=False, cancel_futures=True)
@@ -126,29 +158,22 @@ def _in_processes(stacks: Sequence[Sequence[Trial]], store: Store, workers: int)
             process.terminate()
 
 
-@contextmanager
-def _main_hidden() -> Iterator[None]:
-    """Start processes that do not run the caller's script again, which they have no use for.
-
-    Without it, a script that calls `run` would have to be guarded against being imported.
-    """
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
-
-
-def _run_and_save(stack: Sequence[Trial], location: str) -> None:
-    from widthwise.experiments.cohort import one_thread, run_cohort
+def _run_and_save(
+    stack: Sequence[Trial], location: str, machine: Machine, on_moment: Callable[[Any], None] | None = None
+) -> None:
+    from widthwise.experiments.cohort import run_cohort
 
     store = Store(location)
+    tell = on_moment or partial(_tell, stack[0].id)
     try:
-        with one_thread():
-            for trial, outcome in run_cohort(stack):
-                store.save(trial, outcome, environment())
+        for trial, outcome in run_cohort(stack, machine, store, tell):
+            store.save(trial, outcome, environment(machine.device))
     except (ValueError, RuntimeError) as error:
+        if "memory" in str(error):
+            raise TrialError(
+                f"{describe(stack)} does not fit in memory ({str(error).splitlines()[0]}); "
+                "--set training.micro_batch_size=N computes a batch in pieces of N examples"
+            ) from error
         raise TrialError(f"{describe(stack)} could not be trained and measured: {error}") from error
     except OSError as error:
         raise TrialError(
@@ -157,8 +182,15 @@ def _run_and_save(stack: Sequence[Trial], location: str) -> None:
         ) from None
 
 
-def _begin_worker() -> None:
+def _tell(identity: str, moment: Any) -> None:
+    if _moments is not None:
+        _moments.put((identity, moment))
+
+
+def _begin_worker(moments: SimpleQueue) -> None:
     """Leave Ctrl-C to the parent, and end with it however it ends."""
+    global _moments
+    _moments = moments
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None

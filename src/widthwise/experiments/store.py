@@ -4,7 +4,10 @@
     DIR/sweeps/NAME.SCALE.json    the sweeps that were run into it
     DIR/trials/ID/trial.json      the resolved trial, and the environment that it ran in
                   network.safetensors, history.parquet, layers.parquet, ablation.parquet, correlation.parquet
+                  network-epoch-N.safetensors, epochs.parquet: of epochs that the trial keeps besides
+                  checkpoint.safetensors: where an unfinished trial goes on
                   outcome.json    written last: a trial without it is not finished, and is never read
+    DIR/data/NAME.json            which files of images the trials were trained on
 
 `outcome.json` holds the size and the digest of every other file, and its own digest, so that damage is noticed. The
 network, which can be large, is checked by its size when trials are looked over, and by its digest when it is loaded.
@@ -37,6 +40,7 @@ from widthwise.experiments.trial import Trial
 
 PROGRAM, FORMAT = "widthwise", 1
 NETWORK = "network.safetensors"
+CHECKPOINT = "checkpoint.safetensors"
 READERS = 8
 PARTIAL = ".partial"
 
@@ -49,12 +53,14 @@ class Outcome:
     results: single numbers by name, such as `test_accuracy`.
     tables: `history` and, of a trained network, `layers`, `ablation` and `correlation`.
     network: the parameters by name.
+    kept: those of other epochs that the trial keeps.
     """
 
     status: Literal["trained", "diverged"]
     results: dict[str, float | int | bool]
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
     network: dict[str, np.ndarray] = field(default_factory=dict)
+    kept: dict[int, dict[str, np.ndarray]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -148,11 +154,29 @@ class Store:
         files |= {f"{name}.parquet": _parquet(table) for name, table in outcome.tables.items()}
         if outcome.network:
             files[NETWORK] = safetensors.numpy.save(outcome.network)
+        for epoch, network in outcome.kept.items():
+            files[f"network-epoch-{epoch}.safetensors"] = safetensors.numpy.save(network)
         for name, content in files.items():
             self.write(f"trials/{trial.id}/{name}", content)
         digests = {name: {"bytes": len(content), "sha256": _digest(content)} for name, content in files.items()}
         content = {"trial": trial.id, "status": outcome.status, "results": outcome.results, "files": digests}
         self.write(f"trials/{trial.id}/outcome.json", _json({**content, "sha256": _digest(_json(content))}))
+        if self.has(self.checkpoint_of(trial.id)):
+            self._files.rm_file(self.path(self.checkpoint_of(trial.id)))
+
+    def checkpoint_of(self, identity: str) -> str:
+        """The name of the file with which an unfinished trial goes on."""
+        return f"trials/{identity}/{CHECKPOINT}"
+
+    def data_files(self, name: str) -> str | None:
+        """The fingerprint of the files of the data set `name` that trials were trained on, if there are any."""
+        with suppress(FileNotFoundError, ValueError, KeyError, TypeError):
+            return str(json.loads(self.read(f"data/{name}.json"))["fingerprint"])
+        return None
+
+    def add_data_files(self, name: str, fingerprint: str) -> None:
+        """Note which files of the data set `name` trials are trained on."""
+        self.write(f"data/{name}.json", _json({"fingerprint": fingerprint}))
 
     def inspect(self, trials: Iterable[Trial]) -> Inspection:
         """Which of `trials` are finished and whole, and which are damaged."""
@@ -198,7 +222,7 @@ class Store:
                 size = self._files.size(self.path(f"{folder}/{name}"))
                 if size != about["bytes"]:
                     return f"{name} has {size} bytes in place of {about['bytes']}"
-                if name != NETWORK and _digest(self.read(f"{folder}/{name}")) != about["sha256"]:
+                if not name.endswith(".safetensors") and _digest(self.read(f"{folder}/{name}")) != about["sha256"]:
                     return f"{name} was changed after the trial ended"
         except FileNotFoundError as error:
             return f"{(error.filename or str(error)).rpartition('/')[2]} is missing"

@@ -4,17 +4,17 @@ import difflib
 import hashlib
 import itertools
 import json
-import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_type_hints
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, PositiveFloat, PositiveInt, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from widthwise.errors import RequestError
+from widthwise.experiments.settings import assigned, nested, overlaid, read_yaml, resolved, validated
 from widthwise.experiments.trial import Trial
 from widthwise.section import Section
 
@@ -110,7 +110,7 @@ class Sweep(Axes):
     @classmethod
     def _parse(cls, text: str, source: str, name: str) -> "Sweep":
         try:
-            content = yaml.load(text, _Loader)
+            content = read_yaml(text)
         except yaml.YAMLError as error:
             raise RequestError(f"{source} is not valid YAML: {' '.join(str(error).split())}") from None
         if not isinstance(content, dict):
@@ -133,7 +133,7 @@ class Sweep(Axes):
         changes = self.scales.get(scale, ScaledAxes())
         given = changes.model_dump(exclude_unset=True, exclude={"note", "trial"})
         axes = {field: getattr(self, field) for field in Axes.model_fields}
-        axes |= {**given, "trial": _overlaid(self.trial, changes.trial)}
+        axes |= {**given, "trial": overlaid(self.trial, changes.trial)}
         for path, value in self.overrides.items():
             varied = next((axis for axis in ("series", "tune") if path in axes[axis]), None)
             if path in ("widths", "replicates"):
@@ -141,7 +141,7 @@ class Sweep(Axes):
             elif varied:
                 axes[varied] = {**axes[varied], path: value if isinstance(value, list) else [value]}
             else:
-                axes["trial"] = _overlaid(axes["trial"], _nested(path, value))
+                axes["trial"] = overlaid(axes["trial"], nested(path, value))
         source = source or ("--set" if self.overrides else self.name)
         resolved = validated(Axes, axes, source)
         for path, axis in AXIS_OF.items():
@@ -161,15 +161,7 @@ class Sweep(Axes):
         Raises:
             RequestError: an assignment is malformed, names no field, or its value does not fit.
         """
-        overrides = dict(self.overrides)
-        for assignment in assignments:
-            path, equals, text = assignment.partition("=")
-            if not equals:
-                raise RequestError(f"--set {assignment} must be PATH=VALUE, such as training.epochs=20")
-            try:
-                overrides[path] = yaml.load(text, _Loader)
-            except yaml.YAMLError:
-                raise RequestError(f"--set {assignment}: {text!r} is not a value in YAML") from None
+        overrides = {**self.overrides, **assigned(assignments)}
         if overrides == self.overrides:
             return self
         digest = hashlib.sha256(json.dumps(overrides, sort_keys=True).encode()).hexdigest()[:6]
@@ -200,8 +192,8 @@ class Sweep(Axes):
             content: dict[str, Any] = axes.trial
             varied = {**combination, **tuned, "network.width_factor": width}
             for path, value in {**varied, "seed": replicate, "data.seed": replicate}.items():
-                content = _overlaid(content, _nested(path, value))
-            trial = validated(Trial, content, source)
+                content = overlaid(content, nested(path, value))
+            trial = resolved(content, source)
             yield Run(label, width, replicate, tuned, trial)
 
     def _label(self, combination: dict[str, Value], axes: Axes, source: str) -> str:
@@ -209,8 +201,8 @@ class Sweep(Axes):
             return ", ".join(f"{path.split('.')[-1]} = {value}" for path, value in combination.items()) or self.title
         content = axes.trial
         for path, value in combination.items():
-            content = _overlaid(content, _nested(path, value))
-        trial = validated(Trial, content, source)
+            content = overlaid(content, nested(path, value))
+        trial = resolved(content, source)
         try:
             return self.label.format(**{field: getattr(trial, field) for field in Trial.model_fields})
         except (KeyError, AttributeError, IndexError, ValueError, TypeError) as error:
@@ -227,57 +219,6 @@ def catalogue() -> dict[str, Any]:
     return dict(sorted(files.items()))
 
 
-def validated(model: type, content: Any, source: str) -> Any:
-    """`content` as a `model`; the first thing wrong with it as one sentence: file, field, what would be right.
-
-    Raises:
-        RequestError: a field is unknown, missing or ill-typed.
-    """
-    try:
-        return TypeAdapter(model).validate_python(content)
-    except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        location = [str(part) for part in problem["loc"]]
-        path = ".".join(location) or "the file"
-        message = problem["msg"].removeprefix("Value error, ")
-        if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-            siblings = _fields_at(model, location[:-1])
-            near = difflib.get_close_matches(location[-1], siblings, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(siblings)}"
-            raise RequestError(f"{source}: there is no field {path}; {hint}") from None
-        told = problem["type"] in ("missing", "value_error")
-        given = "" if told else f", got {problem['input']!r}"
-        raise RequestError(f"{source}: {path}: {message[0].lower()}{message[1:]}{given}") from None
-
-
-def _fields_at(model: Any, location: list[str]) -> list[str]:
-    """The names of the fields that the section at `location` of `model` can have."""
-    models = [model]
-    for part in location:
-        inner = [_field_types(each)[part] for each in models if part in _field_types(each)]
-        models = list(itertools.chain.from_iterable(map(_sections_in, inner))) or models
-    return sorted({name for each in models for name in _field_types(each)})
-
-
-def _field_types(model: Any) -> dict[str, Any]:
-    if is_dataclass(model):
-        return get_type_hints(model)
-    return {name: field.annotation for name, field in model.model_fields.items()}
-
-
-def _sections_in(annotation: Any) -> list[Any]:
-    """The models and dataclasses that an annotation is made of."""
-    if is_dataclass(annotation) or (isinstance(annotation, type) and issubclass(annotation, Section)):
-        return [annotation]
-    return list(itertools.chain.from_iterable(map(_sections_in, get_args(annotation))))
-
-
-def _nested(path: str, value: Any) -> dict[str, Any]:
-    for part in reversed(path.split(".")):
-        value = {part: value}
-    return value
-
-
 def _holds(content: dict[str, Any], path: str) -> bool:
     here: Any = content
     for part in path.split("."):
@@ -285,28 +226,3 @@ def _holds(content: dict[str, Any], path: str) -> bool:
             return False
         here = here[part]
     return True
-
-
-def _overlaid(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """`below` with the values of `above` laid over it, section by section."""
-    merged = dict(below)
-    for key, value in above.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key, {}), dict)
-        merged[key] = _overlaid(merged.get(key, {}), value) if both else value
-    return merged
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML in which 1e-4 is a number, as YAML 1.2 has it, and a key may not stand twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=deep) for key, _ in node.value]
-        twice = [str(key) for key in keys if keys.count(key) > 1]
-        if twice:
-            raise yaml.YAMLError(f"the field {twice[0]} stands twice")
-        return super().construct_mapping(node, deep)
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
-)

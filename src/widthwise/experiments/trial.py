@@ -9,7 +9,7 @@ from pydantic import Field
 
 from widthwise.data.source import TeacherData
 from widthwise.measurement.settings import Measurement
-from widthwise.networks.architecture import Architecture, Construction
+from widthwise.networks.architecture import Architecture, Construction, MLPArchitecture
 from widthwise.networks.scheme import Initialization
 from widthwise.section import Section
 from widthwise.training.recipe import Recipe
@@ -24,7 +24,7 @@ REMEMBERED = 10_000
 class Trial(Section):
     """Everything that decides what a training run gives, and nothing else."""
 
-    network: Architecture = Architecture()
+    network: Architecture = MLPArchitecture()
     initialization: Initialization = Initialization(scheme="normal", standard_deviation=0.01)
     data: TeacherData = TeacherData()
     training: Recipe = Recipe()
@@ -47,7 +47,7 @@ class Trial(Section):
 
 @lru_cache(maxsize=REMEMBERED)
 def _id(trial: Trial) -> str:
-    content = json.dumps({"results_version": RESULTS_VERSION, **trial.model_dump(mode="json")}, sort_keys=True)
+    content = json.dumps({"results_version": RESULTS_VERSION, **trial.content()}, sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 

@@ -1,33 +1,25 @@
 """Which network, and how wide."""
 
 import math
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import PositiveFloat, model_validator
+from pydantic import BeforeValidator, Field, PositiveFloat, model_validator
 
 from widthwise.section import Section
 
-UNITS_AT_1X = {"mlp": {"hidden": 128}}
-"""The units of each network's layers at width factor 1 (Appendix A.1)."""
+UNITS_AT_1X = {
+    "mlp": {"hidden": 128},
+    "alexnet": {"conv1": 96, "conv2": 256, "dense1": 384, "dense2": 192},
+    "resnet56": {"stem": 16, "layer1": 16, "layer2": 32, "layer3": 64},
+    "resnet18": {"stem": 64, "layer1": 64, "layer2": 128, "layer3": 256, "layer4": 512},
+}
+"""The units of each network's layers at width factor 1 (Appendix A.1); those of Inception-v3 are in its own file."""
+NARROWEST_OF_INCEPTION = {"all": 32, "mixed_5d": 48}
+"""The units at 1x of the narrowest convolution that is scaled."""
 
-
-class Architecture(Section):
-    """A network of the paper (Table 1) at a width factor, the number that multiplies every layer's units."""
-
-    name: Literal["mlp"] = "mlp"
-    width_factor: PositiveFloat = 1.0
-
-    @model_validator(mode="after")
-    def _every_layer_has_units(self):
-        for units in UNITS_AT_1X[self.name].values():
-            scaled_units(units, self.width_factor)
-        return self
-
-
-Construction = Literal["small", "both", "removable", "repeated", "dead"]
-"""A network of Section 2.3, built from a trained small one with hidden activity u and output weights w. small: that
-network itself. both: [u, u] with [w, 0]. removable: [u, v] with [w, 0], v uncorrelated. repeated: [u, u] with
-[w/2 + η, w/2 - η]. dead: [u, 0] with [w, 0]."""
+Shortcut = Literal["projection", "zero_padding"]
+"""How a residual block's input is added to an output of another shape: by a 1×1 convolution and batch norm, or as every
+second pixel with channels of zeros on both sides."""
 
 
 def scaled_units(units: int, width_factor: float) -> int:
@@ -43,3 +35,78 @@ def scaled_units(units: int, width_factor: float) -> int:
             f"it must be at least {0.5 / units:g}"
         )
     return scaled
+
+
+class ScaledNetwork(Section):
+    """What the networks have in common: a name, and the number that multiplies every layer's units."""
+
+    name: Any  # each network narrows it to its own name
+    width_factor: PositiveFloat = 1.0
+
+    @property
+    def narrowest(self) -> int:
+        """The units at 1x of the narrowest layer that is scaled."""
+        return min(UNITS_AT_1X[self.name].values())
+
+    @model_validator(mode="after")
+    def _every_layer_has_units(self):
+        scaled_units(self.narrowest, self.width_factor)
+        return self
+
+
+class MLPArchitecture(ScaledNetwork):
+    """The multilayer perceptron."""
+
+    name: Literal["mlp"] = "mlp"
+
+
+class AlexNetArchitecture(ScaledNetwork):
+    """AlexNet for CIFAR-10."""
+
+    name: Literal["alexnet"] = "alexnet"
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Of each of the two dense layers' units while training."""
+
+
+class ResNet56Architecture(ScaledNetwork):
+    """ResNet-56 for CIFAR-10."""
+
+    name: Literal["resnet56"] = "resnet56"
+    shortcut: Shortcut = "projection"
+
+
+class ResNet18Architecture(ScaledNetwork):
+    """ResNet-18 for ImageNet."""
+
+    name: Literal["resnet18"] = "resnet18"
+    shortcut: Shortcut = "projection"
+
+
+class InceptionV3Architecture(ScaledNetwork):
+    """Inception-v3 for ImageNet."""
+
+    name: Literal["inception-v3"] = "inception-v3"
+    scaled: Literal["all", "mixed_5d"] = "all"
+    """What the width factor multiplies: every layer, or the third 35×35 mixed block alone (Inception-v3-layer)."""
+
+    @property
+    def narrowest(self) -> int:
+        """The units at 1x of the narrowest layer that is scaled."""
+        return NARROWEST_OF_INCEPTION[self.scaled]
+
+
+def _mlp_by_default(content: Any) -> Any:
+    return {"name": "mlp", **content} if isinstance(content, dict) else content
+
+
+Architecture = Annotated[
+    MLPArchitecture | AlexNetArchitecture | ResNet56Architecture | ResNet18Architecture | InceptionV3Architecture,
+    Field(discriminator="name"),
+    BeforeValidator(_mlp_by_default),
+]
+"""A network of the paper (Table 1) at a width factor, the number that multiplies every layer's units."""
+
+Construction = Literal["small", "both", "removable", "repeated", "dead"]
+"""A network of Section 2.3, built from a trained small one with hidden activity u and output weights w. small: that
+network itself. both: [u, u] with [w, 0]. removable: [u, v] with [w, 0], v uncorrelated. repeated: [u, u] with
+[w/2 + η, w/2 - η]. dead: [u, 0] with [w, 0]."""

@@ -1,10 +1,8 @@
-"""Training: initial networks and data in, trained networks and their histories out."""
+"""Training of small networks as one stack: initial networks and data in, trained networks and histories out."""
 
-import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from functools import partial
 
 import torch
 from jaxtyping import Int
@@ -12,35 +10,10 @@ from torch import Tensor, nn
 
 from widthwise.data.dataset import Dataset, Split
 from widthwise.randomness import generator
+from widthwise.training.fitted import HISTORY, Fitted
 from widthwise.training.optimizer import build_optimizer, keep_members
 from widthwise.training.recipe import Recipe
-from widthwise.training.stack import Parameters, Stack
-
-HISTORY = (
-    "epoch",
-    "learning_rate",
-    "train_loss",
-    "train_accuracy",
-    "validation_loss",
-    "validation_accuracy",
-    "seconds",
-)
-
-
-@dataclass
-class Fitted:
-    """One trained network.
-
-    `history` has one entry an epoch in each of the columns `HISTORY`. Training loss and accuracy are means over the
-    epoch's batches, each taken before its step; validation is measured at the epoch's end; seconds are those of the
-    whole stack since its training began. `epoch` is the epoch, counted from 1, whose parameters were kept; of a
-    diverged network, which keeps none, the epoch that it diverged in.
-    """
-
-    status: Literal["trained", "diverged"] = "trained"
-    epoch: int = 0
-    parameters: Parameters = field(default_factory=dict)
-    history: dict[str, list[float | int]] = field(default_factory=lambda: {name: [] for name in HISTORY})
+from widthwise.training.stack import Stack
 
 
 @torch.no_grad()
@@ -70,19 +43,20 @@ def fit(
     ended: set[int] = set()
     started = time.perf_counter()
     for epoch in range(recipe.epochs):
-        rate = recipe.learning_rate * recipe.decay.factor(epoch)
+        rate = recipe.rate(epoch)
         optimizer.param_groups[0]["lr"] = rate
         orders = {seed: torch.randperm(train.examples, generator=shuffle) for seed, shuffle in shuffles.items()}
         order = torch.stack([orders[seeds[member]] for member in running.tolist()])
-        train_loss, train_accuracy = _train_epoch(stack, optimizer, train, running, order, recipe.batch_size)
-        validation_loss, validation_accuracy = _evaluate(stack, validation, running, recipe.batch_size)
+        train_loss, train_accuracy = _train_epoch(stack, optimizer, train, running, order, recipe.scaled_batch_size)
+        validation_loss, validation_accuracy = _evaluate(stack, validation, running, recipe.scaled_batch_size)
         seconds = time.perf_counter() - started
         for place, member in enumerate(running.tolist()):
             if member in ended:
                 continue
             measured = (train_loss, train_accuracy, validation_loss, validation_accuracy)
             row = (epoch + 1, rate, *(column[place].item() for column in measured), seconds)
-            if _record(fitted[member], dict(zip(HISTORY, row, strict=True)), stack, place, recipe):
+            entry = dict(zip(HISTORY, row, strict=True))
+            if fitted[member].record(entry, recipe, partial(stack.member, place)):
                 ended.add(member)
         if len(ended) == len(networks):
             break
@@ -92,21 +66,6 @@ def fit(
             stack.keep(alive)
             keep_members(optimizer, list(stack.parameters.values()), alive)
     return fitted
-
-
-def _record(result: Fitted, row: dict[str, float | int], stack: Stack, place: int, recipe: Recipe) -> bool:
-    """Enter an epoch in the history, keep its parameters if they are the ones to keep, and say if it was the last."""
-    epoch = int(row["epoch"])
-    better = row["validation_accuracy"] > max(result.history["validation_accuracy"], default=-1.0)
-    for name, value in row.items():
-        result.history[name].append(value)
-    if not (math.isfinite(row["train_loss"]) and math.isfinite(row["validation_loss"])):
-        result.status, result.epoch, result.parameters = "diverged", epoch, {}
-        return True
-    last = epoch == recipe.epochs
-    if better if recipe.patience else last:
-        result.epoch, result.parameters = epoch, stack.member(place)
-    return last or (recipe.patience is not None and epoch - result.epoch >= recipe.patience)
 
 
 class _StackedSplit:

@@ -1,8 +1,9 @@
 """How a network is trained (the table "Training" of the paper's Appendix A.1, as settings)."""
 
+import math
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from widthwise.section import Section
 
@@ -45,16 +46,68 @@ Decay = Annotated[ConstantRate | ExponentialDecay | StepDecay, Field(discriminat
 
 
 class Recipe(Section):
-    """Optimizer, learning rate and its decay, batches, and when to stop."""
+    """Optimizer, learning rate and its decay, batches, regularizers, precision, and when to stop."""
+
+    LATER = frozenset(
+        {"scale", "epsilon", "stop_on", "stop_at", "augmentation", "precision", "compile"}
+        | {"micro_batch_size", "keep_epochs"}
+    )
 
     optimizer: Literal["momentum", "sgd", "adam", "rmsprop"] = "momentum"
     learning_rate: PositiveFloat = 0.01
     decay: Decay = ConstantRate()
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     """Of the optimizers `momentum` and `rmsprop`; the others have none."""
+    epsilon: PositiveFloat = 1e-8
+    """What `adam` and `rmsprop` add to the root that they divide by."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """Of the weights of dense layers and convolutions; of a perceptron, of its biases too."""
     batch_size: PositiveInt = 128
+    scale: PositiveFloat = 1.0
+    """The paper's k: multiplies the batch size and the learning rate together."""
+    micro_batch_size: PositiveInt | None = None
+    """Compute a batch's gradient in pieces of at most this many examples, for a batch that does not fit in memory.
+    Batch normalization then works on each piece by itself."""
     epochs: PositiveInt = 50
+    stop_on: Literal["validation_accuracy", "train_accuracy"] = "validation_accuracy"
+    """What `patience` and `stop_at` look at."""
     patience: PositiveInt | None = None
-    """Stop after this many epochs without a better validation accuracy and keep the best epoch; none: run all epochs
-    and keep the last."""
+    """Stop after this many epochs without a better accuracy and keep the best epoch; none: run all epochs and keep the
+    last."""
+    stop_at: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Stop when the accuracy reaches this."""
+    augmentation: bool = False
+    """Crop and flip training images at random."""
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    """Lightning Fabric's name: all in float32, or matrix products and convolutions in bfloat16."""
+    compile: bool = False
+    """Compile the network with `torch.compile`; the last digits of a result may differ."""
+    keep_epochs: tuple[int, ...] = ()
+    """Epochs whose networks are kept and measured besides the trial's own, counted from 1, or from the end with -1 for
+    the last (Fig. B2)."""
+
+    @model_validator(mode="after")
+    def _fields_fit_together(self):
+        if self.micro_batch_size is not None and self.micro_batch_size > self.scaled_batch_size:
+            raise ValueError(
+                f"micro_batch_size is {self.micro_batch_size} and the batch {self.scaled_batch_size}; "
+                "it must be at most the batch"
+            )
+        wrong = [epoch for epoch in self.keep_epochs if not 1 <= abs(epoch) <= self.epochs]
+        if wrong:
+            raise ValueError(f"keep_epochs names epoch {wrong[0]}; there are 1 to {self.epochs}, or -1 for the last")
+        return self
+
+    @property
+    def scaled_batch_size(self) -> int:
+        """Examples in a batch."""
+        return max(1, math.floor(self.batch_size * self.scale + 0.5))
+
+    def rate(self, epoch: int) -> float:
+        """The learning rate in `epoch`, counted from 0."""
+        return self.learning_rate * self.scale * self.decay.factor(epoch)
+
+    @property
+    def kept_epochs(self) -> frozenset[int]:
+        """`keep_epochs`, all counted from 1."""
+        return frozenset(epoch if epoch > 0 else self.epochs + 1 + epoch for epoch in self.keep_epochs)

@@ -21,9 +21,9 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.graph import CodeGen
 from torch.utils._pytree import tree_leaves
 
-aten = torch.ops.aten
+from widthwise.training.fitted import Parameters
 
-Parameters = dict[str, Tensor]
+aten = torch.ops.aten
 
 
 @dataclass(frozen=True)

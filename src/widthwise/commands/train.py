@@ -1,0 +1,112 @@
+"""`widthwise train`: one network."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from widthwise.commands.plan import show_plan
+from widthwise.commands.terminal import (
+    AsJson,
+    Assignments,
+    Data,
+    Device,
+    Store,
+    duration,
+    messages,
+    print_json,
+    results,
+)
+from widthwise.errors import TrialError
+
+ACCURACIES = ("train", "validation", "test")
+
+
+def train(
+    network: Annotated[str, typer.Argument(help="mlp, alexnet, resnet56, resnet18 or inception-v3.")],
+    width: Annotated[float, typer.Option(help="The width factor, which multiplies every layer's units.")] = 1.0,
+    data: Data = None,
+    store: Store = "runs",
+    assignments: Assignments = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of initial weights, order, augmentation and measurement.")] = 0,
+    device: Device = "auto",
+    processes: Annotated[
+        int, typer.Option(min=1, help="Share each batch between so many processes, on a GPU each.")
+    ] = 1,
+    decoders: Annotated[int, typer.Option(min=0, help="Processes that decode photographs.")] = 2,
+    checkpoint_epochs: Annotated[int, typer.Option(min=1, help="Write a checkpoint after so many epochs …")] = 1,
+    checkpoint_minutes: Annotated[float, typer.Option(min=0, help="… or so many minutes.")] = 5.0,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what it would cost; train nothing, and need no data.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train one network as the paper does, and measure it; what was interrupted goes on.
+
+    Any field of its recipe is set with --set, such as --set training.epochs=20.
+    """
+    from widthwise import workflow
+    from widthwise.experiments.machine import Machine
+    from widthwise.progress import ShownTraining
+
+    machine = Machine(
+        data=data,
+        device=device,
+        processes=processes,
+        decoders=decoders,
+        checkpoint_epochs=checkpoint_epochs,
+        checkpoint_minutes=checkpoint_minutes,
+    )
+    trial = workflow.single_trial(network, width, assignments or [], seed)
+    title = f"{network} at {width:g}x on {trial.data.name}"
+    if dry_run:
+        show_plan([trial], store, 1, machine, as_json, title)
+        return
+    shown = ShownTraining()
+    try:
+        trained = workflow.train(trial, data=data, store=store, machine=machine, on_moment=shown)
+    except KeyboardInterrupt:
+        raise TrialError("interrupted; the same command continues from the last checkpoint") from None
+    finally:
+        shown.close()
+    if as_json:
+        layers = json.loads(trained.layers.to_json(orient="records", double_precision=15))
+        about = {"id": trained.id, "folder": trained.folder, "status": trained.status}
+        print_json({**about, "results": trained.results, "layers": layers})
+        return
+    _show(trained, title, store)
+
+
+def _show(trained: Any, title: str, store: str) -> None:
+    numbers = trained.results
+    if trained.found:
+        messages.print(f"found finished in {store}", markup=False)
+    results.print(title, style="bold", markup=False)
+    took = duration(numbers["training_seconds"])
+    if trained.status == "diverged":
+        results.print(f"Diverged in epoch {numbers['kept_epoch']}, after {took}: its loss is no longer a number.")
+    else:
+        kept = f", epoch {numbers['kept_epoch']} kept" if numbers["kept_epoch"] != numbers["epochs"] else ""
+        results.print(f"{numbers['parameters']:,} parameters, {numbers['epochs']} epochs in {took}{kept}")
+        accuracies = ", ".join(f"{name} {numbers[f'{name}_accuracy']:.4f}" for name in ACCURACIES)
+        results.print(f"Accuracy: {accuracies}")
+        if numbers.get("damaged_images"):
+            results.print(f"{numbers['damaged_images']} images could not be decoded and were left out.")
+        if numbers["degenerate"]:
+            results.print("It gives nearly every image one label, so what follows means nothing.", style="yellow")
+        results.print(_layer_table(trained.layers))
+    results.print(f"\nKept in {trained.folder}", soft_wrap=True, markup=False)
+
+
+def _layer_table(layers: Any) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("Layer", overflow="fold")
+    for heading in ("Units", "AUC", "Similarity", "Dead"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in layers.to_dict("records"):
+        auc = f"{row['auc']:.3f} ± {row['auc_std']:.3f}"
+        similarity = f"{row['similarity']:.2f} ± {row['similarity_std']:.2f}"
+        table.add_row(Text(row["layer"]), str(row["units"]), auc, similarity, f"{row['dead_fraction']:.1%}")
+    return table

@@ -1,0 +1,81 @@
+"""Where a data set lies, and whether it is the same one."""
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from widthwise.errors import RequestError
+
+HUB = "hub:"
+CONTENTS_UP_TO = 1_000_000_000
+READ_AT_ONCE = 1 << 20
+
+
+def located(reference: str) -> Path:
+    """The path that `reference` names: itself, or of `hub:OWNER/NAME` where that data set is after it is downloaded.
+
+    The Parquet files of a data set of the Hugging Face hub are kept in its own cache, and downloaded once.
+
+    Raises:
+        RequestError: the hub cannot be reached, or has no such Parquet files, or its package is not installed.
+    """
+    if not reference.startswith(HUB):
+        return Path(reference)
+    name = reference.removeprefix(HUB)
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+        raise RequestError(f"{reference} names no data set: write {HUB}OWNER/NAME")
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError:
+        raise RequestError(
+            f"{reference} needs the package huggingface_hub: install widthwise[hub], or download the files yourself "
+            "and name their folder"
+        ) from None
+    try:
+        folder = Path(snapshot_download(name, repo_type="dataset", allow_patterns="*.parquet"))
+    except Exception as error:  # of the hub, of its HTTP client, or of the disk
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise RequestError(f"{reference} cannot be downloaded ({reason})") from None
+    if not any(folder.rglob("*.parquet")):
+        raise RequestError(f"{reference} has no Parquet files")
+    return folder
+
+
+def fingerprint(path: Path) -> str:
+    """A short digest of the files at `path`, wherever they lie: of a file's content, or of what a folder holds.
+
+    Of a folder the names and sizes of its files count, and their contents where all together have at most 1 GB. Hidden
+    files do not count.
+
+    Raises:
+        RequestError: there is nothing, or it cannot be read.
+    """
+    if not path.exists():
+        raise RequestError(f"there is no data at {path}")
+    digest = hashlib.sha256()
+    try:
+        files = [("", path, path.stat().st_size)] if path.is_file() else sorted(_files(path, ""))
+        whole = sum(size for _, _, size in files) <= CONTENTS_UP_TO
+        for name, file, size in files:
+            digest.update(f"{name}\0{size}\0".encode(errors="surrogateescape"))
+            if whole:
+                with Path(file).open("rb") as opened:
+                    while part := opened.read(READ_AT_ONCE):
+                        digest.update(part)
+    except OSError as error:
+        raise RequestError(f"{error.filename or path} cannot be read: {error.strerror or error}") from None
+    return digest.hexdigest()[:16]
+
+
+def _files(folder: Path | str, within: str) -> Iterator[tuple[str, str, int]]:
+    """The relative name, the path and the size of every file: a data set may have a million."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                yield from _files(entry.path, f"{within}{entry.name}/")
+            elif entry.is_file():
+                yield f"{within}{entry.name}", entry.path, entry.stat().st_size

@@ -1,0 +1,60 @@
+"""Batches of images as tensors of bytes: crop, flip and standardize, with no loop over images.
+
+Images lie here with the channels of a pixel side by side, so that a row of an image is one run of bytes.
+"""
+
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+from torch import Tensor
+
+PADDING = 4
+
+
+def bordered(images: UInt8[Tensor, "examples height width 3"]) -> UInt8[Tensor, "examples taller wider 3"]:
+    """Images with a border of four black pixels."""
+    examples, height, width, channels = images.shape
+    wider = torch.zeros(
+        examples, height + 2 * PADDING, width + 2 * PADDING, channels, dtype=torch.uint8, device=images.device
+    )
+    wider[:, PADDING:-PADDING, PADDING:-PADDING] = images
+    return wider
+
+
+def crop_and_flip(
+    images: UInt8[Tensor, "examples taller wider 3"],
+    chosen: Int[Tensor, " batch"],
+    top: Int[Tensor, " batch"],
+    left: Int[Tensor, " batch"],
+    flipped: Bool[Tensor, " batch"],
+) -> UInt8[Tensor, "batch height width 3"]:
+    """Of each chosen image the part that begins at row `top` and column `left`, mirrored if `flipped`.
+
+    Args:
+        images: all images, each with its border.
+        chosen: which of them.
+        top, left: from 0 to 8, both included; 4 is the middle.
+        flipped: whether left and right change places.
+    """
+    _, tall, wide, channels = images.shape
+    height, width = tall - 2 * PADDING, wide - 2 * PADDING
+    row_bytes = width * channels
+    every_window = images.view(-1).as_strided((images.numel() - row_bytes + 1, row_bytes), (1, 1))
+    rows = top[:, None] + torch.arange(height, device=images.device)
+    starts = ((chosen[:, None] * tall + rows) * wide + left[:, None]) * channels
+    cropped = every_window.index_select(0, starts.view(-1)).view(-1, height, width, channels)
+    mirrored = flipped.nonzero().view(-1)
+    return cropped.index_copy_(0, mirrored, cropped.index_select(0, mirrored).flip(2))
+
+
+def standardized(images: UInt8[Tensor, "batch height width 3"]) -> Float[Tensor, "batch 3 height width"]:
+    """Each image by itself with mean 0 and standard deviation 1 over all of its values (Section 3, "Datasets").
+
+    The standard deviation is taken as at least one over the root of the number of values, as TensorFlow's per-image
+    standardization has it, so that an image of one colour becomes zeros.
+    """
+    count = images[0].numel() if len(images) else 1
+    values = images.float().view(len(images), count)
+    mean = values.mean(1, keepdim=True)
+    values.sub_(mean)
+    deviation = torch.linalg.vector_norm(values, dim=1, keepdim=True).mul_(count**-0.5)
+    return values.mul_(deviation.clamp_(min=count**-0.5).reciprocal_()).view(images.shape).permute(0, 3, 1, 2)

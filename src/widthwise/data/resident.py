@@ -1,0 +1,78 @@
+"""A split of small images that lives on the device as bytes, and is augmented and standardized there."""
+
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+from widthwise.data.pixels import PADDING, bordered, crop_and_flip, standardized
+from widthwise.randomness import generator
+
+
+class ResidentImages:
+    """One split in memory.
+
+    Args:
+        images: bytes.
+        labels: of the images, in the same order.
+        device: where the images are kept and batches come from.
+    """
+
+    def __init__(
+        self, images: UInt8[Tensor, "examples 3 height width"], labels: Int[Tensor, " examples"], device: torch.device
+    ):
+        self.labels = labels.to(device)
+        self.damaged: dict[str, str] = {}
+        self._images = images.to(device).permute(0, 2, 3, 1).contiguous()
+        self._bordered: Tensor | None = None
+        self._order: tuple[tuple[int, int], Int[Tensor, "4 examples"]] | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batches(
+        self, batch_size: int, limit: int | None = None
+    ) -> Iterator[tuple[Float[Tensor, "batch 3 height width"], Int[Tensor, " batch"]]]:
+        """The first `limit` examples, or all, in order."""
+        pieces = (self._images[:limit].split(batch_size), self.labels[:limit].split(batch_size))
+        for images, labels in zip(*pieces, strict=True):
+            yield standardized(images), labels
+
+    def epoch(
+        self,
+        seed: int,
+        epoch: int,
+        batch_size: int,
+        *,
+        augment: bool,
+        rank: int = 0,
+        processes: int = 1,
+        start: int = 0,
+    ) -> Iterator[tuple[Float[Tensor, "share 3 height width"], Int[Tensor, " share"], int]]:
+        """An epoch's batches in an order of its own, from batch number `start` on.
+
+        Order, crops and flips depend on `seed` and `epoch` alone. Of each batch the share of one of several processes
+        is given, and the number of examples in the whole batch.
+        """
+        draws = self._draws(seed, epoch)
+        if augment and self._bordered is None:
+            self._bordered = bordered(self._images)
+        for batch in draws.split(batch_size, dim=1)[start:]:
+            examples, top, left, flipped = batch.tensor_split(processes, dim=1)[rank]
+            if augment:
+                assert self._bordered is not None
+                images = crop_and_flip(self._bordered, examples, top, left, flipped.bool())
+            else:
+                images = self._images.index_select(0, examples)
+            yield standardized(images), self.labels[examples], batch.shape[1]
+
+    def _draws(self, seed: int, epoch: int) -> Int[Tensor, "4 examples"]:
+        """The order of examples, and of each the first row and column that it keeps and whether it is mirrored."""
+        if self._order is None or self._order[0] != (seed, epoch):
+            order = torch.randperm(len(self), generator=generator(seed, "order", epoch))
+            stream = generator(seed, "augmentation", epoch)
+            places = torch.randint(2 * PADDING + 1, (2, len(self)), generator=stream)
+            flips = torch.randint(2, (1, len(self)), generator=stream)
+            self._order = (seed, epoch), torch.cat([order[None], places, flips]).to(self.labels.device)
+        return self._order[1]

@@ -1,0 +1,254 @@
+"""A split of photographs, too many for memory, decoded in worker processes while it is gone through."""
+
+import io
+import math
+import warnings
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64, UInt8
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from widthwise.data.images import in_bytes, why_undecodable
+from widthwise.data.photographs import Photographs
+from widthwise.errors import RequestError, TrialError
+from widthwise.randomness import generator
+
+MEAN = (0.485, 0.456, 0.406)
+STANDARD_DEVIATION = (0.229, 0.224, 0.225)
+"""Of each channel of ImageNet's training images, in [0, 1]."""
+SHORTER_SIDE = 256 / 224
+"""To which photographs are resized for evaluation, relative to what is cut out of their middle."""
+AREA, ASPECT, TRIES = (0.08, 1.0), (3 / 4, 4 / 3), 10
+
+Region = tuple[float, float, float, float]
+"""Left, top, right and bottom, in pixels of the photograph."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An image that cannot be decoded: its name, and why."""
+
+    name: str
+    reason: str
+
+
+class StreamedImages:
+    """One split of photographs.
+
+    Args:
+        photographs: the files.
+        chosen: which of them, each once; evaluated in this order, and read fastest where it is ascending.
+        labels: of the chosen ones.
+        image_size: height and width of what is cut out of a photograph.
+        damaged: what becomes of images that cannot be decoded.
+        workers: processes that decode; with 0 it is done in this one.
+        device: where batches are standardized and kept.
+    """
+
+    def __init__(
+        self,
+        photographs: Photographs,
+        chosen: Int64[Tensor, " examples"],
+        labels: Int64[Tensor, " examples"],
+        image_size: int,
+        damaged: Literal["refuse", "skip"],
+        workers: int,
+        device: torch.device | None = None,
+    ):
+        self._device = device or torch.device("cpu")
+        self.labels = labels.to(self._device)
+        self.damaged: dict[str, str] = {}
+        """The images that were left out so far: name → reason."""
+        self._photographs, self._chosen = photographs, chosen
+        self._image_size, self._refused, self._workers = image_size, damaged == "refuse", workers
+
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    def batches(
+        self, batch_size: int, limit: int | None = None
+    ) -> Iterator[tuple[Float[Tensor, "batch 3 size size"], Int64[Tensor, " batch"]]]:
+        """The first `limit` examples, or all, in order: resized, and the middle cut out.
+
+        Raises:
+            RequestError: an image cannot be decoded, and that is refused.
+            TrialError: a worker process was killed.
+        """
+        return self._decoded(list(torch.arange(len(self))[:limit].split(batch_size)), None)
+
+    def epoch(
+        self,
+        seed: int,
+        epoch: int,
+        batch_size: int,
+        *,
+        augment: bool,
+        rank: int = 0,
+        processes: int = 1,
+        start: int = 0,
+    ) -> Iterator[tuple[Float[Tensor, "share 3 size size"], Int64[Tensor, " share"], int]]:
+        """An epoch's batches in an order of its own, from batch number `start` on.
+
+        The order depends on `seed` and `epoch` alone, and an image's crop and flip also on which image it is. Of each
+        batch the share of one of several processes is given, and the number of examples in the whole batch, those
+        included that cannot be decoded.
+
+        Args:
+            augment: cut out a random region and mirror half of the images, instead of the middle.
+
+        Raises:
+            RequestError: an image cannot be decoded, and that is refused.
+            TrialError: a worker process was killed.
+        """
+        place = torch.full((len(self._photographs),), -1)
+        place[self._chosen] = torch.arange(len(self))
+        order = place[self._photographs.order(generator(seed, "order", epoch))]
+        batches = order[order >= 0].split(batch_size)[start:]
+        shares = [batch.tensor_split(processes)[rank] for batch in batches]
+        decoded = self._decoded(shares, (seed, epoch) if augment else None)
+        try:
+            for batch, (images, labels) in zip(batches, decoded, strict=True):
+                yield images, labels, len(batch)
+        finally:
+            decoded.close()
+
+    def _decoded(
+        self, places: list[Int64[Tensor, " _"]], augmentation: tuple[int, int] | None
+    ) -> Generator[tuple[Float[Tensor, "batch 3 size size"], Int64[Tensor, " batch"]], None, None]:
+        """Batches of the examples at `places` among the chosen."""
+        loader = DataLoader(
+            Decoding(self._photographs, self._image_size, augmentation),
+            batch_size=None,
+            sampler=[self._chosen[each].numpy() for each in places],
+            num_workers=self._workers,
+            multiprocessing_context="spawn" if self._workers else None,
+            generator=torch.Generator(),  # else it would draw from the global stream
+        )
+        images = iter(loader)
+        try:
+            for each in places:
+                reason, decoded = "", None
+                try:
+                    decoded = next(images)
+                except RuntimeError as error:
+                    reason = str(error).splitlines()[0]
+                if decoded is None:  # raised here, since the error above would keep the workers alive
+                    raise TrialError(f"a process that decodes images ended: {reason}")
+                pixels, failures = decoded
+                self._note(list(failures.values()))
+                kept = [place for place in range(len(each)) if place not in failures]
+                yield self._standardized(pixels), self.labels[each[kept].to(self._device)]
+        finally:
+            del images  # ends the workers, though an error may keep this frame alive
+
+    def _note(self, failures: list[Failure]) -> None:
+        if failures and self._refused:
+            raise RequestError(
+                f"the image {failures[0].name} cannot be decoded ({failures[0].reason}); `--set data.damaged=skip` "
+                "goes on without such images"
+            )
+        self.damaged |= {failure.name: failure.reason for failure in failures}
+
+    def _standardized(self, pixels: UInt8[Tensor, "batch size size 3"]) -> Float[Tensor, "batch 3 size size"]:
+        mean, deviation = (
+            255 * torch.tensor(numbers, device=self._device).view(-1, 1, 1) for numbers in (MEAN, STANDARD_DEVIATION)
+        )
+        return pixels.to(self._device).permute(0, 3, 1, 2).float().sub_(mean).div_(deviation)
+
+
+class Decoding(Dataset):
+    """What a worker does: batches of photographs, given by their indices, cut to one size.
+
+    Args:
+        photographs: the files.
+        size: height and width of what is cut out.
+        augmentation: seed and epoch of random regions and flips; none: the middle is cut out.
+    """
+
+    def __init__(self, photographs: Photographs, size: int, augmentation: tuple[int, int] | None):
+        self._photographs, self._size, self._augmentation = photographs, size, augmentation
+
+    def __getitem__(
+        self, indices: Int64[np.ndarray, " batch"]
+    ) -> tuple[UInt8[Tensor, "decoded size size 3"], dict[int, Failure]]:
+        """The images that can be decoded, and by their places in the batch those that cannot. Raises nothing."""
+        images: list[np.ndarray] = []
+        failures: dict[int, Failure] = {}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of metadata that nobody reads here
+            for place, index in enumerate(indices.tolist()):
+                image = self._image(index)
+                if isinstance(image, Failure):
+                    failures[place] = image
+                else:
+                    images.append(image)
+        pixels = np.stack(images) if images else np.empty((0, self._size, self._size, 3), np.uint8)
+        return torch.from_numpy(pixels), failures
+
+    def _image(self, index: int) -> UInt8[np.ndarray, "size size 3"] | Failure:
+        try:
+            image = Image.open(io.BytesIO(self._photographs.read(index)))
+            if self._augmentation is None:
+                return cut(image, middle(*image.size, self._size), self._size)
+            seed, epoch = self._augmentation
+            draws = torch.rand(4 * TRIES + 1, generator=generator(seed, "augmentation", epoch, index)).tolist()
+            pixels = cut(image, random_region(*image.size, draws[1:]), self._size)
+            return pixels[:, ::-1] if draws[0] < 0.5 else pixels
+        except Exception as error:  # a damaged image raises anything
+            return Failure(self._photographs.name(index), why_undecodable(error))
+
+
+def middle(width: int, height: int, size: int) -> Region:
+    """The region that becomes the middle `size` × `size` pixels when the shorter side is resized to 8/7 of `size`."""
+    shorter = round(SHORTER_SIDE * size)
+    resized = [max(shorter, int(shorter * side / min(width, height))) for side in (width, height)]
+    left, top = (round((side - size) / 2) for side in resized)
+    across, down = width / resized[0], height / resized[1]
+    return left * across, top * down, (left + size) * across, (top + size) * down
+
+
+def random_region(width: int, height: int, draws: list[float]) -> Region:
+    """A region of 8–100% of the area, with sides of the ratio 3/4 to 4/3.
+
+    Args:
+        width, height: of the photograph.
+        draws: four from [0, 1) for each of ten tries to find a region that fits; after these the largest one in the
+            middle of such a shape is taken.
+    """
+    low, high = (math.log(ratio) for ratio in ASPECT)
+    for area, ratio, left, top in zip(*(draws[number::4] for number in range(4)), strict=True):
+        target = width * height * (AREA[0] + (AREA[1] - AREA[0]) * area)
+        aspect = math.exp(low + (high - low) * ratio)
+        across, down = round(math.sqrt(target * aspect)), round(math.sqrt(target / aspect))
+        if 0 < across <= width and 0 < down <= height:
+            return _whole(int(left * (width - across + 1)), int(top * (height - down + 1)), across, down)
+    across, down = min(width, round(height * ASPECT[1])), min(height, round(width / ASPECT[0]))
+    return _whole((width - across) // 2, (height - down) // 2, across, down)
+
+
+def _whole(left: int, top: int, width: int, height: int) -> Region:
+    return float(left), float(top), float(left + width), float(top + height)
+
+
+def cut(image: Image.Image, region: Region, size: int) -> UInt8[np.ndarray, "size size 3"]:
+    """A region of a photograph, resized to `size` × `size` pixels in colour.
+
+    A JPEG image is decoded at a half, a quarter or an eighth of its size where the region still has so many pixels.
+
+    Raises:
+        Exception: the image cannot be decoded.
+    """
+    width, height = image.size
+    left, top, right, bottom = region
+    drafted = image.draft(None, (math.ceil(size * width / (right - left)), math.ceil(size * height / (bottom - top))))
+    scale = drafted[1][2] / width if drafted else 1
+    image = in_bytes(image)
+    box = (left * scale, top * scale, min(right * scale, image.width), min(bottom * scale, image.height))
+    coloured = image if image.mode == "RGB" else image.convert("RGB")
+    return np.asarray(coloured.resize((size, size), Image.Resampling.BILINEAR, box=box))

@@ -1,0 +1,174 @@
+"""A trial on images: trained by itself, with checkpoints, on one device or several."""
+
+import functools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+
+from widthwise.data.dataset import ImageDataset
+from widthwise.data.load import load_images
+from widthwise.data.location import fingerprint, located
+from widthwise.data.source import ImageSource, TeacherData
+from widthwise.errors import RequestError
+from widthwise.experiments.machine import Machine, computing
+from widthwise.experiments.main_module import main_hidden
+from widthwise.experiments.measuring import outcome
+from widthwise.experiments.store import Outcome, Store
+from widthwise.experiments.trial import Trial
+from widthwise.networks.build import build_initialized
+from widthwise.training.fitted import Fitted
+from widthwise.training.train import Interval, Moment, train
+
+KNOWN_AS = {"cifar10": "CIFAR-10", "imagenet": "ImageNet"}
+
+
+@dataclass(frozen=True)
+class TrialCheckpoints:
+    """The checkpoints of one trial in a store."""
+
+    location: str
+    identity: str
+
+    @property
+    def where(self) -> str:
+        """The checkpoint's path."""
+        store = Store(self.location)
+        return store.path(store.checkpoint_of(self.identity))
+
+    def load(self) -> bytes | None:
+        """The last one, if there is one."""
+        store = Store(self.location)
+        name = store.checkpoint_of(self.identity)
+        return store.read(name) if store.has(name) else None
+
+    def save(self, content: bytes) -> None:
+        """Put one in the place of the last."""
+        store = Store(self.location)
+        store.write(store.checkpoint_of(self.identity), content)
+
+
+def check_files(trials: list[Trial], machine: Machine, store: Store) -> None:
+    """See that the files of images are there, and are those that the store's other trials were trained on.
+
+    Raises:
+        RequestError: they are not named, not there, or others.
+    """
+    for source in {trial.data.name: trial.data for trial in trials}.values():
+        if not isinstance(source, TeacherData):
+            _check_same(source, _location(source, machine), store)
+
+
+def load_dataset(source: ImageSource, machine: Machine, store: Store | None) -> ImageDataset:
+    """The images of a trial, on the machine's device.
+
+    Raises:
+        RequestError: the files are missing, damaged, or not those that the store's trials were trained on.
+    """
+    location = _location(source, machine)
+    if store is not None:
+        _check_same(source, location, store)
+    return _loaded(source, location, torch.device(machine.device), machine.decoders)
+
+
+@functools.lru_cache(maxsize=2)
+def _loaded(source: ImageSource, location: Path, device: torch.device, decoders: int) -> ImageDataset:
+    return load_images(source, location, device, decoders)
+
+
+def _location(source: ImageSource, machine: Machine) -> Path:
+    if machine.data is None:
+        raise RequestError(f"{KNOWN_AS[source.name]} is needed: name its folder with --data (docs/data.md says which)")
+    return located(machine.data)
+
+
+def _check_same(source: ImageSource, location: Path, store: Store) -> None:
+    if not location.exists():
+        raise RequestError(f"there is no data at {location}: --data must name the folder of {KNOWN_AS[source.name]}")
+    found = _fingerprint(location)
+    before = store.data_files(source.name)
+    if before is None:
+        store.add_data_files(source.name, found)
+    elif before != found:
+        raise RequestError(
+            f"the store {store.location} has trials on other files of {KNOWN_AS[source.name]} than those at "
+            f"{location}; name those files, or another store"
+        )
+
+
+_fingerprint = functools.lru_cache(maxsize=16)(fingerprint)
+
+
+def run_on_images(
+    trial: Trial, machine: Machine, store: Store | None, on_moment: Callable[[Moment], None] = lambda moment: None
+) -> Outcome:
+    """Train a trial's network, from its checkpoint where there is one, and measure it.
+
+    With several processes `on_moment` is called in the first of them, and must be picklable.
+    """
+    started = time.perf_counter()
+    arguments = (trial, machine, None if store is None else store.location, on_moment)
+    with computing(machine.threads):
+        if machine.processes == 1:
+            fitted = _train(fabric_for(trial, machine), *arguments)
+        else:
+            with main_hidden():
+                fitted = fabric_for(trial, machine).launch(partial(_train_share, arguments))
+        seconds = max(time.perf_counter() - started, fitted.history["seconds"][-1])
+        dataset = load_dataset(_images_of(trial), machine, store)
+        network = initialized(trial).to(machine.device)
+        return outcome(trial, dataset, network, fitted, seconds)
+
+
+def fabric_for(trial: Trial, machine: Machine) -> Fabric:
+    """Lightning Fabric for a trial's precision on the machine's device or devices."""
+    device = torch.device(machine.device)
+    several = machine.processes > 1
+    devices = [device.index] if device.index is not None and not several else machine.processes
+    return Fabric(
+        accelerator=device.type,
+        devices=devices,
+        strategy="ddp_spawn" if several else "auto",
+        precision=trial.training.precision,
+    )
+
+
+def _train_share(arguments: tuple[Any, ...], fabric: Fabric) -> Fitted:
+    """What one of several processes does."""
+    return _train(fabric, *arguments)
+
+
+def _train(
+    fabric: Fabric, trial: Trial, machine: Machine, location: str | None, on_moment: Callable[[Moment], Any]
+) -> Fitted:
+    """Train in one of the processes; the last checkpoint is where it begins."""
+    store = None if location is None else Store(location)
+    here = Machine(**{**vars(machine), "device": str(fabric.device)})
+    dataset = load_dataset(_images_of(trial), here, store)
+    checkpoints = None if location is None else TrialCheckpoints(location, trial.id)
+    with computing(machine.threads):
+        return train(
+            initialized(trial),
+            dataset,
+            trial.training,
+            trial.seed,
+            fabric,
+            checkpoints=checkpoints,
+            interval=Interval(machine.checkpoint_epochs, machine.checkpoint_minutes),
+            on_moment=on_moment if fabric.is_global_zero else lambda moment: None,
+        )
+
+
+def _images_of(trial: Trial) -> ImageSource:
+    assert not isinstance(trial.data, TeacherData)
+    return trial.data
+
+
+def initialized(trial: Trial) -> torch.nn.Module:
+    """A trial's network before training."""
+    return build_initialized(trial.network, trial.initialization, trial.data.shape, trial.data.classes, trial.seed)

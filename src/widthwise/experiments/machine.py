@@ -1,0 +1,86 @@
+"""What trials are run on, and with which files: nothing here decides what a trial gives, but for the last digits."""
+
+import ctypes
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from widthwise.errors import RequestError
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Files and devices.
+
+    data: where the images are: a folder, a file, or `hub:OWNER/NAME`.
+    device: `cpu`, `cuda` or `cuda:1`; `auto` is a GPU where there is one.
+    processes: each trial on images is trained by so many processes, on a GPU each.
+    threads: of a process that trains on images; none: as many as PyTorch would use.
+    decoders: processes that decode photographs.
+    checkpoint_epochs, checkpoint_minutes: a checkpoint is written after so many, whichever comes first.
+    """
+
+    data: str | None = None
+    device: str = "cpu"
+    processes: int = 1
+    threads: int | None = None
+    decoders: int = 2
+    checkpoint_epochs: int = 1
+    checkpoint_minutes: float = 5.0
+
+
+def chosen_device(name: str) -> str:
+    """A device by its name; `auto` is a GPU where there is one.
+
+    Raises:
+        RequestError: there is no such device.
+    """
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise RequestError(f"the device {name!r} cannot be used: {str(error).splitlines()[0]}") from None
+    return name
+
+
+def available_memory(device: str) -> int:
+    """Bytes that are free on a device."""
+    import torch
+
+    if torch.device(device).type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]) * 1024
+    except (OSError, StopIteration):
+        return sys.maxsize
+
+
+@contextmanager
+def computing(threads: int | None) -> Iterator[None]:
+    """Compute on so many threads, with memory kept from one step to the next.
+
+    Sums on several threads depend on how the work was split, so the same numbers come only with the same number of
+    threads. The C library by default gives large blocks back to the system after each step, and getting them again
+    costs more than a small network's arithmetic.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    if sys.platform == "linux":
+        library = ctypes.CDLL(None)
+        if hasattr(library, "mallopt"):  # the GNU C library
+            library.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+            library.mallopt(M_MMAP_THRESHOLD, 2**25)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,141 @@
+"""From a trained network to a trial's outcome: accuracies, the two measures, and what is kept."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from widthwise.data.dataset import Dataset, ImageDataset, ImageSplit, Split
+from widthwise.experiments.store import Outcome
+from widthwise.experiments.trial import Trial
+from widthwise.measurement.ablation import labels_without
+from widthwise.measurement.inputs import Inputs
+from widthwise.measurement.network import Network, untouched
+from widthwise.measurement.profile import profile
+from widthwise.networks.construction import construct
+from widthwise.networks.cost import parameters
+from widthwise.networks.mlp import MLP
+from widthwise.training.evaluation import evaluate
+from widthwise.training.fitted import Fitted, Parameters
+
+DEGENERATE_SHARE = 0.99
+"""A network that gives one label to a larger share of the test inputs has collapsed; its measures mean nothing."""
+MEASUREMENT_BATCH = 1000
+IMAGE_BATCH = 250
+TRAINING_EXAMPLES_EVALUATED = 50_000
+"""At most so many training examples are predicted again to tell how well a network fits them."""
+
+
+@dataclass(frozen=True)
+class TestInputs:
+    """The inputs of a split as batches that can be gone through again."""
+
+    split: Split | ImageSplit
+    batch_size: int
+
+    def __iter__(self) -> Iterator[tuple[Tensor]]:
+        for inputs, _ in self.split.batches(self.batch_size):
+            yield (inputs,)
+
+
+def test_inputs(dataset: Dataset | ImageDataset) -> TestInputs:
+    """The test set, as `profile` takes it."""
+    return TestInputs(dataset.test, batch_size(dataset))
+
+
+def batch_size(dataset: Dataset | ImageDataset) -> int:
+    """How many examples are predicted at once."""
+    return MEASUREMENT_BATCH if isinstance(dataset, Dataset) else IMAGE_BATCH
+
+
+@torch.no_grad()
+def outcome(
+    trial: Trial, dataset: Dataset | ImageDataset, network: nn.Module, fitted: Fitted, seconds: float
+) -> Outcome:
+    """What a trial gave: the results of training, and the measures of the trained network over the test set.
+
+    Args:
+        trial: what was run.
+        dataset: its data.
+        network: one of the trial's architecture, on the device to measure on; it is given the trained parameters.
+        fitted: what training gave.
+        seconds: that training took.
+    """
+    results: dict[str, float | int | bool] = {
+        "parameters": parameters(network),
+        "epochs": len(fitted.history["epoch"]),
+        "kept_epoch": fitted.epoch,
+        "training_seconds": seconds,
+    }
+    if isinstance(dataset, ImageDataset):
+        results["damaged_images"] = len(dataset.train.damaged | dataset.validation.damaged | dataset.test.damaged)
+    history = pd.DataFrame(fitted.history).astype({"epoch": "int64"})
+    if fitted.status == "diverged":
+        return Outcome("diverged", results, {"history": history})
+
+    network.load_state_dict(fitted.parameters)
+    measured = network
+    if trial.construction is not None:
+        assert isinstance(network, MLP)
+        assert isinstance(dataset, Dataset)
+        measured = construct(network, trial.construction, dataset.train.inputs, trial.seed)
+        results |= {"parameters": parameters(measured), **_compare(network, measured, dataset.test)}
+    for name, split in (("train", dataset.train), ("validation", dataset.validation), ("test", dataset.test)):
+        limit = TRAINING_EXAMPLES_EVALUATED if name == "train" else None
+        results[f"{name}_accuracy"], results[f"{name}_loss"] = evaluate(measured, split, batch_size(dataset), limit)
+        if not math.isfinite(results[f"{name}_loss"]):
+            return Outcome("diverged", {"parameters": results["parameters"]}, {"history": history})
+    profiled = profile(measured, test_inputs(dataset), settings=trial.measurement, seed=trial.seed)
+    results["most_frequent_label_share"] = profiled.most_frequent_label_share
+    results["degenerate"] = profiled.most_frequent_label_share > DEGENERATE_SHARE
+    tables = {
+        "history": history,
+        "layers": profiled.layers,
+        "ablation": profiled.ablation,
+        "correlation": profiled.correlation,
+    }
+    state = {name: value.cpu().contiguous().numpy() for name, value in measured.state_dict().items()}
+    if fitted.kept:
+        tables["epochs"] = _measured_epochs(trial, dataset, network, fitted.kept)
+    kept = {epoch: {name: value.numpy() for name, value in each.items()} for epoch, each in fitted.kept.items()}
+    return Outcome("trained", results, tables, state, kept)
+
+
+def _measured_epochs(
+    trial: Trial, dataset: Dataset | ImageDataset, network: nn.Module, kept: dict[int, Parameters]
+) -> pd.DataFrame:
+    """The table `layers` of each kept epoch, with the epoch and its test accuracy (Fig. B2)."""
+    tables = []
+    for epoch, parameters_then in sorted(kept.items()):
+        network.load_state_dict(parameters_then)
+        accuracy, _ = evaluate(network, dataset.test, batch_size(dataset))
+        layers = profile(network, test_inputs(dataset), settings=trial.measurement, seed=trial.seed).layers
+        tables.append(layers.assign(epoch=epoch, test_accuracy=accuracy))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _compare(small: MLP, wide: MLP, split: Split) -> dict[str, float | int]:
+    """How a construction of Section 2.3 relates to the network it was built from, over a split.
+
+    `output_difference` is the largest difference of an output, relative to the largest output; `removable_units` how
+    many units can be dropped, each alone, with every label unchanged; `unchanged_without_added` the proportion of
+    unchanged labels when all units that the construction added are dropped.
+    """
+    inputs = Inputs((split.inputs,), {})
+    units = wide.output.in_features
+    added = list(range(small.output.in_features, units))
+    with untouched(wide):
+        network = Network(wide, inputs)
+        layer = network.layers[0]
+        run = network.run(inputs)
+        alone = [torch.equal(labels_without(network, layer, run, [unit]), run.labels) for unit in range(units)]
+        unchanged = labels_without(network, layer, run, added) == run.labels
+        output, intact = wide(split.inputs), small(split.inputs)
+    return {
+        "output_difference": ((output - intact).abs().max() / intact.abs().max()).item(),
+        "removable_units": sum(alone),
+        "unchanged_without_added": unchanged.double().mean().item(),
+    }

@@ -1,0 +1,145 @@
+"""Settings as a user writes them: YAML read, laid over what is below it, and checked against what there can be."""
+
+import difflib
+import functools
+import itertools
+import re
+from collections.abc import Iterable
+from dataclasses import is_dataclass
+from importlib import resources
+from typing import Any, get_args, get_type_hints
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from widthwise.errors import RequestError
+from widthwise.experiments.trial import Trial
+from widthwise.section import Section
+
+KINDS = ("name", "kind")
+"""Fields that say which of several sections one is."""
+
+
+def read_yaml(text: str) -> Any:
+    """The content of a YAML file.
+
+    Raises:
+        yaml.YAMLError: it is not valid, or a field stands twice.
+    """
+    return yaml.load(text, _Loader)
+
+
+def resolved(content: dict[str, Any], source: str) -> Trial:
+    """The trial that `content` describes, laid over the paper's recipe for its network.
+
+    Raises:
+        RequestError: a field is unknown or ill-typed, or fields do not go together; `source` says where.
+    """
+    network = content.get("network")
+    name = network.get("name", "mlp") if isinstance(network, dict) else "mlp"
+    return validated(Trial, overlaid(paper_recipe(str(name)), content), source)
+
+
+@functools.lru_cache
+def paper_recipe(network: str) -> dict[str, Any]:
+    """How the paper trains a network, section by section; empty for the perceptron, whose are the defaults."""
+    file = resources.files("widthwise.experiments") / "recipes" / f"{network}.yaml"
+    return read_yaml(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+def assigned(assignments: Iterable[str]) -> dict[str, Any]:
+    """Values by path, from `PATH=VALUE`.
+
+    Raises:
+        RequestError: an assignment is malformed.
+    """
+    values: dict[str, Any] = {}
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        if not equals:
+            raise RequestError(f"--set {assignment} must be PATH=VALUE, such as training.epochs=20")
+        try:
+            values[path] = read_yaml(text)
+        except yaml.YAMLError:
+            raise RequestError(f"--set {assignment}: {text!r} is not a value in YAML") from None
+    return values
+
+
+def nested(path: str, value: Any) -> dict[str, Any]:
+    """A value at its path, as sections: `a.b` and 1 give `{a: {b: 1}}`."""
+    for part in reversed(path.split(".")):
+        value = {part: value}
+    return value
+
+
+def overlaid(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """`below` with the values of `above` laid over it, section by section; a section of another kind starts anew."""
+    merged = dict(below)
+    for key, value in above.items():
+        before = merged.get(key, {})
+        both = isinstance(value, dict) and isinstance(before, dict)
+        if both and any(kind in value and value[kind] != before.get(kind, value[kind]) for kind in KINDS):
+            both = False  # another kind of section, with fields of its own
+        merged[key] = overlaid(merged.get(key, {}), value) if both else value
+    return merged
+
+
+def validated(model: type, content: Any, source: str) -> Any:
+    """`content` as a `model`; the first thing wrong with it as one sentence: file, field, what would be right.
+
+    Raises:
+        RequestError: a field is unknown, missing or ill-typed.
+    """
+    try:
+        return TypeAdapter(model).validate_python(content)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        location = [str(part) for part in problem["loc"]]
+        path = ".".join(location) or "the file"
+        message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+            siblings = _fields_at(model, location[:-1])
+            near = difflib.get_close_matches(location[-1], siblings, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(siblings)}"
+            raise RequestError(f"{source}: there is no field {path}; {hint}") from None
+        told = problem["type"] in ("missing", "value_error")
+        given = "" if told else f", got {problem['input']!r}"
+        raise RequestError(f"{source}: {path}: {message[0].lower()}{message[1:]}{given}") from None
+
+
+def _fields_at(model: Any, location: list[str]) -> list[str]:
+    """The names of the fields that the section at `location` of `model` can have."""
+    models = [model]
+    for part in location:
+        inner = [_field_types(each)[part] for each in models if part in _field_types(each)]
+        models = list(itertools.chain.from_iterable(map(_sections_in, inner))) or models
+    return sorted({name for each in models for name in _field_types(each)})
+
+
+def _field_types(model: Any) -> dict[str, Any]:
+    if is_dataclass(model):
+        return get_type_hints(model)
+    return {name: field.annotation for name, field in model.model_fields.items()}
+
+
+def _sections_in(annotation: Any) -> list[Any]:
+    """The models and dataclasses that an annotation is made of."""
+    if is_dataclass(annotation) or (isinstance(annotation, type) and issubclass(annotation, Section)):
+        return [annotation]
+    return list(itertools.chain.from_iterable(map(_sections_in, get_args(annotation))))
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML in which 1e-4 is a number, as YAML 1.2 has it, and a key may not stand twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=deep) for key, _ in node.value]
+        twice = [str(key) for key in keys if keys.count(key) > 1]
+        if twice:
+            raise yaml.YAMLError(f"the field {twice[0]} stands twice")
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)

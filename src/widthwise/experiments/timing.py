@@ -1,0 +1,60 @@
+"""How long a trial on images takes, from a few steps and a measurement on random images."""
+
+import time
+
+import torch
+
+from widthwise.data.dataset import ImageDataset
+from widthwise.data.resident import ResidentImages
+from widthwise.experiments.cohort import training_examples
+from widthwise.experiments.images import fabric_for, initialized
+from widthwise.experiments.machine import Machine, computing
+from widthwise.experiments.measuring import test_inputs
+from widthwise.experiments.trial import Trial
+from widthwise.measurement.profile import profile
+from widthwise.networks.cost import network_cost
+from widthwise.training.train import train
+
+TIMED_FLOPS = 4e11
+"""A timing is of as many images as this much arithmetic allows, and at most a batch."""
+RUNS_OF_A_MEASUREMENT = 17
+"""Of what follows a layer: 5 levels that are neither none nor all of the units, 3 samplings, and the whole twice."""
+FEWEST = 4
+OFFICIAL_TEST_EXAMPLES = {"cifar10": 10_000, "imagenet": 50_000}
+
+
+def seconds_on_images(trial: Trial, machine: Machine) -> float:
+    """Seconds to train a trial's network for all of its epochs, and to measure it; reading files is not counted."""
+    recipe, cost = trial.training, network_cost(trial.network, trial.data.shape, trial.data.classes)
+    batch = _within(TIMED_FLOPS / cost.training_flops, recipe.scaled_batch_size)
+    short = recipe.model_copy(
+        update={"batch_size": batch, "scale": 1.0, "epochs": 2, "micro_batch_size": None, "keep_epochs": ()}
+        | {"patience": None, "stop_at": None}
+    )
+    dataset = _random_images(trial, batch, machine)
+    network = initialized(trial)
+    with computing(machine.threads):
+        fitted = train(network, dataset, short, trial.seed, fabric_for(trial, machine))
+        first, second = fitted.history["seconds"]
+        trained = (second - first) / batch * training_examples(trial) * recipe.epochs
+        few = _within(TIMED_FLOPS / (RUNS_OF_A_MEASUREMENT * cost.forward_flops * 4), 200)
+        inputs = test_inputs(_random_images(trial, few, machine))
+        network.to(machine.device)
+        profile(network, inputs, settings=trial.measurement)  # what starts slowly
+        started = time.perf_counter()
+        profile(network, inputs, settings=trial.measurement)
+        measured = (time.perf_counter() - started) / few
+    examples = trial.data.test_examples or OFFICIAL_TEST_EXAMPLES[trial.data.name]
+    return trained + measured * examples * (1 + len(recipe.keep_epochs))
+
+
+def _within(number: float, most: int) -> int:
+    return max(FEWEST, min(most, int(number)))
+
+
+def _random_images(trial: Trial, count: int, machine: Machine) -> ImageDataset:
+    stream = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (count, *trial.data.shape), generator=stream, dtype=torch.uint8)
+    labels = torch.randint(trial.data.classes, (count,), generator=stream)
+    split = ResidentImages(images, labels, torch.device(machine.device))
+    return ImageDataset(split, split, split, trial.data.classes, "random images")

@@ -1,0 +1,140 @@
+"""Where a training stands, as one safetensors file: what it takes to go on as if it had never stopped.
+
+Order, crops, flips and dropout are drawn from streams that are named by epoch and step, so there is no random state to
+keep: the epoch and the number of the batch are enough.
+"""
+
+import json
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from widthwise.errors import RequestError
+from widthwise.training.fitted import Fitted, Parameters
+
+FORMAT = 1
+
+
+@dataclass
+class Position:
+    """The next batch to train on, and what the epoch's batches before it came to."""
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    """Batches since training began."""
+    seconds: float = 0.0
+    """Time that training took so far."""
+    loss: float = 0.0
+    correct: float = 0.0
+    examples: int = 0
+
+
+@dataclass
+class Checkpoint:
+    """Everything that a training holds."""
+
+    position: Position
+    fitted: Fitted
+    network: Parameters
+    optimizer: dict[str, Any] = field(default_factory=dict)
+
+
+def packed(checkpoint: Checkpoint, identity: str) -> bytes:
+    """A checkpoint as the content of a file, for the training called `identity`."""
+    fitted = checkpoint.fitted
+    tensors = {f"network/{name}": value for name, value in checkpoint.network.items()}
+    tensors |= {f"best/{name}": value for name, value in fitted.parameters.items()}
+    for epoch, parameters in fitted.kept.items():
+        tensors |= {f"kept/{epoch}/{name}": value for name, value in parameters.items()}
+    numbers: dict[str, dict[str, Any]] = {}
+    for parameter, state in checkpoint.optimizer["state"].items():
+        for name, value in state.items():
+            if isinstance(value, Tensor):
+                tensors[f"optimizer/{parameter}/{name}"] = value
+            else:
+                numbers.setdefault(str(parameter), {})[name] = value
+    about = {
+        "format": FORMAT,
+        "training": identity,
+        **_versions(),
+        "position": asdict(checkpoint.position),
+        "status": fitted.status,
+        "epoch": fitted.epoch,
+        "history": fitted.history,
+        "optimizer": numbers,
+    }
+    own = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    return safetensors.torch.save(own, {"about": json.dumps(about)})
+
+
+def unpacked(content: bytes, identity: str, where: str) -> Checkpoint:
+    """The checkpoint in a file's content; only the optimizer's state lacks its settings.
+
+    Raises:
+        RequestError: it is damaged, of another training, or written by another version of the program or of PyTorch.
+    """
+    remedy = f"delete {where} to train from the beginning"
+    try:
+        about = _about(content)
+        tensors = safetensors.torch.load(content)
+        found, present = about["training"], {"format": FORMAT, **_versions()}
+    except (SafetensorError, ValueError, KeyError, TypeError):
+        raise RequestError(f"the checkpoint {where} is damaged; {remedy}") from None
+    if found != identity:
+        raise RequestError(f"the checkpoint {where} is that of the training {found}, not of {identity}; {remedy}")
+    for name, here in present.items():
+        if about.get(name) != here:
+            raise RequestError(
+                f"the checkpoint {where} was written with {name} {about.get(name)} and this is {here}, "
+                f"which may give other numbers; {remedy}"
+            )
+    optimizer: dict[int, dict[str, Any]] = {int(key): dict(value) for key, value in about["optimizer"].items()}
+    fitted = Fitted(about["status"], about["epoch"], history=about["history"])
+    network: Parameters = {}
+    for name, value in tensors.items():
+        kind, _, rest = name.partition("/")
+        first, _, last = rest.partition("/")
+        match kind:
+            case "network":
+                network[rest] = value
+            case "best":
+                fitted.parameters[rest] = value
+            case "kept":
+                fitted.kept.setdefault(int(first), {})[last] = value
+            case "optimizer":
+                optimizer.setdefault(int(first), {})[last] = value
+    return Checkpoint(Position(**about["position"]), fitted, network, {"state": optimizer})
+
+
+def restore(checkpoint: Checkpoint, network: nn.Module, optimizer: Optimizer, where: str) -> None:
+    """Put a checkpoint's network and optimizer in the place of these.
+
+    Raises:
+        RequestError: it is that of another network.
+    """
+    expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    found = {name: tuple(value.shape) for name, value in checkpoint.network.items()}
+    if expected != found:
+        other = next(name for name in {**expected, **found} if expected.get(name) != found.get(name))
+        raise RequestError(
+            f"the checkpoint {where} is that of another network: {other} is {found.get(other, 'missing')} in it and "
+            f"{expected.get(other, 'missing')} here; delete {where} to train from the beginning"
+        )
+    network.load_state_dict(checkpoint.network)
+    optimizer.load_state_dict({**optimizer.state_dict(), **checkpoint.optimizer})
+
+
+def _about(content: bytes) -> dict[str, Any]:
+    size = int.from_bytes(content[:8], "little")
+    return json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["about"])
+
+
+def _versions() -> dict[str, str]:
+    return {"widthwise": version("widthwise"), "torch": torch.__version__}
