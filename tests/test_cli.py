@@ -82,7 +82,8 @@ def test_a_dry_run_counts_and_estimates_and_writes_nothing(tmp_path: Path):
     planned = widthwise(*SMALL, "--store", tmp_path / "store", "--dry-run")
     assert planned.returncode == 0
     assert "12 training runs, 0 of them finished" in planned.stdout
-    assert "Parameters of a network: 418 to 1,666." in planned.stdout
+    assert "Parameters of a network  418 to 1,666\n" in planned.stdout
+    assert "FLOPs to predict one     768 to 3,072\n" in planned.stdout
     assert "on this machine" in planned.stdout
     assert not (tmp_path / "store").exists()
     numbers = json.loads(widthwise(*SMALL, "--store", tmp_path / "store", "--dry-run", "--json").stdout)

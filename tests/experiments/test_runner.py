@@ -1,6 +1,6 @@
 """The runner: the same results however it runs, nothing run twice, nothing finished lost."""
 
-import functools
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -13,9 +13,8 @@ import pytest
 import torch
 
 from widthwise.errors import TrialError
-from widthwise.experiments import runner
 from widthwise.experiments.cohort import cohorts
-from widthwise.experiments.runner import run_trials
+from widthwise.experiments.runner import Step, run_trials
 from widthwise.experiments.store import Store
 from widthwise.experiments.sweep import Sweep
 
@@ -165,7 +164,11 @@ def test_an_interrupted_run_is_continued_by_the_same_command(tmp_path: Path, end
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
 
 
-def test_a_killed_worker_ends_the_run_in_a_sentence(empty_store: Store, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(runner, "_begin_worker", functools.partial(os._exit, 9))
-    with pytest.raises(TrialError, match="a training process was killed; the same command continues"):
-        run_trials(SWEEP.trials("smoke"), empty_store, workers=1)
+def test_a_killed_worker_ends_the_run_in_a_sentence(empty_store: Store):
+    def kill_workers(step: Step) -> None:
+        if step.running:
+            for process in multiprocessing.active_children():
+                process.kill()
+
+    with pytest.raises(TrialError, match="a training process was killed, .*; the same command continues"):
+        run_trials(SWEEP.trials("smoke"), empty_store, workers=1, on_step=kill_workers)

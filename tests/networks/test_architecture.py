@@ -26,7 +26,6 @@ ARCHITECTURES = [
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_a_network_is_found_by_its_name(architecture: type):
     content = architecture(width_factor=2).model_dump()
-    assert list(content)[:2] == ["name", "width_factor"]
     read = TypeAdapter(Architecture).validate_python(content)
     assert isinstance(read, architecture)
     assert read.model_dump() == content

@@ -1,7 +1,6 @@
 """A trial on images: trained by itself, with checkpoints, on one device or several."""
 
 import functools
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -111,7 +110,6 @@ def run_on_images(
 
     With several processes `on_moment` is called in the first of them, and must be picklable.
     """
-    started = time.perf_counter()
     arguments = (trial, machine, None if store is None else store.location, on_moment)
     with computing(machine.threads):
         if machine.processes == 1:
@@ -119,10 +117,9 @@ def run_on_images(
         else:
             with main_hidden():
                 fitted = fabric_for(trial, machine).launch(partial(_train_share, arguments))
-        seconds = max(time.perf_counter() - started, fitted.history["seconds"][-1])
         dataset = load_dataset(_images_of(trial), machine, store)
         network = initialized(trial).to(machine.device)
-        return outcome(trial, dataset, network, fitted, seconds)
+        return outcome(trial, dataset, network, fitted, fitted.history["seconds"][-1])
 
 
 def fabric_for(trial: Trial, machine: Machine) -> Fabric:

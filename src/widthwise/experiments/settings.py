@@ -94,26 +94,41 @@ def validated(model: type, content: Any, source: str) -> Any:
         return TypeAdapter(model).validate_python(content)
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
-        location = [str(part) for part in problem["loc"]]
-        path = ".".join(location) or "the file"
+        location, siblings = _placed(model, [str(part) for part in problem["loc"]])
+        path = ".".join(location)
         message = problem["msg"].removeprefix("Value error, ")
         if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-            siblings = _fields_at(model, location[:-1])
             near = difflib.get_close_matches(location[-1], siblings, n=1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(siblings)}"
             raise RequestError(f"{source}: there is no field {path}; {hint}") from None
         told = problem["type"] in ("missing", "value_error")
         given = "" if told else f", got {problem['input']!r}"
-        raise RequestError(f"{source}: {path}: {message[0].lower()}{message[1:]}{given}") from None
+        if problem["type"] == "union_tag_invalid":
+            about = problem.get("ctx", {})
+            path = f"{path}.{about['discriminator'].strip(chr(39))}"
+            message, given = f"input should be {about['expected_tags']}", f", got {about['tag']!r}"
+        where = f"{source}: {path}" if path else source
+        raise RequestError(f"{where}: {message[0].lower()}{message[1:]}{given}") from None
 
 
-def _fields_at(model: Any, location: list[str]) -> list[str]:
-    """The names of the fields that the section at `location` of `model` can have."""
-    models = [model]
+def _placed(model: Any, location: list[str]) -> tuple[list[str], list[str]]:
+    """A location without what says which of several sections is meant; and the fields that stand beside its last."""
+    models, path, siblings = [model], [], []
     for part in location:
+        meant = [each for each in models if part in _kinds_of(each)]
+        if len(models) > 1 and meant:
+            models = meant
+            continue
+        path.append(part)
+        siblings = sorted({name for each in models for name in _field_types(each)})
         inner = [_field_types(each)[part] for each in models if part in _field_types(each)]
         models = list(itertools.chain.from_iterable(map(_sections_in, inner))) or models
-    return sorted({name for each in models for name in _field_types(each)})
+    return path, siblings
+
+
+def _kinds_of(model: Any) -> set[str]:
+    fields = {} if is_dataclass(model) else model.model_fields
+    return {str(value) for kind in KINDS if kind in fields for value in get_args(fields[kind].annotation)}
 
 
 def _field_types(model: Any) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from widthwise.experiments.images import fabric_for, initialized
 from widthwise.experiments.machine import Machine, computing
 from widthwise.experiments.measuring import test_inputs
 from widthwise.experiments.trial import Trial
-from widthwise.measurement.profile import profile
 from widthwise.networks.cost import network_cost
 from widthwise.training.train import train
 
@@ -19,7 +18,9 @@ TIMED_FLOPS = 4e11
 """A timing is of as many images as this much arithmetic allows, and at most a batch."""
 RUNS_OF_A_MEASUREMENT = 17
 """Of what follows a layer: 5 levels that are neither none nor all of the units, 3 samplings, and the whole twice."""
-FEWEST = 4
+SHARE_THAT_FOLLOWS = 0.5
+"""Of a network, behind one of its layers, on average."""
+FEWEST = 2
 OFFICIAL_TEST_EXAMPLES = {"cifar10": 10_000, "imagenet": 50_000}
 
 
@@ -37,13 +38,15 @@ def seconds_on_images(trial: Trial, machine: Machine) -> float:
         fitted = train(network, dataset, short, trial.seed, fabric_for(trial, machine))
         first, second = fitted.history["seconds"]
         trained = (second - first) / batch * training_examples(trial) * recipe.epochs
-        few = _within(TIMED_FLOPS / (RUNS_OF_A_MEASUREMENT * cost.forward_flops * 4), 200)
-        inputs = test_inputs(_random_images(trial, few, machine))
-        network.to(machine.device)
-        profile(network, inputs, settings=trial.measurement)  # what starts slowly
-        started = time.perf_counter()
-        profile(network, inputs, settings=trial.measurement)
-        measured = (time.perf_counter() - started) / few
+        inputs = next(iter(test_inputs(dataset)))[0]
+        network.to(machine.device).eval()
+        with torch.no_grad():
+            network(inputs)  # what starts slowly
+            started = time.perf_counter()
+            network(inputs).sum().item()
+        predicted = (time.perf_counter() - started) / len(inputs)
+        runs = RUNS_OF_A_MEASUREMENT * SHARE_THAT_FOLLOWS * len(network.measured_layers)  # pyright: ignore
+        measured = predicted * runs
     examples = trial.data.test_examples or OFFICIAL_TEST_EXAMPLES[trial.data.name]
     return trained + measured * examples * (1 + len(recipe.keep_epochs))
 

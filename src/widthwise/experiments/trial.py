@@ -5,11 +5,11 @@ import json
 from functools import lru_cache
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from widthwise.data.source import TeacherData
+from widthwise.data.source import Source, TeacherData
 from widthwise.measurement.settings import Measurement
-from widthwise.networks.architecture import Architecture, Construction, MLPArchitecture
+from widthwise.networks.architecture import Architecture, Construction, MLPArchitecture, check_shape
 from widthwise.networks.scheme import Initialization
 from widthwise.section import Section
 from widthwise.training.recipe import Recipe
@@ -17,6 +17,8 @@ from widthwise.training.recipe import Recipe
 RESULTS_VERSION = 1
 """Part of every trial's id. It grows when the same settings begin to give other numbers."""
 
+FOR_IMAGES = ("augmentation", "precision", "compile", "micro_batch_size")
+"""Settings of training that stacks of perceptrons do not have."""
 REMEMBERED = 10_000
 """So many trials' ids are computed once."""
 
@@ -26,13 +28,25 @@ class Trial(Section):
 
     network: Architecture = MLPArchitecture()
     initialization: Initialization = Initialization(scheme="normal", standard_deviation=0.01)
-    data: TeacherData = TeacherData()
+    data: Source = TeacherData()
     training: Recipe = Recipe()
     construction: Construction | None = None
     """Measure this network of Section 2.3, built from the trained one, instead of the trained one itself."""
     measurement: Measurement = Measurement()
     seed: Annotated[int, Field(ge=0)] = 0
     """Of the initial weights, the order of examples and the measurement's draws."""
+
+    @model_validator(mode="after")
+    def _sections_fit_together(self):
+        check_shape(self.network, self.data.shape)
+        if self.construction is not None and self.network.name != "mlp":
+            raise ValueError(f"construction is for the network mlp, not {self.network.name}")
+        if isinstance(self.data, TeacherData):
+            defaults = Recipe.model_fields
+            wrong = [name for name in FOR_IMAGES if getattr(self.training, name) != defaults[name].default]
+            if wrong:
+                raise ValueError(f"training.{wrong[0]} is for networks that learn images; leave it out")
+        return self
 
     @property
     def id(self) -> str:

@@ -17,6 +17,10 @@ UNITS_AT_1X = {
 NARROWEST_OF_INCEPTION = {"all": 32, "mixed_5d": 48}
 """The units at 1x of the narrowest convolution that is scaled."""
 
+ALEXNET_IMAGE = (3, 32, 32)
+SMALLEST_OF_INCEPTION = 299
+"""The auxiliary head's last convolution covers 5×5 pixels, and fewer would be left of a smaller image."""
+
 Shortcut = Literal["projection", "zero_padding"]
 """How a residual block's input is added to an output of another shape: by a 1×1 convolution and batch norm, or as every
 second pixel with channels of zeros on both sides."""
@@ -54,13 +58,28 @@ class ScaledNetwork(Section):
         return self
 
 
-class MLPArchitecture(ScaledNetwork):
+class _Scaled(Section):
+    """What the networks have in common."""
+
+    width_factor: PositiveFloat = 1.0
+
+    @model_validator(mode="after")
+    def _every_layer_has_units(self):
+        scaled_units(self._narrowest(), self.width_factor)
+        return self
+
+    def _narrowest(self) -> int:
+        """The units at 1x of the narrowest layer that is scaled."""
+        return min(UNITS_AT_1X[self.name].values())  # pyright: ignore[reportAttributeAccessIssue]
+
+
+class MLPArchitecture(_Scaled):
     """The multilayer perceptron."""
 
     name: Literal["mlp"] = "mlp"
 
 
-class AlexNetArchitecture(ScaledNetwork):
+class AlexNetArchitecture(_Scaled):
     """AlexNet for CIFAR-10."""
 
     name: Literal["alexnet"] = "alexnet"
@@ -68,30 +87,28 @@ class AlexNetArchitecture(ScaledNetwork):
     """Of each of the two dense layers' units while training."""
 
 
-class ResNet56Architecture(ScaledNetwork):
+class ResNet56Architecture(_Scaled):
     """ResNet-56 for CIFAR-10."""
 
     name: Literal["resnet56"] = "resnet56"
     shortcut: Shortcut = "projection"
 
 
-class ResNet18Architecture(ScaledNetwork):
+class ResNet18Architecture(_Scaled):
     """ResNet-18 for ImageNet."""
 
     name: Literal["resnet18"] = "resnet18"
     shortcut: Shortcut = "projection"
 
 
-class InceptionV3Architecture(ScaledNetwork):
+class InceptionV3Architecture(_Scaled):
     """Inception-v3 for ImageNet."""
 
     name: Literal["inception-v3"] = "inception-v3"
     scaled: Literal["all", "mixed_5d"] = "all"
     """What the width factor multiplies: every layer, or the third 35×35 mixed block alone (Inception-v3-layer)."""
 
-    @property
-    def narrowest(self) -> int:
-        """The units at 1x of the narrowest layer that is scaled."""
+    def _narrowest(self) -> int:
         return NARROWEST_OF_INCEPTION[self.scaled]
 
 
@@ -105,6 +122,29 @@ Architecture = Annotated[
     BeforeValidator(_mlp_by_default),
 ]
 """A network of the paper (Table 1) at a width factor, the number that multiplies every layer's units."""
+
+
+def check_shape(architecture: Architecture, shape: tuple[int, ...]) -> None:
+    """See that a network can take inputs of `shape`.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    colour_images = len(shape) == 3 and shape[0] == 3
+    match architecture:
+        case MLPArchitecture():
+            fits, wanted = len(shape) == 1, "(features,)"
+        case AlexNetArchitecture():
+            fits, wanted = shape == ALEXNET_IMAGE, str(ALEXNET_IMAGE)
+        case InceptionV3Architecture():
+            fits = colour_images and min(shape[1:]) >= SMALLEST_OF_INCEPTION
+            least = f"{SMALLEST_OF_INCEPTION}×{SMALLEST_OF_INCEPTION}"
+            wanted = f"(3, height, width), of at least {least} because of its auxiliary head"
+        case _:
+            fits, wanted = colour_images, "(3, height, width)"
+    if not fits:
+        raise ValueError(f"the network {architecture.name} takes inputs of shape {wanted}, not {shape}")
+
 
 Construction = Literal["small", "both", "removable", "repeated", "dead"]
 """A network of Section 2.3, built from a trained small one with hidden activity u and output weights w. small: that

@@ -2,7 +2,6 @@
 
 from torch import nn
 
-from widthwise.networks import alexnet, inception_v3
 from widthwise.networks.alexnet import AlexNet
 from widthwise.networks.architecture import (
     AlexNetArchitecture,
@@ -11,6 +10,7 @@ from widthwise.networks.architecture import (
     MLPArchitecture,
     ResNet18Architecture,
     ResNet56Architecture,
+    check_shape,
 )
 from widthwise.networks.inception_v3 import InceptionV3
 from widthwise.networks.initialization import initialize
@@ -32,8 +32,7 @@ def build(architecture: Architecture, shape: tuple[int, ...], outputs: int) -> n
     Raises:
         ValueError: the network cannot take inputs of that shape.
     """
-    if (wanted := _wanted(architecture, shape)) is not None:
-        raise ValueError(f"the network {architecture.name} takes inputs of shape {wanted}, not {shape}")
+    check_shape(architecture, shape)
     width_factor = architecture.width_factor
     match architecture:
         case MLPArchitecture():
@@ -55,22 +54,3 @@ def build_initialized(
     network = build(architecture, shape, outputs)
     initialize(network, initialization, generator(seed, "initialization"))
     return network
-
-
-def _wanted(architecture: Architecture, shape: tuple[int, ...]) -> str | None:
-    """The shapes that a network takes, in words, if `shape` is none of them."""
-    match architecture:
-        case MLPArchitecture():
-            return None if len(shape) == 1 else "(features,)"
-        case AlexNetArchitecture():
-            return None if shape == alexnet.INPUT_SHAPE else f"{alexnet.INPUT_SHAPE}"
-        case InceptionV3Architecture():
-            least = inception_v3.SMALLEST_IMAGE
-            wanted = f"(3, height, width), of at least {least}×{least} because of its auxiliary head"
-            return None if _are_colour_images(shape, least) else wanted
-        case ResNet56Architecture() | ResNet18Architecture():
-            return None if _are_colour_images(shape) else "(3, height, width)"
-
-
-def _are_colour_images(shape: tuple[int, ...], least: int = 1) -> bool:
-    return len(shape) == 3 and shape[0] == 3 and min(shape[1:]) >= least

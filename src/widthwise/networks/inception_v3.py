@@ -9,9 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from widthwise.networks.architecture import scaled_units
+from widthwise.networks.dropout import Dropout
 
-SMALLEST_IMAGE = 299
-"""The auxiliary head's last convolution covers 5×5 pixels, and fewer would be left of a smaller image."""
 MOMENTUM, EPSILON = 0.0003, 0.001
 """Of batch norm: the paper's decay is 0.9997."""
 DROPOUT = 0.5
