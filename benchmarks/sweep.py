@@ -18,6 +18,7 @@ import pandas as pd
 import torch
 from torch import nn
 
+from widthwise.data.source import TeacherData
 from widthwise.data.teacher import teacher_data
 from widthwise.experiments.runner import run_trials
 from widthwise.experiments.store import Store
@@ -29,6 +30,7 @@ BAR, AIM = 3, 5
 
 def train_and_measure(trial: Trial) -> dict[str, float]:
     """One trial, the plain way."""
+    assert isinstance(trial.data, TeacherData)
     data = teacher_data(trial.data)
     units = int(128 * trial.network.width_factor)
     torch.manual_seed(trial.seed)

@@ -170,5 +170,5 @@ def test_a_killed_worker_ends_the_run_in_a_sentence(empty_store: Store):
             for process in multiprocessing.active_children():
                 process.kill()
 
-    with pytest.raises(TrialError, match="a training process was killed, .*; the same command continues"):
+    with pytest.raises(TrialError, match=r"a training process was killed, .*; the same command continues"):
         run_trials(SWEEP.trials("smoke"), empty_store, workers=1, on_step=kill_workers)

@@ -21,6 +21,7 @@ from widthwise.experiments.measuring import outcome
 from widthwise.experiments.store import Outcome, Store
 from widthwise.experiments.trial import Trial
 from widthwise.networks.build import build_initialized
+from widthwise.training.checkpoint import unpacked
 from widthwise.training.fitted import Fitted
 from widthwise.training.train import Interval, Moment, train
 
@@ -108,15 +109,21 @@ def run_on_images(
 ) -> Outcome:
     """Train a trial's network, from its checkpoint where there is one, and measure it.
 
-    With several processes `on_moment` is called in the first of them, and must be picklable.
+    With several processes there must be a store, and `on_moment`, which is called in the first of them, must be
+    picklable.
     """
-    arguments = (trial, machine, None if store is None else store.location, on_moment)
+    location = None if store is None else store.location
     with computing(machine.threads):
         if machine.processes == 1:
-            fitted = _train(fabric_for(trial, machine), *arguments)
+            fitted = _train(fabric_for(trial, machine), trial, machine, location, on_moment)
         else:
+            assert location is not None
             with main_hidden():
-                fitted = fabric_for(trial, machine).launch(partial(_train_share, arguments))
+                fabric_for(trial, machine).launch(partial(_train_share, (trial, machine, location, on_moment)))
+            checkpoints = TrialCheckpoints(location, trial.id)
+            content = checkpoints.load()
+            assert content is not None
+            fitted = unpacked(content, trial.id, checkpoints.where).fitted
         dataset = load_dataset(_images_of(trial), machine, store)
         network = initialized(trial).to(machine.device)
         return outcome(trial, dataset, network, fitted, fitted.history["seconds"][-1])
@@ -135,9 +142,9 @@ def fabric_for(trial: Trial, machine: Machine) -> Fabric:
     )
 
 
-def _train_share(arguments: tuple[Any, ...], fabric: Fabric) -> Fitted:
-    """What one of several processes does."""
-    return _train(fabric, *arguments)
+def _train_share(arguments: tuple[Any, ...], fabric: Fabric) -> None:
+    """What one of several processes does; the last checkpoint is what comes of it."""
+    _train(fabric, *arguments)
 
 
 def _train(

@@ -3,7 +3,6 @@
 import torch
 import torch.distributed
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 
 BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
 
@@ -30,6 +29,22 @@ def momenta(network: nn.Module) -> dict[BatchNorm, float]:
     }
 
 
+class _Sum(torch.autograd.Function):
+    """The sum of the values of all processes; so its gradient is the sum of their gradients."""
+
+    @staticmethod
+    def forward(ctx, values: Tensor) -> Tensor:  # pyright: ignore
+        total = values.clone()
+        torch.distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> Tensor:  # pyright: ignore
+        total = gradient.clone()
+        torch.distributed.all_reduce(total)
+        return total
+
+
 class SynchronizedBatchNorm2d(nn.BatchNorm2d):
     """Normalizes by the mean and variance over the batches of all processes together.
 
@@ -43,10 +58,10 @@ class SynchronizedBatchNorm2d(nn.BatchNorm2d):
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
         ones = input.new_tensor([input.numel() / input.shape[1]])
-        count = all_reduce(ones)
-        mean = all_reduce(input.sum((0, 2, 3))) / count
+        count = _Sum.apply(ones)
+        mean = _Sum.apply(input.sum((0, 2, 3))) / count
         centred = input - mean[:, None, None]
-        variance = all_reduce(centred.square().sum((0, 2, 3))) / count
+        variance = _Sum.apply(centred.square().sum((0, 2, 3))) / count
         with torch.no_grad():
             assert self.momentum is not None
             self.running_mean.lerp_(mean, self.momentum)

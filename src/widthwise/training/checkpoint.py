@@ -54,7 +54,7 @@ def packed(checkpoint: Checkpoint, identity: str) -> bytes:
     for epoch, parameters in fitted.kept.items():
         tensors |= {f"kept/{epoch}/{name}": value for name, value in parameters.items()}
     numbers: dict[str, dict[str, Any]] = {}
-    for parameter, state in checkpoint.optimizer["state"].items():
+    for parameter, state in checkpoint.optimizer.get("state", {}).items():
         for name, value in state.items():
             if isinstance(value, Tensor):
                 tensors[f"optimizer/{parameter}/{name}"] = value
