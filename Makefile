@@ -1,4 +1,4 @@
-.PHONY: run test format bench bench-profile
+.PHONY: run test format bench bench-profile bench-training
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -27,6 +27,12 @@ bench-profile: .venv/installed
 	$(BIN)/python -m benchmarks.profile resnet56
 	$(BIN)/python -m benchmarks.profile alexnet
 	$(BIN)/python -m benchmarks.profile memory
+
+bench-training: .venv/installed
+	$(BIN)/python -m benchmarks.training data
+	$(BIN)/python -m benchmarks.training plain
+	$(BIN)/python -m benchmarks.training bare
+	$(BIN)/python -m benchmarks.training stacked
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

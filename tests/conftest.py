@@ -5,12 +5,14 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # results are the same to the bit only at the same number of threads
 
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
 from widthwise import workflow
+from widthwise.cli import main
 from widthwise.experiments.store import Store
 
 torch.set_num_threads(1)
@@ -37,3 +39,17 @@ def empty_store(tmp_path: Path) -> Store:
     store = Store(tmp_path / "store")
     store.prepare()
     return store
+
+
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """The exit code, the output and the messages of a command, run in this process."""
+
+    def run(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["widthwise", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        shown = capsys.readouterr()
+        return int(ended.value.code or 0), shown.out, shown.err
+
+    return run

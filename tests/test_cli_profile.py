@@ -11,7 +11,6 @@ import torch
 from torch import nn
 
 from widthwise import loading
-from widthwise.cli import main
 from widthwise.measurement.profile import profile
 from widthwise.measurement.result import Profile
 
@@ -54,20 +53,6 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delitem(sys.modules, "models", raising=False)
     loading._imported.cache_clear()
     return tmp_path
-
-
-@pytest.fixture
-def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """The exit code, the output and the messages of a command, run in this process."""
-
-    def run(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["widthwise", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        shown = capsys.readouterr()
-        return int(ended.value.code or 0), shown.out, shown.err
-
-    return run
 
 
 BOTH = ("models:network", "--data", "models:batches")

@@ -108,7 +108,7 @@ def train(
     assignments: Sequence[str] = (),
     seed: int = 0,
     machine: Machine = Machine(),
-    on_moment: Callable[[Any], None] = lambda moment: None,
+    on_moment: Callable[[Any], None] | None = None,
 ) -> Trained:
     """Train and measure one network as the paper does, or go on with it where it was interrupted.
 
@@ -120,7 +120,8 @@ def train(
         assignments: fields of the trial, set as `PATH=VALUE`, such as `training.epochs=20`.
         seed: of the initial weights, the order of examples and the measurement's draws, and of the data.
         machine: the device, and how many processes share it.
-        on_moment: told of progress (`training.train.Moment`).
+        on_moment: told of progress (`training.train.Moment`); with several processes in one of them, so that it must
+            be picklable.
 
     Raises:
         RequestError: the request cannot be met as it is.

@@ -8,7 +8,17 @@ from rich.table import Table
 from rich.text import Text
 
 from widthwise.commands.plan import show_plan
-from widthwise.commands.terminal import AsJson, Assignments, Data, Device, Store, messages, print_json, results
+from widthwise.commands.terminal import (
+    AsJson,
+    Assignments,
+    Data,
+    Device,
+    Processes,
+    Store,
+    messages,
+    print_json,
+    results,
+)
 from widthwise.errors import RequestError, TrialError
 
 Scale = Annotated[
@@ -56,6 +66,7 @@ def run(
     store: Store = "runs",
     data: Data = None,
     device: Device = "auto",
+    processes: Processes = 1,
     assignments: Assignments = None,
     workers: Annotated[
         int | None,
@@ -76,10 +87,11 @@ def run(
     if scale not in SCALES:
         raise RequestError(f"there is no scale {scale!r}: it must be {', '.join(SCALES[:-1])} or {SCALES[-1]}")
     sweep = Sweep.load(name).with_values(assignments or [])
+    machine = Machine(data, device, processes)
     if dry_run:
         title = f"{sweep.title}, scale {scale}"
         note = f"Not at the paper's scale: {sweep.note(scale)}." if sweep.note(scale) else ""
-        show_plan(sweep.trials(scale), store, workers, Machine(data, device), as_json, title, note)
+        show_plan(sweep.trials(scale), store, workers, machine, as_json, title, note)
         return
     from widthwise import workflow
     from widthwise.progress import shown_progress
@@ -97,7 +109,7 @@ def run(
                 workers=workers,
                 on_step=on_step,
                 on_damage=on_damage,
-                machine=Machine(data, device),
+                machine=machine,
             )
     except KeyboardInterrupt:
         raise TrialError("interrupted; finished runs are kept, and the same command continues") from None

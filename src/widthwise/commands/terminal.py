@@ -16,6 +16,9 @@ Data = Annotated[
     typer.Option(metavar="DIR", help="The images to train on: CIFAR-10 or ImageNet, or hub:OWNER/NAME."),
 ]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1; auto is a GPU where there is one.")]
+Processes = Annotated[
+    int, typer.Option(min=1, help="Share each batch of images between so many processes, on a GPU each.")
+]
 Assignments = Annotated[
     list[str] | None,
     typer.Option(

@@ -13,6 +13,7 @@ from widthwise.commands.terminal import (
     Assignments,
     Data,
     Device,
+    Processes,
     Store,
     duration,
     messages,
@@ -32,9 +33,7 @@ def train(
     assignments: Assignments = None,
     seed: Annotated[int, typer.Option(min=0, help="Of initial weights, order, augmentation and measurement.")] = 0,
     device: Device = "auto",
-    processes: Annotated[
-        int, typer.Option(min=1, help="Share each batch between so many processes, on a GPU each.")
-    ] = 1,
+    processes: Processes = 1,
     decoders: Annotated[int, typer.Option(min=0, help="Processes that decode photographs.")] = 2,
     checkpoint_epochs: Annotated[int, typer.Option(min=1, help="Write a checkpoint after so many epochs …")] = 1,
     checkpoint_minutes: Annotated[float, typer.Option(min=0, help="… or so many minutes.")] = 5.0,

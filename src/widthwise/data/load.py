@@ -1,5 +1,6 @@
 """From where a trial's images come from to three splits on a device."""
 
+import functools
 from pathlib import Path
 
 import torch
@@ -37,7 +38,7 @@ def load_images(source: ImageSource, location: Path, device: torch.device, worke
 
 
 def _cifar10(source: CIFAR10Data, location: Path, device: torch.device) -> ImageDataset:
-    files = read_cifar10(location, source.damaged)
+    files = _cifar10_files(location, source.damaged)
     images = len(files.train.labels)
     kept = images - source.validation_examples
     _enough(source, "validation_examples", source.validation_examples, images - 1, location)
@@ -56,6 +57,10 @@ def _cifar10(source: CIFAR10Data, location: Path, device: torch.device) -> Image
     )
     dataset.train.damaged.update(dict.fromkeys(files.damaged, "left out"))
     return dataset
+
+
+_cifar10_files = functools.lru_cache(maxsize=1)(read_cifar10)
+"""Trials that differ in their seed share the files, which take seconds to decode."""
 
 
 def _imagenet(source: ImageNetData, location: Path, device: torch.device, workers: int) -> ImageDataset:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 
 @functools.cache
-def environment(device: str = "cpu") -> dict[str, str]:
-    """Versions of what computes, the machine, the device and, from a git checkout, the commit."""
+def environment(device: str = "cpu", threads: int = 1) -> dict[str, str]:
+    """Versions of what computes, the machine, device, threads and, from a git checkout, the commit."""
     packages = {name: version(name) for name in ("widthwise", "torch", "numpy")}
     return {
         **packages,
@@ -18,6 +18,7 @@ def environment(device: str = "cpu") -> dict[str, str]:
         "processor": _processor(),
         "system": platform.system(),
         "device": device,
+        "threads": str(threads),
         "commit": _commit(),
     }
 

@@ -15,9 +15,10 @@ from widthwise.data.load import load_images
 from widthwise.data.location import fingerprint, located
 from widthwise.data.source import ImageSource, TeacherData
 from widthwise.errors import RequestError
-from widthwise.experiments.machine import Machine, computing
+from widthwise.experiments.machine import Machine, available_memory, computing
 from widthwise.experiments.main_module import main_hidden
 from widthwise.experiments.measuring import outcome
+from widthwise.experiments.plan import training_memory
 from widthwise.experiments.store import Outcome, Store
 from widthwise.experiments.trial import Trial
 from widthwise.networks.build import build_initialized
@@ -112,6 +113,7 @@ def run_on_images(
     With several processes there must be a store, and `on_moment`, which is called in the first of them, must be
     picklable.
     """
+    _check_memory(trial, machine)
     location = None if store is None else store.location
     with computing(machine.threads):
         if machine.processes == 1:
@@ -127,6 +129,29 @@ def run_on_images(
         dataset = load_dataset(_images_of(trial), machine, store)
         network = initialized(trial).to(machine.device)
         return outcome(trial, dataset, network, fitted, fitted.history["seconds"][-1])
+
+
+def _check_memory(trial: Trial, machine: Machine) -> None:
+    """See that a batch fits in memory, as far as can be told by counting.
+
+    Raises:
+        RequestError: it does not.
+    """
+    batch = trial.training.micro_batch_size or trial.training.scaled_batch_size
+    share = -(-batch // machine.processes)
+    free = available_memory(machine.device)
+    if training_memory(trial, share) <= free:
+        return
+    fitting = share
+    while fitting > 1 and training_memory(trial, fitting) > free:
+        fitting //= 2
+    network = f"{trial.network.name} at {trial.network.width_factor:g}x"
+    problem = f"{network} needs {training_memory(trial, share) / 1e9:.1f} GB for a batch of {share} images"
+    if training_memory(trial, fitting) > free:
+        raise RequestError(f"{problem}, {free / 1e9:.1f} GB are free, and one image alone does not fit")
+    raise RequestError(
+        f"{problem} and {free / 1e9:.1f} GB are free; --set training.micro_batch_size={fitting} computes it in pieces"
+    )
 
 
 def fabric_for(trial: Trial, machine: Machine) -> Fabric:
@@ -155,7 +180,8 @@ def _train(
     here = Machine(**{**vars(machine), "device": str(fabric.device)})
     dataset = load_dataset(_images_of(trial), here, store)
     checkpoints = None if location is None else TrialCheckpoints(location, trial.id)
-    with computing(machine.threads):
+    threads = machine.threads or torch.get_num_threads()
+    with computing(max(1, threads // machine.processes)):
         return train(
             initialized(trial),
             dataset,

@@ -70,11 +70,13 @@ def outcome(
         "kept_epoch": fitted.epoch,
         "training_seconds": seconds,
     }
+    description = ""
     if isinstance(dataset, ImageDataset):
+        description = dataset.description
         results["damaged_images"] = len(dataset.train.damaged | dataset.validation.damaged | dataset.test.damaged)
     history = pd.DataFrame(fitted.history).astype({"epoch": "int64"})
     if fitted.status == "diverged":
-        return Outcome("diverged", results, {"history": history})
+        return Outcome("diverged", results, {"history": history}, data=description)
 
     network.load_state_dict(fitted.parameters)
     measured = network
@@ -87,7 +89,7 @@ def outcome(
         limit = TRAINING_EXAMPLES_EVALUATED if name == "train" else None
         results[f"{name}_accuracy"], results[f"{name}_loss"] = evaluate(measured, split, batch_size(dataset), limit)
         if not math.isfinite(results[f"{name}_loss"]):
-            return Outcome("diverged", {"parameters": results["parameters"]}, {"history": history})
+            return Outcome("diverged", results, {"history": history}, data=description)
     profiled = profile(measured, test_inputs(dataset), settings=trial.measurement, seed=trial.seed)
     results["most_frequent_label_share"] = profiled.most_frequent_label_share
     results["degenerate"] = profiled.most_frequent_label_share > DEGENERATE_SHARE
@@ -101,7 +103,7 @@ def outcome(
     if fitted.kept:
         tables["epochs"] = _measured_epochs(trial, dataset, network, fitted.kept)
     kept = {epoch: {name: value.numpy() for name, value in each.items()} for epoch, each in fitted.kept.items()}
-    return Outcome("trained", results, tables, state, kept)
+    return Outcome("trained", results, tables, state, kept, description)
 
 
 def _measured_epochs(

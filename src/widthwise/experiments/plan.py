@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from widthwise.experiments.machine import Machine, chosen_device
+from widthwise.experiments.runner import default_workers
 from widthwise.experiments.store import Store
 from widthwise.experiments.trial import Trial
 from widthwise.training.recipe import Recipe
@@ -64,7 +65,7 @@ def plan(trials: Sequence[Trial], store: str, workers: int | None = None, machin
     machine = replace(machine, device=chosen_device(machine.device))
     stacks = cohorts(missing)
     processors = os.cpu_count() or 1
-    workers = (1 if machine.device.startswith("cuda") else processors) if workers is None else max(workers, 1)
+    workers = default_workers(machine) if workers is None else max(workers, 1)
     together = min(workers, max(len(stacks), 1))
     costs = [network_cost(trial.network, trial.data.shape, trial.data.classes) for trial in unique.values()]
     seconds_by_kind: dict[tuple, float] = {}
@@ -90,15 +91,20 @@ def plan(trials: Sequence[Trial], store: str, workers: int | None = None, machin
     )
 
 
-def training_memory(trial: Trial) -> int:
-    """Bytes that training a network by itself needs, counted, without the images."""
+def training_memory(trial: Trial, examples: int | None = None) -> int:
+    """Bytes that training a network by itself needs, counted, without the images.
+
+    Args:
+        trial: what is trained.
+        examples: whose gradient is computed at once; none: as the trial says.
+    """
     from widthwise.networks.cost import network_cost
 
     recipe = trial.training
     cost = network_cost(trial.network, trial.data.shape, trial.data.classes)
     slots = {"sgd": 0, "momentum": 1, "rmsprop": 2, "adam": 2}[recipe.optimizer]
     copies = 2 + slots + (1 if recipe.patience else 0)
-    examples = recipe.micro_batch_size or recipe.scaled_batch_size
+    examples = examples or recipe.micro_batch_size or recipe.scaled_batch_size
     inputs = math.prod(trial.data.shape) * BYTES
     return copies * cost.parameters * BYTES + examples * (cost.kept_bytes + inputs)
 

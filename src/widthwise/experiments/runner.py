@@ -85,10 +85,10 @@ def run_trials(
             check_files(missing, machine, store)
         stacks = cohorts(missing)
         processors = os.cpu_count() or 1
-        workers = (1 if machine.device.startswith("cuda") else processors) if workers is None else workers
+        workers = default_workers(machine) if workers is None else workers
         on_step(Step(result.found, len(unique)))
         if workers == 0:
-            progress = _in_this_process(stacks, store, machine, on_moment or (lambda moment: None))
+            progress = _in_this_process(stacks, store, machine, on_moment or _unseen)
         else:
             threads = machine.threads or max(1, processors // workers)
             progress = _in_processes(stacks, store, replace(machine, threads=threads), min(len(stacks), workers))
@@ -97,6 +97,12 @@ def run_trials(
             on_step(Step(result.found + result.trained, len(unique), running=tuple(running)))
     result.seconds = time.perf_counter() - started
     return result
+
+
+def default_workers(machine: Machine) -> int:
+    """How many cohorts are trained at a time: one for each processor, but one alone where it takes several processes
+    or a GPU."""
+    return 1 if machine.device.startswith("cuda") or machine.processes > 1 else os.cpu_count() or 1
 
 
 def describe(stack: Sequence[Trial]) -> str:
@@ -161,13 +167,16 @@ def _in_processes(stacks: Sequence[Sequence[Trial]], store: Store, machine: Mach
 def _run_and_save(
     stack: Sequence[Trial], location: str, machine: Machine, on_moment: Callable[[Any], None] | None = None
 ) -> None:
+    import torch
+
     from widthwise.experiments.cohort import run_cohort
 
     store = Store(location)
     tell = on_moment or partial(_tell, stack[0].id)
     try:
         for trial, outcome in run_cohort(stack, machine, store, tell):
-            store.save(trial, outcome, environment(machine.device))
+            threads = 1 if trial.data.name == "teacher" else machine.threads or torch.get_num_threads()
+            store.save(trial, outcome, environment(machine.device, threads))
     except (ValueError, RuntimeError) as error:
         if "memory" in str(error):
             raise TrialError(
@@ -180,6 +189,10 @@ def _run_and_save(
             f"the store {location} could not be written to ({error.strerror or error}); "
             "what was finished is kept, and the same command continues"
         ) from None
+
+
+def _unseen(moment: Any) -> None:
+    """Show nothing; unlike a lambda it can be sent to another process."""
 
 
 def _tell(identity: str, moment: Any) -> None:

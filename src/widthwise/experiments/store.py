@@ -54,6 +54,7 @@ class Outcome:
     tables: `history` and, of a trained network, `layers`, `ablation` and `correlation`.
     network: the parameters by name.
     kept: those of other epochs that the trial keeps.
+    data: which images, in a phrase; empty for data that was drawn.
     """
 
     status: Literal["trained", "diverged"]
@@ -61,6 +62,7 @@ class Outcome:
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
     network: dict[str, np.ndarray] = field(default_factory=dict)
     kept: dict[int, dict[str, np.ndarray]] = field(default_factory=dict)
+    data: str = ""
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,8 @@ class Store:
 
     def save(self, trial: Trial, outcome: Outcome, environment: Mapping[str, str]) -> None:
         """Keep a finished trial."""
-        trial_file = {"trial": trial.model_dump(mode="json"), "environment": dict(environment)}
+        data = {"data": outcome.data} if outcome.data else {}
+        trial_file = {"trial": trial.model_dump(mode="json"), "environment": {**environment, **data}}
         files = {"trial.json": _json(trial_file)}
         files |= {f"{name}.parquet": _parquet(table) for name, table in outcome.tables.items()}
         if outcome.network:

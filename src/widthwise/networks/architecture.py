@@ -41,23 +41,6 @@ def scaled_units(units: int, width_factor: float) -> int:
     return scaled
 
 
-class ScaledNetwork(Section):
-    """What the networks have in common: a name, and the number that multiplies every layer's units."""
-
-    name: Any  # each network narrows it to its own name
-    width_factor: PositiveFloat = 1.0
-
-    @property
-    def narrowest(self) -> int:
-        """The units at 1x of the narrowest layer that is scaled."""
-        return min(UNITS_AT_1X[self.name].values())
-
-    @model_validator(mode="after")
-    def _every_layer_has_units(self):
-        scaled_units(self.narrowest, self.width_factor)
-        return self
-
-
 class _Scaled(Section):
     """What the networks have in common."""
 

@@ -1,0 +1,91 @@
+"""Every network at every width: it builds, takes a training step and is measured, and how many parameters it has.
+
+    python -m benchmarks.widths [FILE.csv]
+
+The table is the data of the paper's Figure B1. Images are random, and as few as a step needs: no accuracy is meant.
+"""
+
+import sys
+import time
+from typing import Any
+
+import pandas as pd
+import torch
+from lightning_fabric import Fabric
+
+from widthwise.data.dataset import ImageDataset
+from widthwise.data.resident import ResidentImages
+from widthwise.data.teacher import teacher_data
+from widthwise.experiments.machine import computing
+from widthwise.experiments.settings import resolved
+from widthwise.experiments.trial import Trial
+from widthwise.measurement.profile import profile
+from widthwise.measurement.settings import Measurement
+from widthwise.networks.build import build_initialized
+from widthwise.networks.cost import network_cost
+from widthwise.training.fit import fit
+from widthwise.training.train import train
+
+NETWORKS = ("mlp", "alexnet", "resnet56", "resnet18", "inception-v3")
+WIDTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
+IMAGES = 4
+SETTINGS = Measurement(levels=3, samplings=1)
+
+
+def row(name: str, width_factor: float) -> dict[str, Any]:
+    """One network at one width."""
+    started = time.perf_counter()
+    content = {"network": {"name": name, "width_factor": width_factor}, "training": {"epochs": 1}}
+    trial = resolved(content, "widths")
+    network = build_initialized(trial.network, trial.initialization, trial.data.shape, trial.data.classes, 0)
+    loss, inputs = step(trial, network)
+    measured = profile(network, [inputs], settings=SETTINGS)
+    cost = network_cost(trial.network, trial.data.shape, trial.data.classes)
+    return {
+        "network": name,
+        "width_factor": width_factor,
+        "parameters": cost.parameters,
+        "forward_flops": cost.forward_flops,
+        "training_flops": cost.training_flops,
+        "loss": loss,
+        "layers": len(measured.layers),
+        "auc": measured.layers["auc"].mean(),
+        "seconds": time.perf_counter() - started,
+    }
+
+
+def step(trial: Trial, network: torch.nn.Module) -> tuple[float, torch.Tensor]:
+    """A training step, whose loss is given, and images to measure."""
+    if trial.data.name == "teacher":
+        data = teacher_data(trial.data)
+        fitted = fit([network], [data], [0], trial.training)[0]
+        network.load_state_dict(fitted.parameters)
+        return fitted.history["train_loss"][0], data.test.inputs
+    recipe = trial.training.model_copy(update={"batch_size": IMAGES, "patience": None})
+    stream = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (IMAGES, *trial.data.shape), generator=stream, dtype=torch.uint8)
+    split = ResidentImages(images, torch.randint(10, (IMAGES,), generator=stream), torch.device("cpu"))
+    data = ImageDataset(split, split, split, trial.data.classes, "random images")
+    fitted = train(network, data, recipe, 0, Fabric(accelerator="cpu", devices=1))
+    return fitted.history["train_loss"][0], next(split.batches(IMAGES))[0]
+
+
+def main() -> None:
+    rows = []
+    print(f"{'network':<14}{'width':>6}{'parameters':>14}{'GFLOP/image':>13}{'loss':>8}{'layers':>8}{'AUC':>7}{'s':>7}")
+    with computing(None):
+        for name in NETWORKS:
+            for width_factor in WIDTHS:
+                found = row(name, width_factor)
+                rows.append(found)
+                print(
+                    f"{name:<14}{width_factor:>6g}{found['parameters']:>14,}{found['forward_flops'] / 1e9:>13.4f}"
+                    f"{found['loss']:>8.3f}{found['layers']:>8}{found['auc']:>7.3f}{found['seconds']:>7.1f}",
+                    flush=True,
+                )
+    if len(sys.argv) > 1:
+        pd.DataFrame(rows).drop(columns="seconds").to_csv(sys.argv[1], index=False)
+
+
+if __name__ == "__main__":
+    main()
