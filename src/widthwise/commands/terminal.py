@@ -24,7 +24,7 @@ Assignments = Annotated[
     typer.Option(
         "--set",
         metavar="PATH=VALUE",
-        help="Set a field of every trial, such as training.epochs=20, or an axis, such as replicates=5.",
+        help="Set a field of the trial, such as training.epochs=20; of a sweep also an axis, such as replicates=5.",
     ),
 ]
 

@@ -1,7 +1,8 @@
 """A trial on images: trained by itself, with checkpoints, on one device or several."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,12 +10,13 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 
 from widthwise.data.dataset import ImageDataset
 from widthwise.data.load import load_images
 from widthwise.data.location import fingerprint, located
 from widthwise.data.source import ImageSource, TeacherData
-from widthwise.errors import RequestError
+from widthwise.errors import RequestError, TrialError
 from widthwise.experiments.machine import Machine, available_memory, computing
 from widthwise.experiments.main_module import main_hidden
 from widthwise.experiments.measuring import outcome
@@ -120,7 +122,7 @@ def run_on_images(
             fitted = _train(fabric_for(trial, machine), trial, machine, location, on_moment)
         else:
             assert location is not None
-            with main_hidden():
+            with main_hidden(), _errors_of_processes():
                 fabric_for(trial, machine).launch(partial(_train_share, (trial, machine, location, on_moment)))
             checkpoints = TrialCheckpoints(location, trial.id)
             content = checkpoints.load()
@@ -165,6 +167,24 @@ def fabric_for(trial: Trial, machine: Machine) -> Fabric:
         strategy="ddp_spawn" if several else "auto",
         precision=trial.training.precision,
     )
+
+
+@contextmanager
+def _errors_of_processes() -> Iterator[None]:
+    """Raise what one of several processes raised, without the traceback that it comes in."""
+    try:
+        yield
+    except ProcessRaisedException as error:
+        kind, _, sentence = str(error).rstrip().splitlines()[-1].partition(": ")
+        for told in (RequestError, TrialError):
+            if kind == f"{told.__module__}.{told.__name__}":
+                raise told(sentence) from None
+        raise RuntimeError(f"{kind}: {sentence}") from error
+    except ProcessExitedException as error:
+        raise TrialError(
+            f"one of several training processes was killed, perhaps for want of memory ({error}); the same command "
+            "continues"
+        ) from None
 
 
 def _train_share(arguments: tuple[Any, ...], fabric: Fabric) -> None:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
@@ -70,13 +71,10 @@ def outcome(
         "kept_epoch": fitted.epoch,
         "training_seconds": seconds,
     }
-    description = ""
-    if isinstance(dataset, ImageDataset):
-        description = dataset.description
-        results["damaged_images"] = len(dataset.train.damaged | dataset.validation.damaged | dataset.test.damaged)
+    description = dataset.description if isinstance(dataset, ImageDataset) else ""
     history = pd.DataFrame(fitted.history).astype({"epoch": "int64"})
     if fitted.status == "diverged":
-        return Outcome("diverged", results, {"history": history}, data=description)
+        return Outcome("diverged", results | _damaged(dataset), {"history": history}, data=description)
 
     network.load_state_dict(fitted.parameters)
     measured = network
@@ -87,9 +85,11 @@ def outcome(
         results |= {"parameters": parameters(measured), **_compare(network, measured, dataset.test)}
     for name, split in (("train", dataset.train), ("validation", dataset.validation), ("test", dataset.test)):
         limit = TRAINING_EXAMPLES_EVALUATED if name == "train" else None
-        results[f"{name}_accuracy"], results[f"{name}_loss"] = evaluate(measured, split, batch_size(dataset), limit)
-        if not math.isfinite(results[f"{name}_loss"]):
-            return Outcome("diverged", results, {"history": history}, data=description)
+        accuracy, loss = evaluate(measured, split, batch_size(dataset), limit)
+        if not math.isfinite(loss):
+            return Outcome("diverged", results | _damaged(dataset), {"history": history}, data=description)
+        results |= {f"{name}_accuracy": accuracy, f"{name}_loss": loss}
+    results |= _damaged(dataset)
     profiled = profile(measured, test_inputs(dataset), settings=trial.measurement, seed=trial.seed)
     results["most_frequent_label_share"] = profiled.most_frequent_label_share
     results["degenerate"] = profiled.most_frequent_label_share > DEGENERATE_SHARE
@@ -99,11 +99,23 @@ def outcome(
         "ablation": profiled.ablation,
         "correlation": profiled.correlation,
     }
-    state = {name: value.cpu().contiguous().numpy() for name, value in measured.state_dict().items()}
+    state = _arrays(measured.state_dict())
     if fitted.kept:
         tables["epochs"] = _measured_epochs(trial, dataset, network, fitted.kept)
-    kept = {epoch: {name: value.numpy() for name, value in each.items()} for epoch, each in fitted.kept.items()}
+    kept = {epoch: _arrays(each) for epoch, each in fitted.kept.items()}
     return Outcome("trained", results, tables, state, kept, description)
+
+
+def _arrays(parameters: Parameters) -> dict[str, np.ndarray]:
+    """Parameters as safetensors takes them: it writes memory as it lies, whatever the order of the dimensions."""
+    return {name: value.cpu().contiguous().numpy() for name, value in parameters.items()}
+
+
+def _damaged(dataset: Dataset | ImageDataset) -> dict[str, int]:
+    """How many images could not be decoded so far, once all splits were gone through."""
+    if isinstance(dataset, Dataset):
+        return {}
+    return {"damaged_images": len(dataset.train.damaged | dataset.validation.damaged | dataset.test.damaged)}
 
 
 def _measured_epochs(

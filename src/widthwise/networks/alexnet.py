@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from widthwise.networks.architecture import ALEXNET_IMAGE, UNITS_AT_1X, scaled_units
 from widthwise.networks.dropout import Dropout
+from widthwise.networks.fourier_convolution import FourierConv2d
 from widthwise.networks.local_response_norm import LocalResponseNorm
 
 POOLED = 8 * 8
@@ -27,7 +28,7 @@ class AlexNet(nn.Module):
         units = {layer: scaled_units(each, width_factor) for layer, each in UNITS_AT_1X["alexnet"].items()}
         self.conv1 = _rectified(nn.Conv2d(ALEXNET_IMAGE[0], units["conv1"], 5, padding=2))
         self.pool1, self.norm1 = _pooling(), _normalization()
-        self.conv2 = _rectified(nn.Conv2d(units["conv1"], units["conv2"], 5, padding=2))
+        self.conv2 = _rectified(FourierConv2d(units["conv1"], units["conv2"], 5))
         self.pool2, self.norm2 = _pooling(), _normalization()
         self.dense1 = _rectified(nn.Linear(POOLED * units["conv2"], units["dense1"]))
         self.dropout1 = Dropout(dropout)
