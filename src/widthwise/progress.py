@@ -100,12 +100,12 @@ class ShownTraining:
                 self._bar.start()
                 self._bar.add_task("", total=moment.batches)
         ended = moment.validation_accuracy is not None
-        left = timedelta(seconds=round(moment.seconds_left))
+        left = _time_left(moment.seconds_left)
         speed, place = f"{moment.images_per_second:,.0f}", f"{moment.epoch}/{moment.epochs}"
         if ended:
             self._console.print(
                 f"{place:<9}{moment.loss:>7.4f}{moment.accuracy:>10.4f}{moment.validation_accuracy:>12.4f}"
-                f"{speed:>11}{left!s:>11}"
+                f"{speed:>11}{left:>11}"
             )
         if self._bar is not None:
             said = f"epoch {place}, loss {moment.loss:.3f}, accuracy {moment.accuracy:.3f}, {speed}/s, {left} left"
@@ -115,3 +115,8 @@ class ShownTraining:
         """Leave the terminal as it was."""
         if self._bar is not None:
             self._bar.stop()
+
+
+def _time_left(seconds: float) -> str:
+    """Hours, minutes and seconds; of more than a day, days."""
+    return str(timedelta(seconds=round(seconds))) if seconds < 86_400 else f"{seconds / 86_400:.1f} days"

@@ -12,12 +12,12 @@ from widthwise.experiments.machine import Machine
 from widthwise.experiments.store import Store
 
 SETTINGS = (
-    *("data.classes=3", "data.validation_examples=5", "training.batch_size=5", "training.epochs=2"),
+    *("data.classes=3", "data.validation_examples=5", "training.batch_size=5", "training.epochs=1"),
     *("measurement.levels=2", "measurement.samplings=1", "measurement.activations=500"),
     "training.learning_rate=1e-9",  # deep networks make much of rounding errors
 )
 SIZES = {"resnet18": ["data.image_size=64"], "inception-v3": []}  # the latter's auxiliary head needs all of 299
-LAYERS = {"resnet18": 9, "inception-v3": 16}
+LAYERS = {"resnet18": 5, "inception-v3": 16}
 
 
 @pytest.fixture(scope="module")
@@ -27,9 +27,9 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def trained(
-    network: str, data: Path, store: Path, processes: int = 1, decoders: int = 0, settings: tuple[str, ...] = ()
+    network: str, data: Path, store: Path, processes: int = 1, settings: tuple[str, ...] = ()
 ) -> workflow.Trained:
-    machine = Machine(processes=processes, decoders=decoders, threads=1)
+    machine = Machine(processes=processes, decoders=0, threads=1)
     return workflow.train(
         network, 0.125, data, store, assignments=[*SETTINGS, *SIZES[network], *settings], machine=machine
     )
@@ -41,7 +41,7 @@ def test_two_processes_give_what_one_gives(network: str, photographs: Path, tmp_
     together = trained(network, photographs, tmp_path / "together", processes=2)
     for each in (alone, together):
         assert each.status == "trained"
-        assert each.history["epoch"].tolist() == [1, 2]
+        assert each.history["epoch"].tolist() == [1]
         assert len(each.layers) == LAYERS[network]
         assert each.layers["auc"].between(0, 1).all()
         assert not list(Path(each.folder).glob("checkpoint*"))
@@ -70,11 +70,3 @@ def test_damaged_photographs_are_left_out_and_counted(photographs: Path, tmp_pat
     assert (skipped.status, skipped.results["damaged_images"]) == ("trained", 3)
     environment = Store(tmp_path / "store").environment(skipped.id)
     assert environment["data"] == "15 photographs of 3 classes (images in folders)"
-
-
-def test_processes_that_decode_change_nothing(photographs: Path, tmp_path: Path):
-    one = trained("resnet18", photographs, tmp_path / "here")
-    other = trained("resnet18", photographs, tmp_path / "elsewhere", decoders=1)
-    drop = "seconds"
-    assert one.history.drop(columns=drop).equals(other.history.drop(columns=drop))
-    assert one.layers.equals(other.layers)

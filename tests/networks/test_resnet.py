@@ -101,3 +101,18 @@ def test_depth_is_fixed(network, blocks):
 def test_the_smallest_images_go_through():
     for network in (ResNet18(10, 0.25).eval(), ResNet56(10, 0.25).eval()):
         assert network(torch.randn(1, 3, 1, 1)).shape == (1, 10)
+
+
+def test_a_projection_is_a_strided_convolution_and_learns_with_few_channels():
+    """The shape at which PyTorch's own gradient ends the process on some CPUs: 8 channels of 56×56 pixels."""
+    projection, reference = Projection(8, 16, stride=2), nn.Conv2d(8, 16, 1, stride=2, bias=False)
+    reference.load_state_dict(projection.state_dict())
+    images = torch.randn(4, 8, 56, 56, generator=torch.Generator().manual_seed(0))
+    results = []
+    for module, layout in ((projection, torch.channels_last), (reference, torch.contiguous_format)):
+        inputs = images.clone(memory_format=layout).requires_grad_()
+        outputs = module.to(memory_format=layout)(inputs)
+        outputs.square().sum().backward()
+        results.append((outputs, inputs.grad, module.weight.grad))
+    for found, expected in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
