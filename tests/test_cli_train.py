@@ -76,22 +76,33 @@ def test_a_perceptron_needs_no_data(tmp_path: Path, typed):
     assert (trial.seed, trial.data.seed) == (3, 3)
 
 
-@pytest.mark.parametrize(
-    ("network", "parameters", "forward"),
-    [("alexnet", "18,155", "1.69 MFLOPs"), ("resnet18", "181,064", "")],
-)
-def test_a_dry_run_needs_no_data_and_writes_nothing(
-    network: str, parameters: str, forward: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed
-):
+def test_a_dry_run_needs_no_data_and_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed):
     monkeypatch.chdir(tmp_path)
-    width = {"alexnet": 0.05, "resnet18": 0.125}[network]
-    command = ["train", network, "--width", width, "--device", "cpu", "--dry-run", "--set", "data.test_examples=100"]
-    code, out, said = typed(*command, "--json")
+    code, out, said = typed(*ALEXNET, "--dry-run", "--set", "training.epochs=2")
+    assert code == 0, said
+    lines = out.splitlines()
+    assert lines[:3] == [
+        "alexnet at 0.05x on cifar10",
+        "1 training run, 0 of them finished in runs; 1 to run.",
+        "Parameters of a network  18,155",
+    ]
+    multiplied = 5 * 75 * 1024 + 13 * 125 * 256 + 832 * 19 + 19 * 10 + 10 * 10
+    assert lines[3] == f"FLOPs to predict one     {2 * multiplied / 1e6:.3g} M"
+    time = " ".join(lines[5:])
+    assert time.startswith("At most ")
+    assert "on this machine, in one process (training stops early when it no longer gets better)." in time
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_is_for_programs_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed):
+    monkeypatch.chdir(tmp_path)
+    words = ["--width", 0.125, "--device", "cpu", "--dry-run", "--json", "--set", "data.test_examples=100"]
+    code, out, said = typed("train", "resnet18", *words)
     assert code == 0, said
     planned = json.loads(out)
     assert (planned["trials"], planned["missing"], planned["finished"]) == (1, 1, 0)
-    low, high = planned["parameters"]
-    assert low == high
+    assert planned["parameters"] == [241_712, 241_712]
+    assert planned["forward_flops"][0] < planned["training_flops"][0]
     assert planned["seconds"] > 0
     assert list(tmp_path.iterdir()) == []
 

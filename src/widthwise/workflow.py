@@ -86,6 +86,9 @@ class Trained:
     found: bool
 
 
+GIVEN_OTHERWISE = {"network.name": "the command's argument", "network.width_factor": "--width", "seed": "--seed"}
+
+
 def single_trial(network: str, width: float = 1.0, assignments: Sequence[str] = (), seed: int = 0) -> Trial:
     """The trial that trains one network as the paper does, but for what is set as `PATH=VALUE`.
 
@@ -94,6 +97,8 @@ def single_trial(network: str, width: float = 1.0, assignments: Sequence[str] = 
     """
     content: dict[str, Any] = {"network": {"name": network, "width_factor": width}, "seed": seed}
     for path, value in assigned(assignments).items():
+        if path in GIVEN_OTHERWISE:
+            raise RequestError(f"--set {path}: it is given as {GIVEN_OTHERWISE[path]}, not with --set")
         content = overlaid(content, nested(path, value))
     content = overlaid({"data": {"seed": content["seed"]}}, content)
     return resolved(content, "--set" if assignments else f"the network {network!r}")

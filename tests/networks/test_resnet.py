@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from widthwise.networks.resnet import BasicBlock, ZeroPadding
+from widthwise.networks.resnet import BasicBlock, Projection, ZeroPadding
 from widthwise.networks.resnet18 import ResNet18
 from widthwise.networks.resnet56 import ResNet56
 
@@ -105,7 +105,7 @@ def test_the_smallest_images_go_through():
 
 def test_a_projection_is_a_strided_convolution_and_learns_with_few_channels():
     """The shape at which PyTorch's own gradient ends the process on some CPUs: 8 channels of 56×56 pixels."""
-    projection, reference = Projection(8, 16, stride=2), nn.Conv2d(8, 16, 1, stride=2, bias=False)
+    projection, reference = Projection(8, 16, 1, stride=2, bias=False), nn.Conv2d(8, 16, 1, stride=2, bias=False)
     reference.load_state_dict(projection.state_dict())
     images = torch.randn(4, 8, 56, 56, generator=torch.Generator().manual_seed(0))
     results = []

@@ -21,8 +21,9 @@ def show_plan(
     if note:
         results.print(note, markup=False)
     stacks = f", in {planned.stacks} stacks" if planned.stacks < planned.missing else ""
+    runs = "run" if planned.trials == 1 else "runs"
     results.print(
-        f"{planned.trials} training runs, {planned.finished} of them finished in {store}; "
+        f"{planned.trials} training {runs}, {planned.finished} of them finished in {store}; "
         f"{planned.missing} to run{stacks}.",
         markup=False,
     )

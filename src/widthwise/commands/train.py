@@ -94,7 +94,7 @@ def _show(trained: Any, title: str, store: str) -> None:
         if numbers.get("damaged_images"):
             results.print(f"{numbers['damaged_images']} images could not be decoded and were left out.")
         if numbers["degenerate"]:
-            results.print("It gives nearly every image one label, so what follows means nothing.", style="yellow")
+            results.print("It gives nearly every example one label, so what follows means nothing.", style="yellow")
         results.print(_layer_table(trained.layers))
     results.print(f"\nKept in {trained.folder}", soft_wrap=True, markup=False)
 

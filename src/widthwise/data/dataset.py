@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -19,9 +20,9 @@ class Split:
         return len(self.labels)
 
     def batches(self, batch_size: int, limit: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
-        """The first `limit` examples, or all, in order: inputs and labels."""
-        pieces = (self.inputs[:limit].split(batch_size), self.labels[:limit].split(batch_size))
-        yield from zip(*pieces, strict=True)
+        """All examples in order, or `limit` of them at even distances: inputs and labels."""
+        for examples in spread(len(self), limit).split(batch_size):
+            yield self.inputs[examples], self.labels[examples]
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,12 @@ class Dataset:
     validation: Split
     test: Split
     classes: int
+
+
+def spread(examples: int, limit: int | None) -> Int[Tensor, " chosen"]:
+    """The places of all of so many examples, or of `limit` of them at even distances."""
+    chosen = examples if limit is None else min(limit, examples)
+    return torch.arange(chosen) * examples // max(chosen, 1)
 
 
 @runtime_checkable
@@ -45,7 +52,7 @@ class ImageSplit(Protocol):
     def __len__(self) -> int: ...
 
     def batches(self, batch_size: int, limit: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
-        """The first `limit` examples, or all, in order, as they are evaluated: inputs and labels."""
+        """All examples in order, or `limit` of them at even distances, as they are evaluated: inputs and labels."""
         ...
 
     def epoch(

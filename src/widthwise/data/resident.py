@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
+from widthwise.data.dataset import spread
 from widthwise.data.pixels import PADDING, bordered, crop_and_flip, standardized
 from widthwise.randomness import generator
 
@@ -34,10 +35,9 @@ class ResidentImages:
     def batches(
         self, batch_size: int, limit: int | None = None
     ) -> Iterator[tuple[Float[Tensor, "batch 3 height width"], Int[Tensor, " batch"]]]:
-        """The first `limit` examples, or all, in order."""
-        pieces = (self._images[:limit].split(batch_size), self.labels[:limit].split(batch_size))
-        for images, labels in zip(*pieces, strict=True):
-            yield standardized(images), labels
+        """All examples in order, or `limit` of them at even distances."""
+        for examples in spread(len(self), limit).to(self.labels.device).split(batch_size):
+            yield standardized(self._images.index_select(0, examples)), self.labels[examples]
 
     def epoch(
         self,

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from widthwise.data.dataset import spread
 from widthwise.data.images import in_bytes, why_undecodable
 from widthwise.data.photographs import Photographs
 from widthwise.errors import RequestError, TrialError
@@ -74,13 +75,13 @@ class StreamedImages:
     def batches(
         self, batch_size: int, limit: int | None = None
     ) -> Iterator[tuple[Float[Tensor, "batch 3 size size"], Int64[Tensor, " batch"]]]:
-        """The first `limit` examples, or all, in order: resized, and the middle cut out.
+        """All examples in order, or `limit` of them at even distances: resized, and the middle cut out.
 
         Raises:
             RequestError: an image cannot be decoded, and that is refused.
             TrialError: a worker process was killed.
         """
-        return self._decoded(list(torch.arange(len(self))[:limit].split(batch_size)), None)
+        return self._decoded(list(spread(len(self), limit).split(batch_size)), None)
 
     def epoch(
         self,

@@ -38,7 +38,7 @@ def cohorts(trials: Sequence[Trial]) -> list[list[Trial]]:
 
 
 def _stackable(trial: Trial) -> int:
-    """How many networks like this one's a stack may hold; convolutions gain nothing by it (docs/training.md)."""
+    """How many networks like this one's a stack may hold; convolutions gain nothing by it (docs/stacks.md)."""
     if not isinstance(trial.data, TeacherData):
         return 1
     cost = network_cost(trial.network, trial.data.shape, trial.data.classes)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 
 @functools.cache
-def environment(device: str = "cpu", threads: int = 1) -> dict[str, str]:
-    """Versions of what computes, the machine, device, threads and, from a git checkout, the commit."""
+def environment(device: str = "cpu", threads: int = 1, processes: int = 1) -> dict[str, str]:
+    """Versions of what computes, the machine, processes and the threads of each, and, from a git checkout, the commit."""
     packages = {name: version(name) for name in ("widthwise", "torch", "numpy")}
     return {
         **packages,
@@ -19,6 +19,7 @@ def environment(device: str = "cpu", threads: int = 1) -> dict[str, str]:
         "system": platform.system(),
         "device": device,
         "threads": str(threads),
+        "processes": str(processes),
         "commit": _commit(),
     }
 

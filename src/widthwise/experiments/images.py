@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
+from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 
 from widthwise.data.dataset import ImageDataset
 from widthwise.data.load import load_images
@@ -76,7 +76,10 @@ def load_dataset(source: ImageSource, machine: Machine, store: Store | None) -> 
     location = _location(source, machine)
     if store is not None:
         _check_same(source, location, store)
-    return _loaded(source, location, torch.device(machine.device), machine.decoders)
+    dataset = _loaded(source, location, torch.device(machine.device), machine.decoders)
+    if store is not None and store.data_files(source.name) is None:
+        store.add_data_files(source.name, _fingerprint(location))  # now that they are known to be whole
+    return dataset
 
 
 @functools.lru_cache(maxsize=2)
@@ -93,11 +96,8 @@ def _location(source: ImageSource, machine: Machine) -> Path:
 def _check_same(source: ImageSource, location: Path, store: Store) -> None:
     if not location.exists():
         raise RequestError(f"there is no data at {location}: --data must name the folder of {KNOWN_AS[source.name]}")
-    found = _fingerprint(location)
     before = store.data_files(source.name)
-    if before is None:
-        store.add_data_files(source.name, found)
-    elif before != found:
+    if before is not None and before != _fingerprint(location):
         raise RequestError(
             f"the store {store.location} has trials on other files of {KNOWN_AS[source.name]} than those at "
             f"{location}; name those files, or another store"
@@ -139,20 +139,26 @@ def _check_memory(trial: Trial, machine: Machine) -> None:
     Raises:
         RequestError: it does not.
     """
-    batch = trial.training.micro_batch_size or trial.training.scaled_batch_size
-    share = -(-batch // machine.processes)
+    recipe = trial.training
+    together = machine.processes if machine.device == "cpu" else 1
+    share = -(-recipe.scaled_batch_size // machine.processes)
+    at_once = min(share, recipe.micro_batch_size or share)
     free = available_memory(machine.device)
-    if training_memory(trial, share) <= free:
+
+    def needed(examples: int) -> int:
+        return together * training_memory(trial, examples)
+
+    if needed(at_once) <= free:
         return
-    fitting = share
-    while fitting > 1 and training_memory(trial, fitting) > free:
+    fitting = at_once
+    while fitting > 1 and needed(fitting) > free:
         fitting //= 2
     network = f"{trial.network.name} at {trial.network.width_factor:g}x"
-    problem = f"{network} needs {training_memory(trial, share) / 1e9:.1f} GB for a batch of {share} images"
-    if training_memory(trial, fitting) > free:
+    problem = f"{network} needs {needed(at_once) / 1e9:.1f} GB for {at_once} images at once"
+    if needed(fitting) > free:
         raise RequestError(f"{problem}, {free / 1e9:.1f} GB are free, and one image alone does not fit")
     raise RequestError(
-        f"{problem} and {free / 1e9:.1f} GB are free; --set training.micro_batch_size={fitting} computes it in pieces"
+        f"{problem} and {free / 1e9:.1f} GB are free; --set training.micro_batch_size={fitting} takes it in pieces"
     )
 
 

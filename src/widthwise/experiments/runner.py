@@ -78,10 +78,10 @@ def run_trials(
     if missing:
         from widthwise.experiments.cohort import cohorts  # PyTorch, which a finished sweep does not need
 
+        machine = replace(machine, device=chosen_device(machine.device))
         if any(trial.data.name != "teacher" for trial in missing):
             from widthwise.experiments.images import check_files
 
-            machine = replace(machine, device=chosen_device(machine.device))
             check_files(missing, machine, store)
         stacks = cohorts(missing)
         processors = os.cpu_count() or 1
@@ -167,16 +167,13 @@ def _in_processes(stacks: Sequence[Sequence[Trial]], store: Store, machine: Mach
 def _run_and_save(
     stack: Sequence[Trial], location: str, machine: Machine, on_moment: Callable[[Any], None] | None = None
 ) -> None:
-    import torch
-
     from widthwise.experiments.cohort import run_cohort
 
     store = Store(location)
     tell = on_moment or partial(_tell, stack[0].id)
     try:
         for trial, outcome in run_cohort(stack, machine, store, tell):
-            threads = 1 if trial.data.name == "teacher" else machine.threads or torch.get_num_threads()
-            store.save(trial, outcome, environment(machine.device, threads))
+            store.save(trial, outcome, _environment(trial, machine))
     except (ValueError, RuntimeError) as error:
         if "memory" in str(error):
             raise TrialError(
@@ -193,6 +190,15 @@ def _run_and_save(
 
 def _unseen(moment: Any) -> None:
     """Show nothing; unlike a lambda it can be sent to another process."""
+
+
+def _environment(trial: Trial, machine: Machine) -> dict[str, str]:
+    import torch
+
+    if trial.data.name == "teacher":
+        return environment("cpu", threads=1)
+    threads = machine.threads or torch.get_num_threads()
+    return environment(machine.device, max(1, threads // machine.processes), machine.processes)
 
 
 def _tell(identity: str, moment: Any) -> None:

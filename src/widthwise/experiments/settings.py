@@ -16,7 +16,7 @@ from widthwise.errors import RequestError
 from widthwise.experiments.trial import Trial
 from widthwise.section import Section
 
-KINDS = ("name", "kind")
+KINDS = ("name", "kind", "scheme")
 """Fields that say which of several sections one is."""
 
 

@@ -1,6 +1,7 @@
 """How long a trial on images takes, from a few steps and a measurement on random images."""
 
 import time
+from dataclasses import replace
 
 import torch
 
@@ -9,7 +10,6 @@ from widthwise.data.resident import ResidentImages
 from widthwise.experiments.cohort import training_examples
 from widthwise.experiments.images import fabric_for, initialized
 from widthwise.experiments.machine import Machine, computing
-from widthwise.experiments.measuring import test_inputs
 from widthwise.experiments.trial import Trial
 from widthwise.networks.cost import network_cost
 from widthwise.training.train import train
@@ -32,13 +32,14 @@ def seconds_on_images(trial: Trial, machine: Machine) -> float:
         update={"batch_size": batch, "scale": 1.0, "epochs": 2, "micro_batch_size": None, "keep_epochs": ()}
         | {"patience": None, "stop_at": None}
     )
-    dataset = _random_images(trial, batch, machine)
+    images, few = _random_images(trial, batch, machine), _random_images(trial, FEWEST, machine)
+    dataset = ImageDataset(images, few, few, trial.data.classes, "random images")
     network = initialized(trial)
     with computing(machine.threads):
-        fitted = train(network, dataset, short, trial.seed, fabric_for(trial, machine))
+        fitted = train(network, dataset, short, trial.seed, fabric_for(trial, replace(machine, processes=1)))
         first, second = fitted.history["seconds"]
-        trained = (second - first) / batch * training_examples(trial) * recipe.epochs
-        inputs = next(iter(test_inputs(dataset)))[0]
+        trained = (second - first) / batch * training_examples(trial)
+        inputs = next(images.batches(batch))[0]
         network.to(machine.device).eval()
         with torch.no_grad():
             network(inputs)  # what starts slowly
@@ -48,16 +49,18 @@ def seconds_on_images(trial: Trial, machine: Machine) -> float:
         runs = RUNS_OF_A_MEASUREMENT * SHARE_THAT_FOLLOWS * len(network.measured_layers)  # pyright: ignore
         measured = predicted * runs
     examples = trial.data.test_examples or OFFICIAL_TEST_EXAMPLES[trial.data.name]
-    return trained + measured * examples * (1 + len(recipe.keep_epochs))
+    an_epoch = trained + predicted * trial.data.validation_examples
+    if machine.device != "cpu":
+        an_epoch /= machine.processes  # a GPU each
+    return an_epoch * recipe.epochs + measured * examples * (1 + len(recipe.keep_epochs))
 
 
 def _within(number: float, most: int) -> int:
     return max(FEWEST, min(most, int(number)))
 
 
-def _random_images(trial: Trial, count: int, machine: Machine) -> ImageDataset:
+def _random_images(trial: Trial, count: int, machine: Machine) -> ResidentImages:
     stream = torch.Generator().manual_seed(0)
     images = torch.randint(256, (count, *trial.data.shape), generator=stream, dtype=torch.uint8)
     labels = torch.randint(trial.data.classes, (count,), generator=stream)
-    split = ResidentImages(images, labels, torch.device(machine.device))
-    return ImageDataset(split, split, split, trial.data.classes, "random images")
+    return ResidentImages(images, labels, torch.device(machine.device))

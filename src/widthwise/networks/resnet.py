@@ -47,24 +47,6 @@ class Projection(nn.Conv2d):
         return functional.conv2d(input[:, :, ::down, ::across], self.weight)
 
 
-class Projection(nn.Conv2d):
-    """A 1×1 convolution of every `stride`-th pixel, without bias.
-
-    PyTorch's own has the same value, but with few channels and a stride its gradient ends the process on some CPUs
-    (oneDNN 3, seen with PyTorch 2.13 at 8 channels of 56×56 pixels).
-    """
-
-    def __init__(self, inputs: int, outputs: int, stride: int):
-        super().__init__(inputs, outputs, 1, stride, bias=False)
-
-    @no_type_check  # tracing calls it with stand-ins for tensors
-    def forward(
-        self, value: Float[Tensor, "batch inputs height width"]
-    ) -> Float[Tensor, "batch outputs smaller_height smaller_width"]:
-        down, across = self.stride
-        return functional.conv2d(value[:, :, ::down, ::across], self.weight)
-
-
 class ZeroPadding(nn.Module):
     """A shortcut without parameters: every `stride`-th pixel, and channels of zeros before and after the others."""
 

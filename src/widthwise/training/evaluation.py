@@ -10,7 +10,7 @@ from widthwise.data.dataset import ImageSplit, Split
 def evaluate(
     network: nn.Module, split: Split | ImageSplit, batch_size: int, limit: int | None = None
 ) -> tuple[float, float]:
-    """Accuracy and mean cross-entropy over a split, or over its first `limit` examples."""
+    """Accuracy and mean cross-entropy over a split, or over `limit` of its examples at even distances."""
     network.eval()
     device = next(network.parameters()).device
     batches = [(network(inputs.to(device)), labels.to(device)) for inputs, labels in split.batches(batch_size, limit)]

@@ -123,7 +123,8 @@ def train(
 
     clock = _Clock(run.position, len(data.train), recipe)
     batches = -(-len(data.train) // recipe.scaled_batch_size)
-    last_written, decays = time.perf_counter(), momenta(network)
+    last_written = time.perf_counter()
+    decays = {} if recipe.compile else momenta(network)  # a momentum that changes would be compiled again and again
 
     def write() -> None:
         nonlocal last_written
@@ -260,11 +261,13 @@ def _step(
     """One step with the gradient of the mean loss over the whole batch; the share's summed loss and correct answers."""
     optimizer.zero_grad()
     totals = torch.zeros(2, dtype=torch.float64, device=fabric.device)
-    size = recipe.micro_batch_size or max(len(labels), 1)
-    pieces = list(zip(inputs.split(size), labels.split(size), strict=True))
+    largest_share = -(-examples // fabric.world_size)
+    count = -(-largest_share // (recipe.micro_batch_size or largest_share))  # the same in every process
+    pieces = zip(inputs.tensor_split(count), labels.tensor_split(count), strict=True)
     for number, (some, their_labels) in enumerate(pieces):
-        draw(first + number * size)
-        with fabric.no_backward_sync(module, enabled=number + 1 < len(pieces)):
+        draw(first)
+        first += len(their_labels)
+        with fabric.no_backward_sync(module, enabled=number + 1 < count):
             outputs = module(some)
             logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
             summed = nn.functional.cross_entropy(logits.float(), their_labels, reduction="sum")
