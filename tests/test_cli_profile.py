@@ -169,7 +169,7 @@ def test_what_is_wrong_is_said_in_a_sentence(words: list[str], said: str, models
 def test_a_folder_that_is_no_run_is_refused(own_smoke_store: Path, typed):
     assert "is no trial of a store" in typed("profile", own_smoke_store)[2]
     folder = min((own_smoke_store / "trials").iterdir())
-    assert "has its own data and weights" in typed("profile", folder, "--data", "x:y")[2]
+    assert "has its own data; leave out --data" in typed("profile", folder, "--data", "x:y")[2]
     (folder / "network.safetensors").write_bytes(b"damaged")
     code, _, said = typed("profile", folder)
     assert code == 2

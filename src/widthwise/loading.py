@@ -16,7 +16,7 @@ from widthwise.data.images import ParquetImages
 from widthwise.errors import RequestError
 from widthwise.experiments.cohort import load_trained
 from widthwise.experiments.machine import Machine
-from widthwise.experiments.measuring import test_inputs
+from widthwise.experiments.measuring import inputs_to_measure
 from widthwise.experiments.store import Store
 from widthwise.experiments.trial import Trial
 
@@ -69,7 +69,7 @@ def load_trial(folder: Path, machine: Machine) -> tuple[Trial, nn.Module, Iterab
         raise RequestError(f"the trial {folder} is not finished or lost its network ({error.filename})") from None
     except ValueError as error:
         raise RequestError(f"the trial {folder} cannot be read: {error}") from None
-    return trial, network, test_inputs(dataset)
+    return trial, network, inputs_to_measure(dataset)
 
 
 def _made(reference: str, what: str) -> Any:

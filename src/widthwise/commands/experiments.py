@@ -12,6 +12,7 @@ from widthwise.commands.terminal import (
     AsJson,
     Assignments,
     Data,
+    Decoders,
     Device,
     Processes,
     Store,
@@ -67,6 +68,7 @@ def run(
     data: Data = None,
     device: Device = "auto",
     processes: Processes = 1,
+    decoders: Decoders = 2,
     assignments: Assignments = None,
     workers: Annotated[
         int | None,
@@ -87,7 +89,7 @@ def run(
     if scale not in SCALES:
         raise RequestError(f"there is no scale {scale!r}: it must be {', '.join(SCALES[:-1])} or {SCALES[-1]}")
     sweep = Sweep.load(name).with_values(assignments or [])
-    machine = Machine(data, device, processes)
+    machine = Machine(data, device, processes, decoders=decoders)
     if dry_run:
         title = f"{sweep.title}, scale {scale}"
         note = f"Not at the paper's scale: {sweep.note(scale)}." if sweep.note(scale) else ""

@@ -100,9 +100,13 @@ def profile(
             activations=None if activations == "all" else _whole("activations", activations),
         )
         if Path(model).is_dir():
-            if weights:
-                raise RequestError("a finished run has its own weights; leave out --weights")
+            others = {"--weights": weights, "--mean": mean, "--std": std, "--examples": examples}
+            for option, given in others.items():
+                if given is not None:
+                    raise RequestError(f"a finished run has its own weights and test images; leave out {option}")
             trial, network, batches = load_trial(Path(model), Machine(data, place))
+            if data and trial.data.name == "teacher":
+                raise RequestError("a finished run of a perceptron has its own data; leave out --data")
             seed = trial.seed if seed is None else seed
         else:
             if data is None:

@@ -19,6 +19,7 @@ Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1; auto is a GPU wher
 Processes = Annotated[
     int, typer.Option(min=1, help="Share each batch of images between so many processes, on a GPU each.")
 ]
+Decoders = Annotated[int, typer.Option(min=0, help="Processes that decode photographs.")]
 Assignments = Annotated[
     list[str] | None,
     typer.Option(

@@ -12,6 +12,7 @@ from widthwise.commands.terminal import (
     AsJson,
     Assignments,
     Data,
+    Decoders,
     Device,
     Processes,
     Store,
@@ -34,7 +35,7 @@ def train(
     seed: Annotated[int, typer.Option(min=0, help="Of initial weights, order, augmentation and measurement.")] = 0,
     device: Device = "auto",
     processes: Processes = 1,
-    decoders: Annotated[int, typer.Option(min=0, help="Processes that decode photographs.")] = 2,
+    decoders: Decoders = 2,
     checkpoint_epochs: Annotated[int, typer.Option(min=1, help="Write a checkpoint after so many epochs …")] = 1,
     checkpoint_minutes: Annotated[float, typer.Option(min=0, help="… or so many minutes.")] = 5.0,
     dry_run: Annotated[

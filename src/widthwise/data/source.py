@@ -1,6 +1,6 @@
 """Where a trial's data comes from."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, PositiveInt
 
@@ -48,6 +48,9 @@ class Images(Section):
 class CIFAR10Data(Images):
     """32×32 colour images of ten classes: 45,000 to train, 5,000 to validate, 10,000 to test (Appendix A.1)."""
 
+    OFFICIAL: ClassVar = (50_000, 10_000)
+    """Images to train and to test in the official files."""
+
     name: Literal["cifar10"] = "cifar10"
     validation_examples: PositiveInt = 5000
     """The last so many training images."""
@@ -65,6 +68,9 @@ class CIFAR10Data(Images):
 
 class ImageNetData(Images):
     """ILSVRC 2012: 1.28 million photographs of a thousand classes to train, 50,000 to test."""
+
+    OFFICIAL: ClassVar = (1_281_167, 50_000)
+    """Images to train and to validate in the official files."""
 
     name: Literal["imagenet"] = "imagenet"
     image_size: PositiveInt = 224

@@ -18,6 +18,7 @@ from widthwise.data.dataset import spread
 from widthwise.data.images import in_bytes, why_undecodable
 from widthwise.data.photographs import Photographs
 from widthwise.errors import RequestError, TrialError
+from widthwise.main_module import main_hidden
 from widthwise.randomness import generator
 
 MEAN = (0.485, 0.456, 0.406)
@@ -131,7 +132,8 @@ class StreamedImages:
             multiprocessing_context="spawn" if self._workers else None,
             generator=torch.Generator(),  # else it would draw from the global stream
         )
-        images = iter(loader)
+        with main_hidden():
+            images = iter(loader)
         try:
             for each in places:
                 reason, decoded = "", None
@@ -178,7 +180,7 @@ class Decoding(Dataset):
     def __getitem__(
         self, indices: Int64[np.ndarray, " batch"]
     ) -> tuple[UInt8[Tensor, "decoded size size 3"], dict[int, Failure]]:
-        """The images that can be decoded, and by their places in the batch those that cannot. Raises nothing."""
+        """The images that can be decoded, and by their places in the batch those that cannot."""
         images: list[np.ndarray] = []
         failures: dict[int, Failure] = {}
         with warnings.catch_warnings():
@@ -193,8 +195,9 @@ class Decoding(Dataset):
         return torch.from_numpy(pixels), failures
 
     def _image(self, index: int) -> UInt8[np.ndarray, "size size 3"] | Failure:
+        content = self._photographs.read(index)  # what the disk cannot give is no damaged image
         try:
-            image = Image.open(io.BytesIO(self._photographs.read(index)))
+            image = Image.open(io.BytesIO(content))
             if self._augmentation is None:
                 return cut(image, middle(*image.size, self._size), self._size)
             seed, epoch = self._augmentation

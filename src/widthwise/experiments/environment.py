@@ -9,7 +9,7 @@ from pathlib import Path
 
 @functools.cache
 def environment(device: str = "cpu", threads: int = 1, processes: int = 1) -> dict[str, str]:
-    """Versions of what computes, the machine, processes and the threads of each, and, from a git checkout, the commit."""
+    """Versions of what computes, the machine, processes and threads of each and, from a git checkout, the commit."""
     packages = {name: version(name) for name in ("widthwise", "torch", "numpy")}
     return {
         **packages,

@@ -1,9 +1,10 @@
 """A trial on images: trained by itself, with checkpoints, on one device or several."""
 
 import functools
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,11 @@ from widthwise.data.location import fingerprint, located
 from widthwise.data.source import ImageSource, TeacherData
 from widthwise.errors import RequestError, TrialError
 from widthwise.experiments.machine import Machine, available_memory, computing
-from widthwise.experiments.main_module import main_hidden
 from widthwise.experiments.measuring import outcome
 from widthwise.experiments.plan import training_memory
 from widthwise.experiments.store import Outcome, Store
 from widthwise.experiments.trial import Trial
+from widthwise.main_module import main_hidden
 from widthwise.networks.build import build_initialized
 from widthwise.training.checkpoint import unpacked
 from widthwise.training.fitted import Fitted
@@ -117,6 +118,8 @@ def run_on_images(
     """
     _check_memory(trial, machine)
     location = None if store is None else store.location
+    threads = machine.threads or torch.get_num_threads()
+    machine = replace(machine, threads=max(1, threads // machine.processes))
     with computing(machine.threads):
         if machine.processes == 1:
             fitted = _train(fabric_for(trial, machine), trial, machine, location, on_moment)
@@ -195,7 +198,12 @@ def _errors_of_processes() -> Iterator[None]:
 
 def _train_share(arguments: tuple[Any, ...], fabric: Fabric) -> None:
     """What one of several processes does; the last checkpoint is what comes of it."""
-    _train(fabric, *arguments)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # it is sent when the parent ends, and a parent may ignore it
+    on_moment = arguments[-1]
+    try:
+        _train(fabric, *arguments)
+    finally:
+        getattr(on_moment, "close", lambda: None)()
 
 
 def _train(
@@ -203,11 +211,10 @@ def _train(
 ) -> Fitted:
     """Train in one of the processes; the last checkpoint is where it begins."""
     store = None if location is None else Store(location)
-    here = Machine(**{**vars(machine), "device": str(fabric.device)})
+    here = replace(machine, device=str(fabric.device))
     dataset = load_dataset(_images_of(trial), here, store)
     checkpoints = None if location is None else TrialCheckpoints(location, trial.id)
-    threads = machine.threads or torch.get_num_threads()
-    with computing(max(1, threads // machine.processes)):
+    with computing(machine.threads):
         return train(
             initialized(trial),
             dataset,

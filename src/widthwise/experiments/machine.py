@@ -33,16 +33,23 @@ class Machine:
     checkpoint_minutes: float = 5.0
 
 
-def chosen_device(name: str) -> str:
-    """A device by its name; `auto` is a GPU where there is one.
+def chosen_device(name: str, processes: int = 1) -> str:
+    """A device by its name, with its number; `auto` is a GPU where there is one.
 
     Raises:
-        RequestError: there is no such device.
+        RequestError: there is no such device, or not one for each process.
     """
     import torch
 
     if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if processes > 1 and name.startswith("cuda"):
+        if ":" in name:
+            raise RequestError(f"{processes} processes take a GPU each: name the device cuda, not {name}")
+        if torch.cuda.device_count() < processes:
+            raise RequestError(f"there are {torch.cuda.device_count()} GPUs for {processes} processes")
+    if name == "cuda":
+        name = "cuda:0"
     try:
         torch.empty(1, device=name)
     except (RuntimeError, AssertionError) as error:
@@ -55,6 +62,7 @@ def available_memory(device: str) -> int:
     import torch
 
     if torch.device(device).type == "cuda":
+        torch.cuda.empty_cache()  # what PyTorch keeps for itself counts as taken
         return torch.cuda.mem_get_info(device)[0]
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()

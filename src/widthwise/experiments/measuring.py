@@ -31,7 +31,7 @@ TRAINING_EXAMPLES_EVALUATED = 50_000
 
 
 @dataclass(frozen=True)
-class TestInputs:
+class SplitInputs:
     """The inputs of a split as batches that can be gone through again."""
 
     split: Split | ImageSplit
@@ -42,9 +42,9 @@ class TestInputs:
             yield (inputs,)
 
 
-def test_inputs(dataset: Dataset | ImageDataset) -> TestInputs:
+def inputs_to_measure(dataset: Dataset | ImageDataset) -> SplitInputs:
     """The test set, as `profile` takes it."""
-    return TestInputs(dataset.test, batch_size(dataset))
+    return SplitInputs(dataset.test, batch_size(dataset))
 
 
 def batch_size(dataset: Dataset | ImageDataset) -> int:
@@ -74,7 +74,7 @@ def outcome(
     description = dataset.description if isinstance(dataset, ImageDataset) else ""
     history = pd.DataFrame(fitted.history).astype({"epoch": "int64"})
     if fitted.status == "diverged":
-        return Outcome("diverged", results | _damaged(dataset), {"history": history}, data=description)
+        return Outcome("diverged", results | _damaged(dataset, fitted), {"history": history}, data=description)
 
     network.load_state_dict(fitted.parameters)
     measured = network
@@ -87,10 +87,10 @@ def outcome(
         limit = TRAINING_EXAMPLES_EVALUATED if name == "train" else None
         accuracy, loss = evaluate(measured, split, batch_size(dataset), limit)
         if not math.isfinite(loss):
-            return Outcome("diverged", results | _damaged(dataset), {"history": history}, data=description)
+            return Outcome("diverged", results | _damaged(dataset, fitted), {"history": history}, data=description)
         results |= {f"{name}_accuracy": accuracy, f"{name}_loss": loss}
-    results |= _damaged(dataset)
-    profiled = profile(measured, test_inputs(dataset), settings=trial.measurement, seed=trial.seed)
+    results |= _damaged(dataset, fitted)
+    profiled = profile(measured, inputs_to_measure(dataset), settings=trial.measurement, seed=trial.seed)
     results["most_frequent_label_share"] = profiled.most_frequent_label_share
     results["degenerate"] = profiled.most_frequent_label_share > DEGENERATE_SHARE
     tables = {
@@ -100,6 +100,8 @@ def outcome(
         "correlation": profiled.correlation,
     }
     state = _arrays(measured.state_dict())
+    if fitted.damaged:
+        tables["damaged"] = pd.DataFrame(sorted(fitted.damaged.items()), columns=["image", "reason"])
     if fitted.kept:
         tables["epochs"] = _measured_epochs(trial, dataset, network, fitted.kept)
     kept = {epoch: _arrays(each) for epoch, each in fitted.kept.items()}
@@ -111,11 +113,13 @@ def _arrays(parameters: Parameters) -> dict[str, np.ndarray]:
     return {name: value.cpu().contiguous().numpy() for name, value in parameters.items()}
 
 
-def _damaged(dataset: Dataset | ImageDataset) -> dict[str, int]:
-    """How many images could not be decoded so far, once all splits were gone through."""
+def _damaged(dataset: Dataset | ImageDataset, fitted: Fitted) -> dict[str, int]:
+    """How many images could not be decoded; those met while measuring are added to those met in training."""
     if isinstance(dataset, Dataset):
         return {}
-    return {"damaged_images": len(dataset.train.damaged | dataset.validation.damaged | dataset.test.damaged)}
+    for split in (dataset.train, dataset.validation, dataset.test):
+        fitted.damaged |= split.damaged
+    return {"damaged_images": len(fitted.damaged)}
 
 
 def _measured_epochs(
@@ -126,7 +130,7 @@ def _measured_epochs(
     for epoch, parameters_then in sorted(kept.items()):
         network.load_state_dict(parameters_then)
         accuracy, _ = evaluate(network, dataset.test, batch_size(dataset))
-        layers = profile(network, test_inputs(dataset), settings=trial.measurement, seed=trial.seed).layers
+        layers = profile(network, inputs_to_measure(dataset), settings=trial.measurement, seed=trial.seed).layers
         tables.append(layers.assign(epoch=epoch, test_accuracy=accuracy))
     return pd.concat(tables, ignore_index=True)
 

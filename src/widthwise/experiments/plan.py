@@ -62,7 +62,7 @@ def plan(trials: Sequence[Trial], store: str, workers: int | None = None, machin
     unique = {trial.id: trial for trial in trials}
     finished = Store(store).inspect(unique.values()).finished
     missing = [trial for identity, trial in unique.items() if identity not in finished]
-    machine = replace(machine, device=chosen_device(machine.device))
+    machine = replace(machine, device=chosen_device(machine.device, machine.processes))
     stacks = cohorts(missing)
     processors = os.cpu_count() or 1
     workers = default_workers(machine) if workers is None else max(workers, 1)

@@ -17,11 +17,13 @@ from typing import Any
 from widthwise.errors import TrialError
 from widthwise.experiments.environment import environment
 from widthwise.experiments.machine import Machine, chosen_device
-from widthwise.experiments.main_module import main_hidden
-from widthwise.experiments.store import Store
+from widthwise.experiments.store import Outcome, Store
 from widthwise.experiments.trial import Trial
+from widthwise.main_module import main_hidden
 
 SECONDS_BETWEEN_LOOKS = 1.0
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+"""What PyTorch says on GPUs, on Linux and on Windows."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def run_trials(
     if missing:
         from widthwise.experiments.cohort import cohorts  # PyTorch, which a finished sweep does not need
 
-        machine = replace(machine, device=chosen_device(machine.device))
+        machine = replace(machine, device=chosen_device(machine.device, machine.processes))
         if any(trial.data.name != "teacher" for trial in missing):
             from widthwise.experiments.images import check_files
 
@@ -173,17 +175,23 @@ def _run_and_save(
     tell = on_moment or partial(_tell, stack[0].id)
     try:
         for trial, outcome in run_cohort(stack, machine, store, tell):
-            store.save(trial, outcome, _environment(trial, machine))
-    except (ValueError, RuntimeError) as error:
-        if "memory" in str(error):
+            _save(store, trial, outcome, machine)
+    except (ValueError, RuntimeError, OSError, MemoryError) as error:
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if isinstance(error, MemoryError) or any(words in said for words in OUT_OF_MEMORY):
             raise TrialError(
-                f"{describe(stack)} does not fit in memory ({str(error).splitlines()[0]}); "
+                f"{describe(stack)} does not fit in memory ({said}); "
                 "--set training.micro_batch_size=N computes a batch in pieces of N examples"
             ) from error
-        raise TrialError(f"{describe(stack)} could not be trained and measured: {error}") from error
+        raise TrialError(f"{describe(stack)} could not be trained and measured: {said}") from error
+
+
+def _save(store: Store, trial: Trial, outcome: Outcome, machine: Machine) -> None:
+    try:
+        store.save(trial, outcome, _environment(trial, machine))
     except OSError as error:
         raise TrialError(
-            f"the store {location} could not be written to ({error.strerror or error}); "
+            f"the store {store.location} could not be written to ({error.strerror or error}); "
             "what was finished is kept, and the same command continues"
         ) from None
 

@@ -5,6 +5,7 @@
     DIR/trials/ID/trial.json      the resolved trial, and the environment that it ran in
                   network.safetensors, history.parquet, layers.parquet, ablation.parquet, correlation.parquet
                   network-epoch-N.safetensors, epochs.parquet: of epochs that the trial keeps besides
+                  damaged.parquet: images that could not be decoded, and why
                   checkpoint.safetensors: where an unfinished trial goes on
                   outcome.json    written last: a trial without it is not finished, and is never read
     DIR/data/NAME.json            which files of images the trials were trained on
@@ -164,8 +165,9 @@ class Store:
         digests = {name: {"bytes": len(content), "sha256": _digest(content)} for name, content in files.items()}
         content = {"trial": trial.id, "status": outcome.status, "results": outcome.results, "files": digests}
         self.write(f"trials/{trial.id}/outcome.json", _json({**content, "sha256": _digest(_json(content))}))
-        if self.has(self.checkpoint_of(trial.id)):
-            self._files.rm_file(self.path(self.checkpoint_of(trial.id)))
+        for path in self._files.ls(self.path(f"trials/{trial.id}"), detail=False):
+            if path.endswith(CHECKPOINT) or _is_partial(path):
+                self._files.rm_file(path)
 
     def checkpoint_of(self, identity: str) -> str:
         """The name of the file with which an unfinished trial goes on."""

@@ -7,6 +7,7 @@ import torch
 
 from widthwise.data.dataset import ImageDataset
 from widthwise.data.resident import ResidentImages
+from widthwise.data.source import TeacherData
 from widthwise.experiments.cohort import training_examples
 from widthwise.experiments.images import fabric_for, initialized
 from widthwise.experiments.machine import Machine, computing
@@ -21,16 +22,16 @@ RUNS_OF_A_MEASUREMENT = 17
 SHARE_THAT_FOLLOWS = 0.5
 """Of a network, behind one of its layers, on average."""
 FEWEST = 2
-OFFICIAL_TEST_EXAMPLES = {"cifar10": 10_000, "imagenet": 50_000}
 
 
 def seconds_on_images(trial: Trial, machine: Machine) -> float:
     """Seconds to train a trial's network for all of its epochs, and to measure it; reading files is not counted."""
+    assert not isinstance(trial.data, TeacherData)
     recipe, cost = trial.training, network_cost(trial.network, trial.data.shape, trial.data.classes)
     batch = _within(TIMED_FLOPS / cost.training_flops, recipe.scaled_batch_size)
     short = recipe.model_copy(
         update={"batch_size": batch, "scale": 1.0, "epochs": 2, "micro_batch_size": None, "keep_epochs": ()}
-        | {"patience": None, "stop_at": None}
+        | {"patience": None, "stop_at": None, "learning_rate": 1e-9}
     )
     images, few = _random_images(trial, batch, machine), _random_images(trial, FEWEST, machine)
     dataset = ImageDataset(images, few, few, trial.data.classes, "random images")
@@ -48,7 +49,7 @@ def seconds_on_images(trial: Trial, machine: Machine) -> float:
         predicted = (time.perf_counter() - started) / len(inputs)
         runs = RUNS_OF_A_MEASUREMENT * SHARE_THAT_FOLLOWS * len(network.measured_layers)  # pyright: ignore
         measured = predicted * runs
-    examples = trial.data.test_examples or OFFICIAL_TEST_EXAMPLES[trial.data.name]
+    examples = trial.data.test_examples or trial.data.OFFICIAL[1]
     an_epoch = trained + predicted * trial.data.validation_examples
     if machine.device != "cpu":
         an_epoch /= machine.processes  # a GPU each

@@ -4,7 +4,7 @@ import torch
 import torch.distributed
 from torch import Tensor, nn
 
-BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
+BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d | nn.SyncBatchNorm
 
 
 def weigh_running_statistics(momenta: dict[BatchNorm, float], step: int) -> None:
@@ -57,6 +57,7 @@ class SynchronizedBatchNorm2d(nn.BatchNorm2d):
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
+        given, input = input.dtype, input.float()  # sums would lose their last digits in bfloat16
         ones = input.new_tensor([input.numel() / input.shape[1]])
         count = _Sum.apply(ones)
         mean = _Sum.apply(input.sum((0, 2, 3))) / count
@@ -68,7 +69,7 @@ class SynchronizedBatchNorm2d(nn.BatchNorm2d):
             self.running_var.lerp_(variance * count / (count - 1), self.momentum)
             self.num_batches_tracked.add_(1)
         scale = self.weight * torch.rsqrt(variance + self.eps)
-        return centred * scale[:, None, None] + self.bias[:, None, None]
+        return (centred * scale[:, None, None] + self.bias[:, None, None]).to(given)
 
 
 def synchronized(network: nn.Module, device: torch.device) -> nn.Module:

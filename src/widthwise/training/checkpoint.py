@@ -68,6 +68,7 @@ def packed(checkpoint: Checkpoint, identity: str) -> bytes:
         "status": fitted.status,
         "epoch": fitted.epoch,
         "history": fitted.history,
+        "damaged": fitted.damaged,
         "optimizer": numbers,
     }
     own = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
@@ -81,12 +82,12 @@ def unpacked(content: bytes, identity: str, where: str) -> Checkpoint:
         RequestError: it is damaged, of another training, or written by another version of the program or of PyTorch.
     """
     remedy = f"delete {where} to train from the beginning"
+    damaged = RequestError(f"the checkpoint {where} is damaged; {remedy}")
     try:
         about = _about(content)
-        tensors = safetensors.torch.load(content)
         found, present = about["training"], {"format": FORMAT, **_versions()}
-    except (SafetensorError, ValueError, KeyError, TypeError):
-        raise RequestError(f"the checkpoint {where} is damaged; {remedy}") from None
+    except (ValueError, KeyError, TypeError):
+        raise damaged from None
     if found != identity:
         raise RequestError(f"the checkpoint {where} is that of the training {found}, not of {identity}; {remedy}")
     for name, here in present.items():
@@ -95,8 +96,15 @@ def unpacked(content: bytes, identity: str, where: str) -> Checkpoint:
                 f"the checkpoint {where} was written with {name} {about.get(name)} and this is {here}, "
                 f"which may give other numbers; {remedy}"
             )
+    try:
+        return _parsed(about, safetensors.torch.load(content))
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError):
+        raise damaged from None
+
+
+def _parsed(about: dict[str, Any], tensors: Parameters) -> Checkpoint:
     optimizer: dict[int, dict[str, Any]] = {int(key): dict(value) for key, value in about["optimizer"].items()}
-    fitted = Fitted(about["status"], about["epoch"], history=about["history"])
+    fitted = Fitted(about["status"], about["epoch"], damaged=about["damaged"], history=about["history"])
     network: Parameters = {}
     for name, value in tensors.items():
         kind, _, rest = name.partition("/")

@@ -30,13 +30,14 @@ class Fitted:
     epoch's batches, each taken before its step; validation is measured at the epoch's end; seconds are those of the
     whole stack since its training began. `epoch` is the epoch, counted from 1, whose parameters were kept; of a
     diverged network, which keeps none, the epoch that it diverged in. `kept` are the parameters of the epochs that
-    the recipe wants kept besides.
+    the recipe wants kept besides. `damaged` are images that could not be decoded and were left out: name → reason.
     """
 
     status: Literal["trained", "diverged"] = "trained"
     epoch: int = 0
     parameters: Parameters = field(default_factory=dict)
     kept: dict[int, Parameters] = field(default_factory=dict)
+    damaged: dict[str, str] = field(default_factory=dict)
     history: dict[str, list[float | int]] = field(default_factory=lambda: {name: [] for name in HISTORY})
 
     def record(self, row: dict[str, float | int], recipe: Recipe, parameters: Callable[[], Parameters]) -> bool:

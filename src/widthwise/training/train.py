@@ -27,7 +27,10 @@ AUXILIARY_WEIGHT = 0.4
 """Of the loss of Inception-v3's auxiliary head, as published."""
 EVALUATION_BATCH = 250
 LOOK_EVERY = 50
-"""After so many batches the loss is looked at: a network that has diverged ends there, and progress is shown."""
+"""After so many batches the loss is looked at: a network that has diverged ends there, progress is shown, and a
+checkpoint written if it is time."""
+SECONDS_BETWEEN_LOOKS = 10.0
+"""One process alone also shows progress and writes after so many seconds."""
 
 
 @runtime_checkable
@@ -123,7 +126,7 @@ def train(
 
     clock = _Clock(run.position, len(data.train), recipe)
     batches = -(-len(data.train) // recipe.scaled_batch_size)
-    last_written = time.perf_counter()
+    last_written = last_told = time.perf_counter()
     decays = {} if recipe.compile else momenta(network)  # a momentum that changes would be compiled again and again
 
     def write() -> None:
@@ -149,12 +152,15 @@ def train(
             totals += _step(fabric, module, wrapped, inputs, labels, examples, first, draw, recipe)
             position.batch, position.step = position.batch + 1, position.step + 1
             position.examples += examples
-            if position.batch % LOOK_EVERY == 0 and position.batch < batches:
+            looked = position.batch % LOOK_EVERY == 0
+            late = fabric.world_size == 1 and time.perf_counter() - last_told > SECONDS_BETWEEN_LOOKS
+            if (looked or late) and position.batch < batches:
                 position.loss, position.correct = _over_processes(fabric, totals)
-                if not math.isfinite(position.loss):
+                if looked and not math.isfinite(position.loss):
                     break
                 on_moment(clock.moment(position, batches))
-                if time.perf_counter() - last_written > 60 * interval.minutes:
+                last_told = time.perf_counter()
+                if last_told - last_written > 60 * interval.minutes:
                     write()
         position.loss, position.correct = _over_processes(fabric, totals)
         validation = _evaluated_if_finite(network, data.validation, position.loss)
@@ -162,6 +168,8 @@ def train(
         means = (position.loss / position.examples, position.correct / position.examples)
         row: dict[str, float | int] = dict(zip(HISTORY, (epoch + 1, rate, *means, *validation, seconds), strict=True))
         moment = clock.moment(position, batches, validation[1])
+        row = fabric.broadcast(row)  # so that all processes end together
+        run.fitted.damaged |= _damaged(fabric, data)
         ended = run.fitted.record(row, recipe, partial(_state, network))
         run.position = Position(recipe.epochs if ended else epoch + 1, step=position.step, seconds=seconds)
         on_moment(moment)
@@ -238,13 +246,24 @@ def _check(examples: int, recipe: Recipe, processes: int) -> None:
 
 def _first_of_share(examples: int, fabric: Fabric) -> int:
     """The number, within a batch, of the first example of this process's share."""
-    return sum(len(part) for part in torch.arange(examples).tensor_split(fabric.world_size)[: fabric.global_rank])
+    share, more = divmod(examples, fabric.world_size)
+    return share * fabric.global_rank + min(more, fabric.global_rank)
 
 
 def _over_processes(fabric: Fabric, totals: Tensor) -> tuple[float, float]:
     """The sums of all processes."""
     loss, correct = cast(Tensor, fabric.all_reduce(totals.clone(), reduce_op="sum")).tolist()
     return loss, correct
+
+
+def _damaged(fabric: Fabric, data: ImageDataset) -> dict[str, str]:
+    """The images that any process could not decode so far."""
+    own = data.train.damaged | data.validation.damaged
+    if fabric.world_size == 1:
+        return own
+    every: list[Any] = [None] * fabric.world_size
+    torch.distributed.all_gather_object(every, own)
+    return {name: reason for each in every for name, reason in each.items()}
 
 
 def _step(
