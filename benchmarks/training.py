@@ -4,8 +4,10 @@
     python -m benchmarks.training bare      AlexNet's gradient: share of the rate of bare convolutions and products
     python -m benchmarks.training data      batches, cropped, flipped and standardized: times the per-image way
     python -m benchmarks.training stacked   three AlexNets as one stack: times the three by themselves
+    python -m benchmarks.training rates --device cuda    images a second of each network, and share of the matrix rate
 
-Each prints its ratio and the bar that it is held to. Both ways run in this process, on images of CIFAR-10's shape.
+All but the last print a ratio and the bar that it is held to. Both ways run in this process, on images of CIFAR-10's
+shape.
 """
 
 import argparse
@@ -24,6 +26,7 @@ from widthwise.data.resident import ResidentImages
 from widthwise.experiments.machine import computing
 from widthwise.experiments.settings import resolved
 from widthwise.networks.build import build_initialized
+from widthwise.networks.cost import network_cost
 from widthwise.training.train import train
 
 BATCH = 128
@@ -199,6 +202,37 @@ def stacked(steps: int) -> None:
             print(f"AlexNet at {width_factor:g}x, stacked            {together:8.3f} s   {three / together:.2f} times")
 
 
+def rates(steps: int, device: str) -> None:
+    """Training steps of the networks for CIFAR-10, against one large matrix product in the same precision."""
+    square = 8192 if device != "cpu" else 2048
+    for precision in ("32-true", "bf16-mixed"):
+        dtype = torch.float32 if precision == "32-true" else torch.bfloat16
+        matrix = torch.randn(square, square, device=device, dtype=dtype)
+        fastest = min(seconds(lambda matrix=matrix: finished(device, matrix @ matrix)) for _ in range(5))
+        rate = 2 * square**3 / fastest
+        print(f"{precision}: {rate / 1e12:.2f} TFLOP/s in a product of {square}×{square} matrices")
+        for name, width_factor in (*(("alexnet", width) for width in (0.25, 0.5, 1.0, 2.0, 4.0)), ("resnet56", 1.0)):
+            content = {"network": {"name": name, "width_factor": width_factor}}
+            trial = resolved({**content, "training": {"epochs": 2, "precision": precision}}, "benchmark")
+            images = ResidentImages(*random_images(steps * BATCH), torch.device(device))
+            few = ResidentImages(*random_images(4), torch.device(device))
+            data = ImageDataset(images, few, few, 10, "random images")
+            network = build_initialized(trial.network, trial.initialization, (3, 32, 32), 10, 0)
+            fabric = Fabric(accelerator=torch.device(device).type, devices=1, precision=precision)
+            with computing(None):
+                first, both = train(network, data, trial.training, 0, fabric).history["seconds"]
+            speed = len(images) / (both - first)
+            flops = speed * network_cost(trial.network, (3, 32, 32), 10).training_flops
+            print(f"{name} at {width_factor:g}x {speed:10,.0f} images/s   {flops / rate:.1%} of that", flush=True)
+
+
+def finished(device: str, value: Tensor) -> Tensor:
+    """The value, once it is there."""
+    if device != "cpu":
+        torch.cuda.synchronize()
+    return value
+
+
 def alternated(works: Sequence[Callable[[], None]], times: int) -> list[float]:
     """The median seconds of each piece of work, run in turn."""
     for work in works:
@@ -207,7 +241,7 @@ def alternated(works: Sequence[Callable[[], None]], times: int) -> list[float]:
     return np.median(measured, axis=0).tolist()
 
 
-def seconds(work: Callable[[], None]) -> float:
+def seconds(work: Callable[[], object]) -> float:
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
@@ -215,9 +249,13 @@ def seconds(work: Callable[[], None]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["plain", "bare", "data", "stacked"])
+    parser.add_argument("what", choices=["plain", "bare", "data", "stacked", "rates"])
     parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--device", default="cpu", help="of rates")
     arguments = parser.parse_args()
+    if arguments.what == "rates":
+        rates(arguments.steps, arguments.device)
+        return
     works = {"plain": plain, "bare": bare, "data": data_path, "stacked": stacked}
     works[arguments.what](arguments.steps)
 

@@ -2,13 +2,16 @@
 
     python -m benchmarks.widths [FILE.csv]
 
-The table is the data of the paper's Figure B1. Images are random, and as few as a step needs: no accuracy is meant.
+The table is the data of the paper's Figure B1, which is drawn beside it as a PNG. Images are random, and as few as a
+step needs: no accuracy is meant.
 """
 
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
+import altair as alt
 import pandas as pd
 import torch
 from lightning_fabric import Fabric
@@ -84,7 +87,17 @@ def main() -> None:
                     flush=True,
                 )
     if len(sys.argv) > 1:
-        pd.DataFrame(rows).drop(columns="seconds").to_csv(sys.argv[1], index=False)
+        table = pd.DataFrame(rows).drop(columns="seconds")
+        table.to_csv(sys.argv[1], index=False)
+        drawn(table).save(Path(sys.argv[1]).with_suffix(".png"), scale_factor=2)
+
+
+def drawn(table: pd.DataFrame) -> alt.Chart:
+    """Parameters by width, both on logarithmic scales."""
+    widths = alt.X("width_factor:Q", title="width factor").scale(type="log", base=2).axis(values=list(WIDTHS))
+    counts = alt.Y("parameters:Q", title="trainable parameters").scale(type="log").axis(format="~s", tickCount=8)
+    chart = alt.Chart(table, title="Trainable parameters of each network, by width", width=420, height=300)
+    return chart.mark_line(point=True).encode(widths, counts, alt.Color("network:N", sort=list(NETWORKS)))
 
 
 if __name__ == "__main__":
