@@ -88,7 +88,7 @@ def test_a_dry_run_needs_no_data_and_writes_nothing(tmp_path: Path, monkeypatch:
     ]
     multiplied = 5 * 75 * 1024 + 13 * 125 * 256 + 832 * 19 + 19 * 10 + 10 * 10
     assert lines[3] == f"FLOPs to predict one     {2 * multiplied / 1e6:.3g} M"
-    time = " ".join(lines[5:])
+    time = " ".join(lines[6:])
     assert time.startswith("At most ")
     assert "on this machine, in one process (training stops early when it no longer gets better)." in time
     assert list(tmp_path.iterdir()) == []
@@ -96,7 +96,7 @@ def test_a_dry_run_needs_no_data_and_writes_nothing(tmp_path: Path, monkeypatch:
 
 def test_a_dry_run_is_for_programs_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed):
     monkeypatch.chdir(tmp_path)
-    words = ["--width", 0.125, "--device", "cpu", "--dry-run", "--json", "--set", "data.test_examples=100"]
+    words = ["--width", 0.125, "--device", "cpu", "--dry-run", "--json", "--set", "data.image_size=32"]
     code, out, said = typed("train", "resnet18", *words)
     assert code == 0, said
     planned = json.loads(out)

@@ -1,6 +1,7 @@
 """A trial on images: trained by itself, with checkpoints, on one device or several."""
 
 import functools
+import logging
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -167,6 +168,7 @@ def _check_memory(trial: Trial, machine: Machine) -> None:
 
 def fabric_for(trial: Trial, machine: Machine) -> Fabric:
     """Lightning Fabric for a trial's precision on the machine's device or devices."""
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it tells of every process
     device = torch.device(machine.device)
     several = machine.processes > 1
     devices = [device.index] if device.index is not None and not several else machine.processes
