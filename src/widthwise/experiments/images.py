@@ -19,9 +19,9 @@ from widthwise.data.load import load_images
 from widthwise.data.location import fingerprint, located
 from widthwise.data.source import ImageSource, TeacherData
 from widthwise.errors import RequestError, TrialError
-from widthwise.experiments.machine import Machine, available_memory, computing
+from widthwise.experiments.machine import Machine, computing
 from widthwise.experiments.measuring import outcome
-from widthwise.experiments.plan import training_memory
+from widthwise.experiments.memory import check_memory
 from widthwise.experiments.store import Outcome, Store
 from widthwise.experiments.trial import Trial
 from widthwise.main_module import main_hidden
@@ -117,7 +117,7 @@ def run_on_images(
     With several processes there must be a store, and `on_moment`, which is called in the first of them, must be
     picklable.
     """
-    _check_memory(trial, machine)
+    check_memory(trial, machine)
     location = None if store is None else store.location
     threads = machine.threads or torch.get_num_threads()
     machine = replace(machine, threads=max(1, threads // machine.processes))
@@ -135,35 +135,6 @@ def run_on_images(
         dataset = load_dataset(_images_of(trial), machine, store)
         network = initialized(trial).to(machine.device)
         return outcome(trial, dataset, network, fitted, fitted.history["seconds"][-1])
-
-
-def _check_memory(trial: Trial, machine: Machine) -> None:
-    """See that a batch fits in memory, as far as can be told by counting.
-
-    Raises:
-        RequestError: it does not.
-    """
-    recipe = trial.training
-    together = machine.processes if machine.device == "cpu" else 1
-    share = -(-recipe.scaled_batch_size // machine.processes)
-    at_once = min(share, recipe.micro_batch_size or share)
-    free = available_memory(machine.device)
-
-    def needed(examples: int) -> int:
-        return together * training_memory(trial, examples)
-
-    if needed(at_once) <= free:
-        return
-    fitting = at_once
-    while fitting > 1 and needed(fitting) > free:
-        fitting //= 2
-    network = f"{trial.network.name} at {trial.network.width_factor:g}x"
-    problem = f"{network} needs {needed(at_once) / 1e9:.1f} GB for {at_once} images at once"
-    if needed(fitting) > free:
-        raise RequestError(f"{problem}, {free / 1e9:.1f} GB are free, and one image alone does not fit")
-    raise RequestError(
-        f"{problem} and {free / 1e9:.1f} GB are free; --set training.micro_batch_size={fitting} takes it in pieces"
-    )
 
 
 def fabric_for(trial: Trial, machine: Machine) -> Fabric:

@@ -1,6 +1,5 @@
 """What runs would cost: parameters, arithmetic and memory counted, time estimated from a short timing here."""
 
-import math
 import os
 import time
 from collections.abc import Sequence
@@ -8,13 +7,11 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from widthwise.experiments.machine import Machine, chosen_device
+from widthwise.experiments.memory import training_memory
 from widthwise.experiments.runner import default_workers
 from widthwise.experiments.store import Store
 from widthwise.experiments.trial import Trial
 from widthwise.training.recipe import Recipe
-
-BYTES = 4
-"""Of a number in float32."""
 
 
 @dataclass(frozen=True)
@@ -89,24 +86,6 @@ def plan(trials: Sequence[Trial], store: str, workers: int | None = None, machin
         seconds=seconds / together,
         stops_early=any(trial.training.patience or trial.training.stop_at for trial in missing),
     )
-
-
-def training_memory(trial: Trial, examples: int | None = None) -> int:
-    """Bytes that training a network by itself needs, counted, without the images.
-
-    Args:
-        trial: what is trained.
-        examples: whose gradient is computed at once; none: as the trial says.
-    """
-    from widthwise.networks.cost import network_cost
-
-    recipe = trial.training
-    cost = network_cost(trial.network, trial.data.shape, trial.data.classes)
-    slots = {"sgd": 0, "momentum": 1, "rmsprop": 2, "adam": 2}[recipe.optimizer]
-    copies = 2 + slots + (1 if recipe.patience else 0)
-    examples = examples or recipe.micro_batch_size or recipe.scaled_batch_size
-    inputs = math.prod(trial.data.shape) * BYTES
-    return copies * cost.parameters * BYTES + examples * (cost.kept_bytes + inputs)
 
 
 def _range(values: Sequence[int]) -> tuple[int, int]:
