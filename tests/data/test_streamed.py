@@ -82,7 +82,8 @@ def test_batches_are_in_order_and_may_be_limited(location: Path):
     assert [len(labels) for _, labels in found] == [2, 2, 1]
     assert torch.equal(torch.cat([inputs for inputs, _ in found]), everything[chosen])
     assert torch.equal(torch.cat([labels for _, labels in found]), labels)
-    assert [labels.tolist() for _, labels in images.batches(2, limit=3)] == [[0, 1], [2]]
+    assert labels[[0, 1, 3]].tolist() == [0, 1, 0]  # three of five at even distances
+    assert [labels.tolist() for _, labels in images.batches(2, limit=3)] == [[0, 1], [0]]
 
 
 def test_an_epoch_has_every_example_once_in_an_order_of_its_own(location: Path):
@@ -180,7 +181,7 @@ def test_images_that_cannot_be_decoded_are_refused_or_left_out(location: Path):
     whole = (train / "n00000002" / "006.JPEG").read_bytes()
     (train / "n00000002" / "006.JPEG").write_bytes(whole[:-100])
     photographs = read_photographs(location, 3).train
-    (train / "n00000003" / "008.JPEG").unlink()
+    (train / "n00000003" / "008.JPEG").write_bytes(b"")
     with pytest.raises(RequestError, match=r"001.JPEG cannot be decoded \(it is no image\); `--set data.damaged=skip`"):
         list(streamed(photographs).batches(4))
     with pytest.raises(RequestError, match="cannot be decoded"):
@@ -190,7 +191,7 @@ def test_images_that_cannot_be_decoded_are_refused_or_left_out(location: Path):
     reasons = {Path(name).name: reason for name, reason in images.damaged.items()}
     assert reasons["001.JPEG"] == "it is no image"
     assert "truncated" in reasons["006.JPEG"]
-    assert "No such file" in reasons["008.JPEG"]
+    assert reasons["008.JPEG"] == "it is no image"
     batches = epoch(images)
     assert sum(len(labels) for _, labels, _ in batches) == 9
     assert [total for _, _, total in batches] == [5, 5, 2]
@@ -199,6 +200,13 @@ def test_images_that_cannot_be_decoded_are_refused_or_left_out(location: Path):
     ((inputs, labels),) = single.batches(1)
     assert inputs.shape == (0, 3, SIZE, SIZE)
     assert labels.shape == (0,)
+
+
+def test_a_file_that_cannot_be_read_is_never_left_out(location: Path):
+    photographs = read_photographs(location, 3).train
+    (location / "train" / "n00000003" / "008.JPEG").unlink()
+    with pytest.raises(TrialError, match=r"the image \S*008.JPEG cannot be read \(No such file or directory\)"):
+        list(streamed(photographs, "skip").batches(4))
 
 
 @pytest.mark.parametrize(

@@ -34,10 +34,11 @@ Region = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Failure:
-    """An image that cannot be decoded: its name, and why."""
+    """An image that cannot be decoded, or whose file cannot be read at all: its name, and why."""
 
     name: str
     reason: str
+    unreadable: bool = False
 
 
 class StreamedImages:
@@ -80,7 +81,7 @@ class StreamedImages:
 
         Raises:
             RequestError: an image cannot be decoded, and that is refused.
-            TrialError: a worker process was killed.
+            TrialError: a file cannot be read, or a worker process was killed.
         """
         return self._decoded(list(spread(len(self), limit).split(batch_size)), None)
 
@@ -106,7 +107,7 @@ class StreamedImages:
 
         Raises:
             RequestError: an image cannot be decoded, and that is refused.
-            TrialError: a worker process was killed.
+            TrialError: a file cannot be read, or a worker process was killed.
         """
         place = torch.full((len(self._photographs),), -1)
         place[self._chosen] = torch.arange(len(self))
@@ -151,6 +152,9 @@ class StreamedImages:
             del images  # ends the workers, though an error may keep this frame alive
 
     def _note(self, failures: list[Failure]) -> None:
+        for failure in failures:
+            if failure.unreadable:
+                raise TrialError(f"the image {failure.name} cannot be read ({failure.reason})")
         if failures and self._refused:
             raise RequestError(
                 f"the image {failures[0].name} cannot be decoded ({failures[0].reason}); `--set data.damaged=skip` "
@@ -195,7 +199,10 @@ class Decoding(Dataset):
         return torch.from_numpy(pixels), failures
 
     def _image(self, index: int) -> UInt8[np.ndarray, "size size 3"] | Failure:
-        content = self._photographs.read(index)  # what the disk cannot give is no damaged image
+        try:
+            content = self._photographs.read(index)
+        except OSError as error:  # a disk that gives nothing is another matter than a damaged image
+            return Failure(self._photographs.name(index), error.strerror or str(error), unreadable=True)
         try:
             image = Image.open(io.BytesIO(content))
             if self._augmentation is None:

@@ -40,7 +40,7 @@ def trained(
 IN_ONE_AND_IN_TWO = """
 import sys
 from pathlib import Path
-from tests.experiments.test_photographs import trained
+from tests.experiments.test_trials_on_photographs import trained
 
 network, data, store = sys.argv[1:]
 for processes in (1, 2):
