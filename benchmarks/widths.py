@@ -1,11 +1,12 @@
 """Every network at every width: it builds, takes a training step and is measured, and how many parameters it has.
 
-    python -m benchmarks.widths [FILE.csv]
+    python -m benchmarks.widths FILE.csv [NETWORK …]
 
-The table is the data of the paper's Figure B1, which is drawn beside it as a PNG. Images are random, and as few as a
-step needs: no accuracy is meant.
+The table is the data of the paper's Figure B1, which is drawn beside it as a PNG; with names of networks, only
+their rows are made anew. Images are random, and as few as a step needs: no accuracy is meant.
 """
 
+import itertools
 import sys
 import time
 from pathlib import Path
@@ -74,22 +75,21 @@ def step(trial: Trial, network: torch.nn.Module) -> tuple[float, torch.Tensor]:
 
 
 def main() -> None:
-    rows = []
+    file, names = Path(sys.argv[1]), sys.argv[2:] or NETWORKS
+    table = pd.read_csv(file) if file.exists() else pd.DataFrame(columns=["network", "width_factor"])
     print(f"{'network':<14}{'width':>6}{'parameters':>14}{'GFLOP/image':>13}{'loss':>8}{'layers':>8}{'AUC':>7}{'s':>7}")
     with computing(None):
-        for name in NETWORKS:
-            for width_factor in WIDTHS:
-                found = row(name, width_factor)
-                rows.append(found)
-                print(
-                    f"{name:<14}{width_factor:>6g}{found['parameters']:>14,}{found['forward_flops'] / 1e9:>13.4f}"
-                    f"{found['loss']:>8.3f}{found['layers']:>8}{found['auc']:>7.3f}{found['seconds']:>7.1f}",
-                    flush=True,
-                )
-    if len(sys.argv) > 1:
-        table = pd.DataFrame(rows).drop(columns="seconds")
-        table.to_csv(sys.argv[1], index=False)
-        drawn(table).save(Path(sys.argv[1]).with_suffix(".png"), scale_factor=2)
+        for name, width_factor in itertools.product(names, WIDTHS):
+            found = row(name, width_factor)
+            print(
+                f"{name:<14}{width_factor:>6g}{found['parameters']:>14,}{found['forward_flops'] / 1e9:>13.4f}"
+                f"{found['loss']:>8.3f}{found['layers']:>8}{found['auc']:>7.3f}{found.pop('seconds'):>7.1f}",
+                flush=True,
+            )
+            others = table[(table["network"] != name) | (table["width_factor"] != width_factor)]
+            table = pd.DataFrame([*others.to_dict("records"), found])
+            table.to_csv(file, index=False)
+    drawn(table).save(file.with_suffix(".png"), scale_factor=2)
 
 
 def drawn(table: pd.DataFrame) -> alt.Chart:
