@@ -83,5 +83,7 @@ def test_damaged_photographs_are_left_out_and_counted(photographs: Path, tmp_pat
         trained("resnet18", data, tmp_path / "store")
     skipped = trained("resnet18", data, tmp_path / "store", settings=("data.damaged=skip",))
     assert (skipped.status, skipped.results["damaged_images"]) == ("trained", 3)
+    named = Store(tmp_path / "store").table(skipped.id, "damaged")
+    assert sorted(Path(name).parent.name for name in named["image"]) == ["n00000001", "n00000002", "n00000003"]
     environment = Store(tmp_path / "store").environment(skipped.id)
     assert environment["data"] == "15 photographs of 3 classes (images in folders)"

@@ -93,7 +93,8 @@ def _show(trained: Any, title: str, store: str) -> None:
         accuracies = ", ".join(f"{name} {numbers[f'{name}_accuracy']:.4f}" for name in ACCURACIES)
         results.print(f"Accuracy: {accuracies}")
         if numbers.get("damaged_images"):
-            results.print(f"{numbers['damaged_images']} images could not be decoded and were left out.")
+            count = numbers["damaged_images"]
+            results.print(f"{count} images could not be decoded and were left out; damaged.parquet names them.")
         if numbers["degenerate"]:
             results.print("It gives nearly every example one label, so what follows means nothing.", style="yellow")
         results.print(_layer_table(trained.layers))
