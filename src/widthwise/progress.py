@@ -96,7 +96,8 @@ class ShownTraining:
             self._console = Console(stderr=True, highlight=False, soft_wrap=True)
             self._console.print("epoch       loss  accuracy  validation   images/s       left", style="bold")
             if self._console.is_terminal:
-                self._bar = Progress(BarColumn(bar_width=20), TextColumn("{task.description}"), console=self._console)
+                columns = (BarColumn(bar_width=20), TextColumn("{task.description}"))
+                self._bar = Progress(*columns, console=self._console, transient=True)
                 self._bar.start()
                 self._bar.add_task("", total=moment.batches)
         ended = moment.validation_accuracy is not None
