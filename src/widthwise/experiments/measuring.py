@@ -19,13 +19,12 @@ from widthwise.measurement.profile import profile
 from widthwise.networks.construction import construct
 from widthwise.networks.cost import parameters
 from widthwise.networks.mlp import MLP
-from widthwise.training.evaluation import evaluate
+from widthwise.training.evaluation import IMAGE_BATCH, evaluate
 from widthwise.training.fitted import Fitted, Parameters
 
 DEGENERATE_SHARE = 0.99
 """A network that gives one label to a larger share of the test inputs has collapsed; its measures mean nothing."""
 MEASUREMENT_BATCH = 1000
-IMAGE_BATCH = 250
 TRAINING_EXAMPLES_EVALUATED = 50_000
 """At most so many training examples are predicted again to tell how well a network fits them."""
 

@@ -5,6 +5,9 @@ from torch import nn
 
 from widthwise.data.dataset import ImageSplit, Split
 
+IMAGE_BATCH = 250
+"""So many images are predicted at once."""
+
 
 @torch.no_grad()
 def evaluate(

@@ -18,14 +18,13 @@ from widthwise.errors import RequestError
 from widthwise.networks.dropout import draw_dropout
 from widthwise.training.batch_normalization import momenta, synchronized, weigh_running_statistics
 from widthwise.training.checkpoint import Checkpoint, Position, packed, restore, unpacked
-from widthwise.training.evaluation import evaluate
+from widthwise.training.evaluation import IMAGE_BATCH, evaluate
 from widthwise.training.fitted import HISTORY, Fitted, Parameters
 from widthwise.training.optimizer import build_optimizer, decaying_weights_alone
 from widthwise.training.recipe import Recipe
 
 AUXILIARY_WEIGHT = 0.4
 """Of the loss of Inception-v3's auxiliary head, as published."""
-EVALUATION_BATCH = 250
 LOOK_EVERY = 50
 """After so many batches the loss is looked at: a network that has diverged ends there, progress is shown, and a
 checkpoint written if it is time."""
@@ -311,5 +310,5 @@ def _evaluated_if_finite(network: nn.Module, split: ImageSplit, loss: float) -> 
     """Mean cross-entropy and accuracy over a split; of a network that has diverged neither is a number."""
     if not math.isfinite(loss):
         return math.nan, math.nan
-    accuracy, mean = evaluate(network, split, EVALUATION_BATCH)
+    accuracy, mean = evaluate(network, split, IMAGE_BATCH)
     return mean, accuracy
