@@ -33,16 +33,32 @@ def test_a_network_is_found_by_its_name(architecture: type):
 
 def test_without_a_name_it_is_the_mlp():
     read = TypeAdapter(Architecture).validate_python({"width_factor": 0.5})
-    assert read.model_dump() == {"name": "mlp", "width_factor": 0.5}
+    assert read == MLPArchitecture(width_factor=0.5)
 
 
 def test_finished_trials_keep_their_ids():
     # what the trial had when the MLP was the only network
-    assert Trial().model_dump()["network"] == {"name": "mlp", "width_factor": 1.0}
-    assert Trial(network=MLPArchitecture(width_factor=0.25)).model_dump()["network"] == {
+    assert Trial().content()["network"] == {"name": "mlp", "width_factor": 1.0}
+    assert Trial(network=MLPArchitecture(width_factor=0.25)).content()["network"] == {
         "name": "mlp",
         "width_factor": 0.25,
     }
+
+
+@pytest.mark.parametrize(
+    ("architecture", "field", "value"),
+    [
+        *((architecture, "activation", "tanh") for architecture in ARCHITECTURES),
+        (MLPArchitecture, "hidden_layers", 3),
+        (ResNet56Architecture, "blocks", 3),
+        (ResNet18Architecture, "blocks", 3),
+    ],
+)
+def test_what_came_later_counts_only_where_it_is_not_the_default(architecture: type, field: str, value: str | int):
+    usual, other = architecture(), architecture(**{field: value})
+    assert other.content() == {**usual.content(), field: value}
+    assert field not in usual.content()
+    assert usual == architecture(**{field: architecture.model_fields[field].default})
 
 
 @pytest.mark.parametrize(
@@ -69,6 +85,11 @@ def test_a_width_factor_must_leave_the_narrowest_layer_a_unit(content: dict, nar
     [
         {"name": "vgg"},
         {"name": "mlp", "dropout": 0.5},
+        {"name": "mlp", "hidden_layers": 0},
+        {"name": "mlp", "activation": "sine"},
+        {"name": "alexnet", "hidden_layers": 2},
+        {"name": "resnet56", "blocks": 0},
+        {"name": "inception-v3", "blocks": 3},
         {"name": "alexnet", "dropout": 1.0},
         {"name": "resnet56", "shortcut": "identity"},
         {"name": "inception-v3", "scaled": "mixed_5c"},

@@ -3,6 +3,9 @@
 import pytest
 import torch
 
+from widthwise.errors import RequestError
+from widthwise.experiments.settings import validated
+from widthwise.experiments.trial import Trial
 from widthwise.networks.construction import construct
 from widthwise.networks.mlp import MLP
 
@@ -47,3 +50,18 @@ def test_dropping_a_split_copy_moves_the_two_outputs_apart(small: MLP):
 def test_too_many_units_for_the_dimensions_are_refused():
     with pytest.raises(RuntimeError, match="use a smaller width factor or more dimensions"):
         construct(MLP(1, 2, 0.25), "removable", INPUTS[:, :1], seed=0)
+
+
+@pytest.mark.parametrize(
+    ("network", "said"),
+    [
+        ({"name": "resnet56"}, "construction is for the network mlp, not resnet56"),
+        ({"hidden_layers": 2}, "hidden_layers 1 and network.activation relu, not 2 and relu"),
+        ({"activation": "tanh"}, "hidden_layers 1 and network.activation relu, not 1 and tanh"),
+    ],
+)
+def test_networks_without_one_hidden_relu_layer_are_refused(network: dict, said: str):
+    data = {"name": "cifar10" if "name" in network else "teacher"}
+    validated(Trial, {"network": network, "data": data}, "test")
+    with pytest.raises(RequestError, match=said):
+        validated(Trial, {"network": network, "data": data, "construction": "both"}, "test")

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from widthwise.networks.architecture import InceptionV3Architecture
 from widthwise.networks.inception_v3 import InceptionV3
 
 
@@ -106,6 +107,22 @@ def test_scaling_one_block_changes_that_block_and_what_reads_it():
     added = sum(288 * wide.get_submodule(name).conv.weight[:, 0].numel() for name in read)
     block = parameters(wide.Mixed_5d) - parameters(intact.Mixed_5d)
     assert parameters(wide) - parameters(intact) == block + added
+
+
+@pytest.mark.parametrize("scaled", ["all", "mixed_5d"])
+def test_the_varied_layers_are_those_whose_convolutions_are_scaled(scaled):
+    intact, wide = meta(1000), meta(1000, 2.0, scaled)
+    varied = []
+    for layer in intact.measured_layers:
+        units, more = (
+            [module.out_channels for module in network.get_submodule(layer).modules() if isinstance(module, nn.Conv2d)]
+            for network in (intact, wide)
+        )
+        if more == [2 * each for each in units]:
+            varied.append(layer)
+        else:
+            assert more == units
+    assert varied == list(InceptionV3Architecture(scaled=scaled).varied_layers or intact.measured_layers)
 
 
 @torch.no_grad()

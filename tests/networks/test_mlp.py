@@ -1,8 +1,10 @@
-"""The MLP has 128 hidden ReLU units at 1x (Appendix A.1)."""
+"""The MLP has 128 hidden ReLU units at 1x (Appendix A.1), or several such layers."""
 
+import numpy as np
 import pytest
 import torch
 
+import widthwise as ww
 from widthwise.errors import RequestError
 from widthwise.experiments.sweep import validated
 from widthwise.networks.architecture import MLPArchitecture, scaled_units
@@ -25,6 +27,27 @@ def test_it_computes_one_hidden_rectified_layer():
     hidden = (inputs @ network.linear.weight.T + network.linear.bias).clamp_min(0)
     expected = hidden @ network.output.weight.T + network.output.bias
     torch.testing.assert_close(network(inputs), expected)
+
+
+def test_several_hidden_layers_are_one_after_the_other():
+    network = build(MLPArchitecture(width_factor=0.125, hidden_layers=3, activation="tanh"), (5,), 2)
+    weights = {name: value.double().numpy() for name, value in network.state_dict().items()}
+    inputs = torch.randn(7, 5)
+    value = inputs.double().numpy()
+    for layer in ("hidden1.linear", "hidden2.linear", "hidden3.linear"):
+        value = np.tanh(value @ weights[f"{layer}.weight"].T + weights[f"{layer}.bias"])
+        assert value.shape == (7, 16)
+    expected = value @ weights["output.weight"].T + weights["output.bias"]
+    assert len(weights) == 8
+    np.testing.assert_allclose(network(inputs).detach().numpy(), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(("hidden_layers", "names"), [(1, ["hidden"]), (3, ["hidden1", "hidden2", "hidden3"])])
+def test_every_hidden_layer_is_measured(hidden_layers: int, names: list[str]):
+    network = MLP(5, 2, 0.0625, hidden_layers, "tanh")
+    profile = ww.profile(network, [torch.randn(20, 5)])
+    assert profile.layers["layer"].tolist() == names
+    assert profile.layers["units"].tolist() == [8] * hidden_layers
 
 
 def test_scaled_units_round_half_up():

@@ -5,6 +5,8 @@ import pytest
 import torch
 from torch import nn
 
+from widthwise.networks.architecture import ResNet18Architecture, ResNet56Architecture
+from widthwise.networks.build import build
 from widthwise.networks.resnet import BasicBlock, Projection, ZeroPadding
 from widthwise.networks.resnet18 import ResNet18
 from widthwise.networks.resnet56 import ResNet56
@@ -17,6 +19,24 @@ def parameters(network: nn.Module) -> int:
 def test_a_resnet56_without_weights_in_its_shortcuts_has_the_published_size():
     # He et al. 2015, Table 6: 0.85M
     assert parameters(ResNet56(10, shortcut="zero_padding")) == 853_018
+
+
+@pytest.mark.parametrize(("blocks", "published"), [(3, 0.27), (5, 0.46), (7, 0.66), (9, 0.85), (18, 1.7)])
+def test_with_other_numbers_of_blocks_it_is_the_published_deeper_or_shallower_network(blocks: int, published: float):
+    # He et al. 2015, Table 6: 20, 32, 44, 56 and 110 layers, millions of parameters
+    with torch.device("meta"):
+        network = build(ResNet56Architecture(blocks=blocks, shortcut="zero_padding"), (3, 32, 32), 10)
+    layers = [module for module in network.modules() if isinstance(module, (nn.Conv2d, nn.Linear))]
+    assert len(layers) == {3: 20, 5: 32, 7: 44, 9: 56, 18: 110}[blocks]
+    assert float(f"{parameters(network) / 1e6:.2g}") == published
+
+
+def test_a_resnet18_with_more_blocks_has_two_more_convolutions_a_stage():
+    with torch.device("meta"):
+        network = build(ResNet18Architecture(width_factor=0.25, blocks=3), (3, 64, 64), 10)
+        assert network(torch.empty(2, 3, 64, 64)).shape == (2, 10)
+    large = [module for module in network.modules() if isinstance(module, nn.Conv2d) and module.kernel_size != (1, 1)]
+    assert len(large) == 1 + 4 * 3 * 2
 
 
 def test_projections_of_a_resnet56_add_a_convolution_and_a_batch_norm_to_each_stage():
@@ -91,8 +111,16 @@ def test_the_sizes_of_images_are_the_published_ones():
         assert sizes == expected
 
 
-@pytest.mark.parametrize(("network", "blocks"), [(ResNet56(10, 0.25), 9), (ResNet18(10, 0.25), 2)])
-def test_depth_is_fixed(network, blocks):
+@pytest.mark.parametrize(
+    ("network", "blocks"),
+    [
+        (ResNet56(10, 0.25), 9),
+        (ResNet18(10, 0.25), 2),
+        (ResNet56(10, 0.25, blocks=1), 1),
+        (ResNet18(10, 0.25, blocks=3), 3),
+    ],
+)
+def test_every_stage_has_as_many_blocks(network, blocks):
     for layer in network.measured_layers[1:]:
         stage = network.get_submodule(layer)
         assert [type(block) for block in stage] == [BasicBlock] * blocks

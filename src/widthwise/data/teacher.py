@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from widthwise.data.dataset import Dataset, Split
+from widthwise.data.labels import partly_random
 from widthwise.data.source import TeacherData
 from widthwise.networks.architecture import MLPArchitecture
 from widthwise.networks.build import build_initialized
@@ -34,7 +35,7 @@ def draw_teacher(dimensions: int, seed: int) -> nn.Module:
 
 @torch.no_grad()
 def teacher_data(source: TeacherData) -> Dataset:
-    """Inputs from N(0, I) and the labels that a balanced random teacher gives them.
+    """Inputs from N(0, I) and the labels that a balanced random teacher gives them, some replaced by random ones.
 
     The same source gives the same data, and its training examples do not depend on the sizes of the other splits.
     """
@@ -42,7 +43,7 @@ def teacher_data(source: TeacherData) -> Dataset:
 
     def split(name: str, examples: int) -> Split:
         inputs = torch.randn(examples, source.dimensions, generator=generator(source.seed, name))
-        return Split(inputs, teacher(inputs).argmax(1))
+        return Split(inputs, partly_random(teacher(inputs).argmax(1), source, name))
 
     return Dataset(
         train=split("train", source.train_examples),

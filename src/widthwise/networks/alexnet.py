@@ -6,7 +6,8 @@ from typing import no_type_check
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from widthwise.networks.architecture import ALEXNET_IMAGE, UNITS_AT_1X, scaled_units
+from widthwise.networks.activation import ACTIVATION_MODULES
+from widthwise.networks.architecture import ALEXNET_IMAGE, UNITS_AT_1X, Activation, scaled_units
 from widthwise.networks.dropout import Dropout
 from widthwise.networks.fourier_convolution import FourierConv2d
 from widthwise.networks.local_response_norm import LocalResponseNorm
@@ -18,21 +19,22 @@ POOLED = 8 * 8
 class AlexNet(nn.Module):
     """Two 5×5 convolutions of `96` and `256` units, each pooled and normalized, and dense layers of `384` and `192`.
 
-    All of them times `width_factor`; `dropout` is the share of each dense layer's units that is dropped in training.
+    All of them times `width_factor`; `dropout` is the share of each dense layer's units that is dropped in training,
+    `activation` what stands in the place of ReLU.
     """
 
     measured_layers = ("conv1", "conv2", "dense1", "dense2")
 
-    def __init__(self, outputs: int, width_factor: float = 1.0, dropout: float = 0.0):
+    def __init__(self, outputs: int, width_factor: float = 1.0, dropout: float = 0.0, activation: Activation = "relu"):
         super().__init__()
         units = {layer: scaled_units(each, width_factor) for layer, each in UNITS_AT_1X["alexnet"].items()}
-        self.conv1 = _rectified(nn.Conv2d(ALEXNET_IMAGE[0], units["conv1"], 5, padding=2))
+        self.conv1 = _activated(nn.Conv2d(ALEXNET_IMAGE[0], units["conv1"], 5, padding=2), activation)
         self.pool1, self.norm1 = _pooling(), _normalization()
-        self.conv2 = _rectified(FourierConv2d(units["conv1"], units["conv2"], 5))
+        self.conv2 = _activated(FourierConv2d(units["conv1"], units["conv2"], 5), activation)
         self.pool2, self.norm2 = _pooling(), _normalization()
-        self.dense1 = _rectified(nn.Linear(POOLED * units["conv2"], units["dense1"]))
+        self.dense1 = _activated(nn.Linear(POOLED * units["conv2"], units["dense1"]), activation)
         self.dropout1 = Dropout(dropout)
-        self.dense2 = _rectified(nn.Linear(units["dense1"], units["dense2"]))
+        self.dense2 = _activated(nn.Linear(units["dense1"], units["dense2"]), activation)
         self.dropout2 = Dropout(dropout)
         self.output = nn.Linear(units["dense2"], outputs)
 
@@ -44,9 +46,9 @@ class AlexNet(nn.Module):
         return self.output(self.dropout2(self.dense2(value)))
 
 
-def _rectified(product: nn.Conv2d | nn.Linear) -> nn.Sequential:
+def _activated(product: nn.Conv2d | nn.Linear, activation: Activation) -> nn.Sequential:
     name = "dense" if isinstance(product, nn.Linear) else "convolution"
-    return nn.Sequential(OrderedDict({name: product, "relu": nn.ReLU()}))
+    return nn.Sequential(OrderedDict({name: product, activation: ACTIVATION_MODULES[activation]()}))
 
 
 def _pooling() -> nn.MaxPool2d:

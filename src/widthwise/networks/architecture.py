@@ -3,7 +3,7 @@
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PositiveFloat, model_validator
+from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
 
 from widthwise.section import Section
 
@@ -25,6 +25,9 @@ Shortcut = Literal["projection", "zero_padding"]
 """How a residual block's input is added to an output of another shape: by a 1×1 convolution and batch norm, or as every
 second pixel with channels of zeros on both sides."""
 
+Activation = Literal["relu", "leaky_relu", "gelu", "silu", "tanh", "sigmoid"]
+"""The nonlinearity after every layer; a leaky ReLU has slope 0.01 below zero, and GELU is exact."""
+
 
 def scaled_units(units: int, width_factor: float) -> int:
     """The number of units that a layer of `units` at 1x has at `width_factor`, rounded half up.
@@ -44,7 +47,16 @@ def scaled_units(units: int, width_factor: float) -> int:
 class _Scaled(Section):
     """What the networks have in common."""
 
+    LATER = frozenset({"activation"})
+
     width_factor: PositiveFloat = 1.0
+    activation: Activation = "relu"
+    """In the place of every ReLU."""
+
+    @property
+    def varied_layers(self) -> tuple[str, ...] | None:
+        """The measured layers whose units the width factor multiplies; none: all of them."""
+        return None
 
     @model_validator(mode="after")
     def _every_layer_has_units(self):
@@ -59,7 +71,11 @@ class _Scaled(Section):
 class MLPArchitecture(_Scaled):
     """The multilayer perceptron."""
 
+    LATER = _Scaled.LATER | {"hidden_layers"}
+
     name: Literal["mlp"] = "mlp"
+    hidden_layers: PositiveInt = 1
+    """One after the other, each of as many units as the first."""
 
 
 class AlexNetArchitecture(_Scaled):
@@ -73,15 +89,23 @@ class AlexNetArchitecture(_Scaled):
 class ResNet56Architecture(_Scaled):
     """ResNet-56 for CIFAR-10."""
 
+    LATER = _Scaled.LATER | {"blocks"}
+
     name: Literal["resnet56"] = "resnet56"
     shortcut: Shortcut = "projection"
+    blocks: PositiveInt = 9
+    """Of each of the three stages: the network has 6 × blocks + 2 layers."""
 
 
 class ResNet18Architecture(_Scaled):
     """ResNet-18 for ImageNet."""
 
+    LATER = _Scaled.LATER | {"blocks"}
+
     name: Literal["resnet18"] = "resnet18"
     shortcut: Shortcut = "projection"
+    blocks: PositiveInt = 2
+    """Of each of the four stages: the network has 8 × blocks + 2 layers."""
 
 
 class InceptionV3Architecture(_Scaled):
@@ -90,6 +114,11 @@ class InceptionV3Architecture(_Scaled):
     name: Literal["inception-v3"] = "inception-v3"
     scaled: Literal["all", "mixed_5d"] = "all"
     """What the width factor multiplies: every layer, or the third 35×35 mixed block alone (Inception-v3-layer)."""
+
+    @property
+    def varied_layers(self) -> tuple[str, ...] | None:
+        """The measured layers whose units the width factor multiplies; none: all of them."""
+        return ("Mixed_5d",) if self.scaled == "mixed_5d" else None
 
     def _narrowest(self) -> int:
         return NARROWEST_OF_INCEPTION[self.scaled]

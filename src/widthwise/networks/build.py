@@ -33,18 +33,18 @@ def build(architecture: Architecture, shape: tuple[int, ...], outputs: int) -> n
         ValueError: the network cannot take inputs of that shape.
     """
     check_shape(architecture, shape)
-    width_factor = architecture.width_factor
+    width_factor, activation = architecture.width_factor, architecture.activation
     match architecture:
         case MLPArchitecture():
-            return MLP(shape[0], outputs, width_factor)
+            return MLP(shape[0], outputs, width_factor, architecture.hidden_layers, activation)
         case AlexNetArchitecture():
-            return AlexNet(outputs, width_factor, architecture.dropout)
+            return AlexNet(outputs, width_factor, architecture.dropout, activation)
         case ResNet56Architecture():
-            return ResNet56(outputs, width_factor, architecture.shortcut)
+            return ResNet56(outputs, width_factor, architecture.shortcut, architecture.blocks, activation)
         case ResNet18Architecture():
-            return ResNet18(outputs, width_factor, architecture.shortcut)
+            return ResNet18(outputs, width_factor, architecture.shortcut, architecture.blocks, activation)
         case InceptionV3Architecture():
-            return InceptionV3(outputs, width_factor, architecture.scaled)
+            return InceptionV3(outputs, width_factor, architecture.scaled, activation=activation)
 
 
 def build_initialized(

@@ -1,75 +1,90 @@
 """What a network costs: parameters, arithmetic and memory, counted without computing anything."""
 
 import functools
-from dataclasses import dataclass
+import math
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from widthwise.networks.architecture import Architecture
 from widthwise.networks.build import build
 
 
 @dataclass(frozen=True)
-class NetworkCost:
-    """The cost of one network.
+class Arithmetic:
+    """What a network computes.
 
     parameters: that are trained.
     activations: values that its modules compute for one example.
     forward_flops, training_flops: floating-point operations of matrix products and convolutions for one example, a
         multiplication and an addition counted as two: to predict, and to predict and find the gradient.
-    kept_bytes: what is kept of one example until its gradient is known, in float32.
     """
 
     parameters: int
     activations: int
     forward_flops: int
     training_flops: int
+
+
+@dataclass(frozen=True)
+class NetworkCost(Arithmetic):
+    """The cost of one network.
+
+    kept_bytes: what is kept of one example until its gradient is known, in float32.
+    """
+
     kept_bytes: int
 
 
 @functools.lru_cache(maxsize=256)
 def network_cost(architecture: Architecture, shape: tuple[int, ...], classes: int) -> NetworkCost:
     """The cost of a network for inputs of `shape` and so many labels."""
+    network, inputs = _without_numbers(architecture, shape, classes)
+    counted = asdict(arithmetic(architecture, shape, classes))
+    return NetworkCost(**counted, kept_bytes=_kept_bytes(network, inputs) // len(inputs))
+
+
+@functools.lru_cache(maxsize=256)
+def arithmetic(architecture: Architecture, shape: tuple[int, ...], classes: int) -> Arithmetic:
+    """What a network computes of inputs of `shape` for so many labels.
+
+    The gradient of a dense layer or a convolution takes its arithmetic once more for the weights, and once more for
+    the values that it was given, where these have a gradient: inputs have none.
+    """
+    network, inputs = _without_numbers(architecture, shape, classes)
+    values: list[int] = []
+    flops: list[int] = []
+    gradients: list[int] = []
+
+    def count(module: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> None:
+        values.append(output.numel())
+        if isinstance(module, (nn.Linear, nn.Conv2d)):
+            flops.append(2 * output.numel() * math.prod(module.weight.shape[1:]))
+            gradients.append((1 + given[0].requires_grad) * flops[-1])
+
+    for module in network.modules():
+        if not list(module.children()):
+            module.register_forward_hook(count)
+    network.eval()(inputs[:1])
+    predicting, activations = sum(flops), sum(values)
+    for counts in (flops, gradients):
+        counts.clear()
+    network.training = True  # an auxiliary head computes too; its parts may go on as in evaluation, which is faster
+    network(inputs[:1])
+    training = sum(flops) + sum(gradients)
+    return Arithmetic(parameters(network), activations, predicting, training)
+
+
+def _without_numbers(architecture: Architecture, shape: tuple[int, ...], classes: int) -> tuple[nn.Module, Tensor]:
+    """The network and two inputs, for batch normalization needs more than one, as shapes alone."""
     with torch.device("meta"):
-        network = build(architecture, shape, classes)
-        inputs = torch.empty(2, *shape)  # batch normalization needs more than one
-    return NetworkCost(
-        parameters=parameters(network),
-        activations=_activations(network, inputs[:1]),
-        forward_flops=_forward_flops(network, inputs[:1]),
-        training_flops=_training_flops(network, inputs) // len(inputs),
-        kept_bytes=_kept_bytes(network, inputs) // len(inputs),
-    )
+        return build(architecture, shape, classes), torch.empty(2, *shape)
 
 
 def parameters(network: nn.Module) -> int:
     """How many numbers are trained."""
     return sum(parameter.numel() for parameter in network.parameters())
-
-
-def _activations(network: nn.Module, inputs: Tensor) -> int:
-    outputs: list[int] = []
-    leaves = [module for module in network.modules() if not list(module.children())]
-    hooks = [module.register_forward_hook(lambda module, inputs, out: outputs.append(out.numel())) for module in leaves]
-    network.eval()(inputs)
-    for hook in hooks:
-        hook.remove()
-    return sum(outputs)
-
-
-def _forward_flops(network: nn.Module, inputs: Tensor) -> int:
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        network.eval()(inputs)
-    return counter.get_total_flops()
-
-
-def _training_flops(network: nn.Module, inputs: Tensor) -> int:
-    with FlopCounterMode(display=False) as counter:
-        _summed(network.train()(inputs)).backward()
-    network.zero_grad()
-    return counter.get_total_flops()
 
 
 def _kept_bytes(network: nn.Module, inputs: Tensor) -> int:
@@ -87,8 +102,3 @@ def _kept_bytes(network: nn.Module, inputs: Tensor) -> int:
         outputs = network.train()(inputs)
     del outputs
     return sum(value.numel() * value.element_size() for value in kept.values())
-
-
-def _summed(outputs: Tensor | tuple[Tensor, ...]) -> Tensor:
-    several = outputs if isinstance(outputs, tuple) else (outputs,)
-    return torch.stack([each.sum() for each in several]).sum()

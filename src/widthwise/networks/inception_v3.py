@@ -8,7 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from widthwise.networks.architecture import scaled_units
+from widthwise.networks.activation import ACTIVATION_FUNCTIONS
+from widthwise.networks.architecture import Activation, scaled_units
 from widthwise.networks.dropout import Dropout
 
 MOMENTUM, EPSILON = 0.0003, 0.001
@@ -86,22 +87,31 @@ BLOCKS: dict[str, dict[str, Branch]] = {
 
 
 class BasicConv2d(nn.Module):
-    """A convolution, batch norm and ReLU."""
+    """A convolution, batch norm and an activation function."""
 
-    def __init__(self, inputs: int, units: int, kernel: tuple[int, int], stride: int, padding: tuple[int, int]):
+    def __init__(
+        self,
+        inputs: int,
+        units: int,
+        kernel: tuple[int, int],
+        stride: int,
+        padding: tuple[int, int],
+        activation: Activation,
+    ):
         super().__init__()
         self.conv = nn.Conv2d(inputs, units, kernel, stride, padding, bias=False)
         self.bn = nn.BatchNorm2d(units, EPSILON, MOMENTUM)
+        self.activate = ACTIVATION_FUNCTIONS[activation]
 
     @no_type_check  # tracing calls it with stand-ins for tensors
     def forward(self, value: Float[Tensor, "batch inputs height width"]) -> Float[Tensor, "batch units h w"]:
-        return functional.relu(self.bn(self.conv(value)))
+        return self.activate(self.bn(self.conv(value)))
 
 
 class MixedBlock(nn.Module):
     """Branches of convolutions, whose values are joined."""
 
-    def __init__(self, inputs: int, branches: dict[str, Branch], scale: Scale):
+    def __init__(self, inputs: int, branches: dict[str, Branch], scale: Scale, activation: Activation):
         super().__init__()
         self._branches: dict[str, list[list[str]]] = {}
         self._halves = "branch_pool" not in branches
@@ -113,7 +123,7 @@ class MixedBlock(nn.Module):
                 numbered = branch if len(steps) == 1 else f"{branch}_{number}"
                 names.append([numbered] if len(beside) == 1 else [f"{numbered}a", f"{numbered}b"])
                 for name, convolution in zip(names[-1], beside, strict=True):
-                    self.add_module(name, _layer(given, convolution, scale))
+                    self.add_module(name, _layer(given, convolution, scale, activation))
                 given = sum(scale(convolution.units) for convolution in beside)
             self._branches[branch] = names
             self.units += given
@@ -136,11 +146,11 @@ class MixedBlock(nn.Module):
 class AuxiliaryHead(nn.Module):
     """Logits from the last 17×17 block, which bring gradients to it while training."""
 
-    def __init__(self, inputs: int, outputs: int, scale: Scale):
+    def __init__(self, inputs: int, outputs: int, scale: Scale, activation: Activation):
         super().__init__()
         narrow, wide = scale(128), scale(768)
-        self.conv0 = BasicConv2d(inputs, narrow, (1, 1), 1, (0, 0))
-        self.conv1 = BasicConv2d(narrow, wide, (5, 5), 1, (0, 0))
+        self.conv0 = BasicConv2d(inputs, narrow, (1, 1), 1, (0, 0), activation)
+        self.conv1 = BasicConv2d(narrow, wide, (5, 5), 1, (0, 0), activation)
         self.fc = nn.Linear(wide, outputs)
 
     @no_type_check  # tracing calls it with stand-ins for tensors
@@ -153,7 +163,7 @@ class InceptionV3(nn.Module):
     """The published network with every layer's units times `width_factor`, or those of one block alone.
 
     In training it gives logits and auxiliary logits, in evaluation logits; without `auxiliary` it has no such head.
-    Images need to be 299×299 or larger for the head, and 75×75 without it.
+    Images need to be 299×299 or larger for the head, and 75×75 without it. `activation` stands in the place of ReLU.
     """
 
     measured_layers = (
@@ -167,6 +177,7 @@ class InceptionV3(nn.Module):
         width_factor: float = 1.0,
         scaled: Literal["all", "mixed_5d"] = "all",
         auxiliary: bool = True,
+        activation: Activation = "relu",
     ):
         super().__init__()
 
@@ -175,21 +186,21 @@ class InceptionV3(nn.Module):
             return lambda units: scaled_units(units, width_factor if here else 1.0)
 
         first, second, third, fourth, fifth = map(scale_of("stem"), (32, 32, 64, 80, 192))
-        self.Conv2d_1a_3x3 = BasicConv2d(3, first, (3, 3), 2, (0, 0))
-        self.Conv2d_2a_3x3 = BasicConv2d(first, second, (3, 3), 1, (0, 0))
-        self.Conv2d_2b_3x3 = BasicConv2d(second, third, (3, 3), 1, (1, 1))
+        self.Conv2d_1a_3x3 = BasicConv2d(3, first, (3, 3), 2, (0, 0), activation)
+        self.Conv2d_2a_3x3 = BasicConv2d(first, second, (3, 3), 1, (0, 0), activation)
+        self.Conv2d_2b_3x3 = BasicConv2d(second, third, (3, 3), 1, (1, 1), activation)
         self.maxpool1 = nn.MaxPool2d(3, 2)
-        self.Conv2d_3b_1x1 = BasicConv2d(third, fourth, (1, 1), 1, (0, 0))
-        self.Conv2d_4a_3x3 = BasicConv2d(fourth, fifth, (3, 3), 1, (0, 0))
+        self.Conv2d_3b_1x1 = BasicConv2d(third, fourth, (1, 1), 1, (0, 0), activation)
+        self.Conv2d_4a_3x3 = BasicConv2d(fourth, fifth, (3, 3), 1, (0, 0), activation)
         self.maxpool2 = nn.MaxPool2d(3, 2)
         units = fifth
         self.AuxLogits = None
         for name, branches in BLOCKS.items():
-            block = MixedBlock(units, branches, scale_of(name))
+            block = MixedBlock(units, branches, scale_of(name), activation)
             self.add_module(name, block)
             units = block.units
             if name == "Mixed_6e" and auxiliary:
-                self.AuxLogits = AuxiliaryHead(units, outputs, scale_of("AuxLogits"))
+                self.AuxLogits = AuxiliaryHead(units, outputs, scale_of("AuxLogits"), activation)
         self.dropout = Dropout(DROPOUT)
         self.fc = nn.Linear(units, outputs)
 
@@ -209,7 +220,7 @@ class InceptionV3(nn.Module):
         return logits if auxiliary is None else (logits, auxiliary)
 
 
-def _layer(inputs: int, convolution: Convolution, scale: Scale) -> BasicConv2d:
+def _layer(inputs: int, convolution: Convolution, scale: Scale, activation: Activation) -> BasicConv2d:
     height, width = convolution.kernel
     padding = (0, 0) if convolution.stride == 2 else (height // 2, width // 2)
-    return BasicConv2d(inputs, scale(convolution.units), convolution.kernel, convolution.stride, padding)
+    return BasicConv2d(inputs, scale(convolution.units), convolution.kernel, convolution.stride, padding, activation)

@@ -1,15 +1,13 @@
-"""Local response normalization with a gradient of its own, several times as fast as the one that PyTorch derives."""
+"""Local response normalization, several times as fast as PyTorch's, and with a gradient of its own."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 class LocalResponseNorm(nn.LocalResponseNorm):
-    """x / (k + α/n · Σ x²)^β over the n channels around each; the exponent β is 0.75, as in AlexNet.
-
-    Without gradients it is PyTorch's own.
-    """
+    """x / (k + α/n · Σ x²)^β over the n channels around each; the exponent β is 0.75, as in AlexNet."""
 
     def __init__(self, size: int, alpha: float, k: float):
         super().__init__(size, alpha, 0.75, k)
@@ -17,16 +15,25 @@ class LocalResponseNorm(nn.LocalResponseNorm):
     def forward(self, input: Tensor) -> Tensor:
         if torch.is_grad_enabled() and input.requires_grad:
             return _Normalize.apply(input, self.size, self.alpha / self.size, self.k)
-        return super().forward(input)
+        _, factor = _divisor_and_factor(input, self.size, self.alpha / self.size, self.k)
+        return input * factor
 
 
 def sum_of_neighbours(values: Float[Tensor, "batch channels *places"], size: int) -> Tensor:
     """Of each channel the sum over the `size` channels around it, itself in the middle."""
-    total, channels = values.clone(), values.shape[1]
-    for distance in range(1, min(size // 2, channels - 1) + 1):
-        total[:, distance:] += values[:, : channels - distance]
-        total[:, : channels - distance] += values[:, distance:]
+    reach, channels = size // 2, values.shape[1]
+    padded = functional.pad(values, (0, 0) * (values.ndim - 2) + (reach, reach))
+    total = padded[:, :channels]
+    for shift in range(1, 2 * reach + 1):
+        total = total + padded[:, shift : shift + channels]  # nothing in place: `profile` replays such operations whole
     return total
+
+
+def _divisor_and_factor(values: Tensor, size: int, share: float, k: float) -> tuple[Tensor, Tensor]:
+    """d = k + α/n Σ x², and d^-β, by two roots in place of a power."""
+    divisor = sum_of_neighbours(values * values, size) * share + k
+    factor = divisor.rsqrt()
+    return divisor, factor * factor.sqrt()
 
 
 class _Normalize(torch.autograd.Function):
@@ -34,9 +41,7 @@ class _Normalize(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, values: Tensor, size: int, share: float, k: float) -> Tensor:  # pyright: ignore
-        divisor = sum_of_neighbours(values * values, size).mul_(share).add_(k)
-        factor = divisor.rsqrt()
-        factor.mul_(factor.sqrt())
+        divisor, factor = _divisor_and_factor(values, size, share, k)
         ctx.save_for_backward(values, divisor, factor)
         ctx.size, ctx.share = size, share
         return values * factor

@@ -1,0 +1,23 @@
+"""Random labels: a share of what is learned replaced by uniform draws (Section 4.3)."""
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from widthwise.data.source import ImageSource, TeacherData
+from widthwise.randomness import generator
+
+
+def partly_random(
+    labels: Int[Tensor, " examples"], source: TeacherData | ImageSource, split: str
+) -> Int[Tensor, " examples"]:
+    """The labels of a split, a share of them replaced by uniform draws; those of test examples stay.
+
+    The draws are a stream of their own of the source's seed: nothing else changes with the share.
+    """
+    if source.random_label_share == 0 or split == "test":
+        return labels
+    count = round(source.random_label_share * len(labels))
+    stream = generator(source.seed, "random labels", split)
+    replaced = torch.randperm(len(labels), generator=stream)[:count]
+    return labels.index_copy(0, replaced, torch.randint(source.classes, (count,), generator=stream))
