@@ -88,7 +88,7 @@ def test_a_dry_run_needs_no_data_and_writes_nothing(tmp_path: Path, monkeypatch:
     ]
     multiplied = 5 * 75 * 1024 + 13 * 125 * 256 + 832 * 19 + 19 * 10 + 10 * 10
     assert lines[3] == f"FLOPs to predict one     {2 * multiplied / 1e6:.3g} M"
-    time = " ".join(lines[6:])
+    time = " ".join(" ".join(lines[6:]).split())
     assert time.startswith("At most ")
     assert "on this machine, in one process (training stops early when it no longer gets better)." in time
     assert list(tmp_path.iterdir()) == []
@@ -118,6 +118,24 @@ def test_a_dry_run_is_for_programs_too(tmp_path: Path, monkeypatch: pytest.Monke
             "there is no data at nowhere: --data must name the folder of CIFAR",
         ),
         (["train", "alexnet", "--data", "."], "the folder . holds no CIFAR-10"),
+        (["train", "alexnet", "--data", "imagenet=."], "CIFAR-10 is needed: name its folder with --data"),
+        (
+            ["train", "alexnet", "--data", "cifar=here"],
+            "--data cifar=here is neither a path that exists nor a data set and its place; write cifar10=DIR or",
+        ),
+        (["train", "alexnet", "--data", "cifar10="], "--data cifar10= is neither a path that exists nor a data set"),
+        (
+            ["train", "alexnet", "--data", "cifar10=here", "--data", "cifar10=there"],
+            "--data names CIFAR-10 twice, here and there; name it once",
+        ),
+        (
+            ["train", "alexnet", "--data", "here", "--data", "there"],
+            "--data names here and there and not which data set each is; write cifar10=DIR or imagenet=DIR",
+        ),
+        (
+            ["train", "alexnet", "--set", "data.made=true"],
+            "/runs/made/cifar10 has only 299 images for it; set it to less",
+        ),
         (
             ["train", "alexnet", "--set", "training.epoch=1"],
             "--set: there is no field training.epoch; did you mean epochs",

@@ -1,4 +1,4 @@
-"""Teacher data (Section 3): normal inputs and the balanced labels of a random network."""
+"""Teacher data (Section 3): normal inputs and the balanced labels of a random network, or random ones in part."""
 
 import pytest
 import torch
@@ -41,3 +41,33 @@ def test_the_sizes_of_other_splits_do_not_change_a_split():
     assert (len(few.train), len(few.validation), len(few.test)) == (50, 30, 20)
     assert torch.equal(few.train.inputs, many.train.inputs)
     assert torch.equal(few.train.labels, many.train.labels)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 1.0])
+def test_a_share_of_the_labels_is_uniform_draws(share: float):
+    source = TeacherData(seed=3, train_examples=10_000, validation_examples=4000)
+    true, noisy = teacher_data(source), teacher_data(source.model_copy(update={"random_label_share": share}))
+    for name, examples in (("train", 10_000), ("validation", 4000)):
+        one, other = getattr(true, name), getattr(noisy, name)
+        assert torch.equal(one.inputs, other.inputs)
+        changed = (one.labels != other.labels).sum().item()
+        # of two labels a draw is the true one half of the time; 4.5 standard errors either way
+        assert changed == pytest.approx(share * examples / 2, abs=4.5 * (share * examples) ** 0.5 / 2)
+        assert set(other.labels.tolist()) == {0, 1}
+    assert torch.equal(true.test.inputs, noisy.test.inputs)
+    assert torch.equal(true.test.labels, noisy.test.labels)
+
+
+def test_labels_that_are_all_random_know_nothing_of_the_teacher_nor_of_each_other():
+    data = teacher_data(TeacherData(seed=3, random_label_share=1.0, train_examples=4000, validation_examples=4000))
+    again = teacher_data(TeacherData(seed=3, random_label_share=1.0, train_examples=4000))
+    other = teacher_data(TeacherData(seed=4, random_label_share=1.0, train_examples=4000))
+    assert torch.equal(data.train.labels, again.train.labels)
+    assert data.train.labels.double().mean().item() == pytest.approx(0.5, abs=4.5 * 0.5 / 4000**0.5)
+    for labels in (other.train.labels, data.validation.labels):
+        assert (data.train.labels == labels).double().mean().item() == pytest.approx(0.5, abs=4.5 * 0.5 / 4000**0.5)
+
+
+def test_trials_without_random_labels_keep_their_ids():
+    assert "random_label_share" not in TeacherData().content()
+    assert TeacherData(random_label_share=0.2).content() == {**TeacherData().content(), "random_label_share": 0.2}

@@ -1,6 +1,8 @@
 """A trial on images, from files to tables: found, continued, refused, recorded."""
 
 import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -216,6 +218,85 @@ def test_a_store_is_of_one_set_of_files(data: Path, tmp_path: Path, unbroken: wo
     assert workflow.train("alexnet", WIDTH, moved, location, assignments=short).status == "trained"
 
 
+MADE = ("data.made=true", *SETTINGS, "training.epochs=1")
+
+
+def test_images_that_the_program_makes_need_no_files_and_leave_room_for_real_ones(data: Path, tmp_path: Path, typed):
+    store = Store(tmp_path / "store")
+    made = workflow.train("alexnet", WIDTH, store=store.location, assignments=MADE)
+    assert made.status == "trained"
+    assert store.environment(made.id)["data"] == "images of CIFAR-10's shape, made by widthwise"
+    assert [entry.name for entry in (tmp_path / "store" / "made").iterdir()] == ["cifar10"]
+    on_files = workflow.train("alexnet", WIDTH, data, store.location, assignments=[*SETTINGS, "training.epochs=1"])
+    assert on_files.status == "trained"
+    assert store.environment(on_files.id)["data"] == "CIFAR-10 (official binary files)"
+    noted = {name: store.data_files(name) for name in ("cifar10", "cifar10-made")}
+    assert None not in noted.values()
+    assert noted["cifar10"] != noted["cifar10-made"]
+
+    settings = ["--levels", 3, "--samplings", 2, "--activations", 2000, "--device", "cpu"]
+    code, out, said = typed("profile", made.folder, *settings, "--json")
+    assert code == 0, said
+    assert [row["auc"] for row in json.loads(out)["layers"]] == pytest.approx(made.layers["auc"].tolist(), rel=1e-14)
+
+
+def test_made_images_that_were_altered_are_refused(tmp_path: Path):
+    workflow.train("alexnet", WIDTH, store=tmp_path / "store", assignments=MADE)
+    copy = Path(shutil.copytree(tmp_path / "store", tmp_path / "copy"))
+    altered = copy / "made" / "cifar10" / "cifar-10-batches-bin" / "test_batch.bin"
+    altered.write_bytes(bytes(len(altered.read_bytes())))
+    said = (
+        rf"has trials on other images of CIFAR-10's shape, made by widthwise, than those at {copy}/made/cifar10; delete"
+    )
+    with pytest.raises(RequestError, match=said):
+        workflow.train("alexnet", WIDTH, store=copy, assignments=MADE, seed=1)
+
+
+IN_A_TEMPORARY_FOLDER = """
+import sys
+from pathlib import Path
+from widthwise.data.source import CIFAR10Data
+from widthwise.experiments.images import load_dataset
+from widthwise.experiments.machine import Machine
+from widthwise.experiments.store import Store
+
+for store in (None, Store("memory://store")):
+    dataset = load_dataset(CIFAR10Data(made=True, validation_examples=20), Machine(), store)
+    print(len(dataset.train), store is None or store.has("made"))
+print(*(folder.relative_to(sys.argv[1]).parts[1:] for folder in Path(sys.argv[1]).rglob("cifar10")))
+"""
+
+
+def test_without_a_store_that_is_a_folder_images_are_made_in_one_that_goes_with_the_process(tmp_path: Path):
+    program = [sys.executable, "-c", IN_A_TEMPORARY_FOLDER, str(tmp_path)]
+    done = subprocess.run(program, capture_output=True, text=True, env={**os.environ, "TMPDIR": str(tmp_path)})
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["280 True", "280 False", "('made', 'cifar10')"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_data_set_is_named_alone_or_with_another(tmp_path: Path):
+    def places(*words: str) -> list[str | None]:
+        return [Machine(words).location_of(name) for name in ("cifar10", "imagenet")]
+
+    assert places() == [None, None]
+    assert places("anywhere") == ["anywhere", "anywhere"]
+    assert places("hub:owner/name") == ["hub:owner/name", "hub:owner/name"]
+    assert places("imagenet=large", "cifar10=hub:owner/name") == ["hub:owner/name", "large"]
+    assert places("imagenet=large") == [None, "large"]
+    assert places("imagenet=large", "rest") == places("rest", "imagenet=large") == ["rest", "large"]
+    unusual = tmp_path / "name=value"
+    unusual.mkdir()
+    assert places(str(unusual)) == [str(unusual)] * 2
+    assert places(f"cifar10={unusual}") == [str(unusual), None]
+
+
+def test_of_several_data_sets_a_trial_takes_its_own(data: Path, unbroken: workflow.Trained, tmp_path: Path):
+    words = ("imagenet=nowhere", f"cifar10={data}")
+    taken = workflow.train("alexnet", WIDTH, words, tmp_path, assignments=SETTINGS)
+    assert_same_tables(taken, unbroken)
+
+
 def test_a_learning_rate_that_diverges_is_recorded_and_the_sweep_goes_on(data: Path, tmp_path: Path):
     file = tmp_path / "rates.yaml"
     file.write_text(
@@ -235,7 +316,7 @@ def test_a_learning_rate_that_diverges_is_recorded_and_the_sweep_goes_on(data: P
     assert [trial.training.decay.kind for trial in trials] == ["exponential"] * 2, "the paper's recipe is below it"
     store = Store(tmp_path / "store")
     store.prepare()
-    result = run_trials(trials, store, workers=1, machine=Machine(str(data), threads=1))
+    result = run_trials(trials, store, workers=1, machine=Machine((str(data),), threads=1))
     assert (result.trained, result.found) == (2, 0)
     outcomes = store.inspect(trials).finished
     diverged, trained = (outcomes[trial.id] for trial in trials)
@@ -246,7 +327,7 @@ def test_a_learning_rate_that_diverges_is_recorded_and_the_sweep_goes_on(data: P
     assert "test_accuracy" not in diverged["results"]
     assert set(diverged["files"]) == {"trial.json", "history.parquet"}
     assert not list((tmp_path / "store").rglob("checkpoint*"))
-    again = run_trials(trials, store, workers=0, machine=Machine(str(data)))
+    again = run_trials(trials, store, workers=0, machine=Machine((str(data),)))
     assert (again.trained, again.found) == (0, 2)
 
 
@@ -268,6 +349,11 @@ def test_measuring_again_needs_the_same_images(data: Path, tmp_path: Path, unbro
     code, _, said = typed("profile", unbroken.folder, "--data", other)
     assert code == 2
     assert "has trials on other files of CIFAR-10" in said
+
+
+def test_a_model_of_ones_own_is_measured_on_one_set_of_inputs(typed):
+    code, _, said = typed("profile", "net.py:network", "--data", "a.parquet", "--data", "b.parquet")
+    assert (code, said) == (2, "widthwise: --data is given 2 times; a model is measured on one set of inputs\n")
 
 
 def test_images_that_cannot_be_decoded_are_refused_or_left_out(tmp_path: Path):

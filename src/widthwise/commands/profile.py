@@ -20,10 +20,10 @@ def profile(
         ),
     ],
     data: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             help="A Parquet file of images, a folder of them, or MODULE:FACTORY, which gives batches; of a finished "
-            "run on images, their folder."
+            "run on images, their folder, or as `widthwise train` takes them."
         ),
     ] = None,
     weights: Annotated[str | None, typer.Option(metavar="FILE.safetensors", help="The model's weights.")] = None,
@@ -104,20 +104,24 @@ def profile(
             for option, given in others.items():
                 if given is not None:
                     raise RequestError(f"a finished run has its own weights and test images; leave out {option}")
-            trial, network, batches = load_trial(Path(model), Machine(data, place))
+            trial, network, batches = load_trial(Path(model), Machine(tuple(data or ()), place))
             if data and trial.data.name == "teacher":
                 raise RequestError("a finished run of a perceptron has its own data; leave out --data")
             seed = trial.seed if seed is None else seed
         else:
-            if data is None:
+            if not data:
                 raise RequestError("--data is missing: a folder of images, or MODULE:FACTORY, which gives batches")
+            if len(data) > 1:
+                raise RequestError(f"--data is given {len(data)} times; a model is measured on one set of inputs")
             network = load_model(model, weights)
-            batches = load_batches(data, split, _numbers("mean", mean), _numbers("std", std), examples)
+            batches = load_batches(data[0], split, _numbers("mean", mean), _numbers("std", std), examples)
         network.to(place)
         if list_layers:
             example = next(iter(batches), None)
             if example is None:
-                raise RequestError(f"{data or model} gives no batches, so there is nothing to list layers with")
+                raise RequestError(
+                    f"{data[0] if data else model} gives no batches, so there is nothing to list layers with"
+                )
             table = find_layers(network, example, layers=layers, attention_heads=attention_heads)
             print_json(json.loads(table.to_json(orient="records"))) if as_json else _show_layers(table)
             return

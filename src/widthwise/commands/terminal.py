@@ -12,8 +12,12 @@ results = Console(highlight=False)
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for a program to read.")]
 Store = Annotated[str, typer.Option(help="Where finished runs are kept: a folder or an fsspec URL. It is continued.")]
 Data = Annotated[
-    str | None,
-    typer.Option(metavar="DIR", help="The images to train on: CIFAR-10 or ImageNet, or hub:OWNER/NAME."),
+    list[str] | None,
+    typer.Option(
+        metavar="DIR",
+        help="The images to train on: CIFAR-10 or ImageNet, or hub:OWNER/NAME; given twice, as cifar10=DIR and "
+        "imagenet=DIR, where both are needed.",
+    ),
 ]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1; auto is a GPU where there is one.")]
 Processes = Annotated[

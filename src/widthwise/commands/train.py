@@ -52,7 +52,7 @@ def train(
     from widthwise.progress import ShownTraining
 
     machine = Machine(
-        data=data,
+        data=tuple(data or ()),
         device=device,
         processes=processes,
         decoders=decoders,
@@ -66,7 +66,7 @@ def train(
         return
     shown = ShownTraining()
     try:
-        trained = workflow.train(trial, data=data, store=store, machine=machine, on_moment=shown)
+        trained = workflow.train(trial, store=store, machine=machine, on_moment=shown)
     except KeyboardInterrupt:
         raise TrialError("interrupted; the same command continues from the last checkpoint") from None
     finally:

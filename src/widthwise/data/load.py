@@ -9,6 +9,7 @@ from torch import Tensor
 
 from widthwise.data.cifar10 import Pixels, read_cifar10
 from widthwise.data.dataset import ImageDataset, ImageSplit
+from widthwise.data.labels import partly_random
 from widthwise.data.photographs import Photographs, read_photographs
 from widthwise.data.resident import ResidentImages
 from widthwise.data.source import CIFAR10Data, ImageNetData, ImageSource
@@ -18,6 +19,8 @@ from widthwise.randomness import generator
 
 HELD_OUT_SEED = 0
 """Draws ImageNet's validation images: they are the same in every trial."""
+FEWEST_FOR_DECODERS = 256
+"""Fewer photographs are decoded in less time than it takes to start processes for it."""
 
 
 def load_images(source: ImageSource, location: Path, device: torch.device, workers: int) -> ImageDataset:
@@ -46,7 +49,7 @@ def _cifar10(source: CIFAR10Data, location: Path, device: torch.device) -> Image
 
     def split(pixels: Pixels, chosen: Int[Tensor, " examples"], name: str) -> ImageSplit:
         labels = pixels.labels[chosen]
-        return ResidentImages(pixels.images[chosen], _labels(source, labels, name), device)
+        return ResidentImages(pixels.images[chosen], partly_random(labels, source, name), device)
 
     dataset = ImageDataset(
         train=split(files.train, everything[:kept][_drawn(source, "train", kept, location)], "train"),
@@ -73,8 +76,9 @@ def _imagenet(source: ImageNetData, location: Path, device: torch.device, worker
     )
 
     def split(photographs: Photographs, chosen: Int[Tensor, " examples"], name: str) -> ImageSplit:
-        labels = _labels(source, photographs.labels[chosen], name)
-        return StreamedImages(photographs, chosen, labels, source.image_size, source.damaged, workers, device)
+        labels = partly_random(photographs.labels[chosen], source, name)
+        decoders = workers if len(chosen) >= FEWEST_FOR_DECODERS else 0
+        return StreamedImages(photographs, chosen, labels, source.image_size, source.damaged, decoders, device)
 
     return ImageDataset(
         train=split(files.train, kept[_drawn(source, "train", len(kept), location)], "train"),
@@ -99,13 +103,3 @@ def _enough(source: ImageSource, field: str, wanted: int, available: int, locati
         raise RequestError(
             f"data.{field} is {wanted:,} and {location} has only {max(available, 0):,} images for it; set it to less"
         )
-
-
-def _labels(source: ImageSource, labels: Int[Tensor, " examples"], split: str) -> Int[Tensor, " examples"]:
-    """The labels of a split, a share of them replaced by uniform draws; those of test images stay."""
-    if source.random_label_share == 0 or split == "test":
-        return labels
-    count = round(source.random_label_share * len(labels))
-    stream = generator(source.seed, "random labels", split)
-    replaced = torch.randperm(len(labels), generator=stream)[:count]
-    return labels.index_copy(0, replaced, torch.randint(source.classes, (count,), generator=stream))

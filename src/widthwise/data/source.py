@@ -7,16 +7,21 @@ from pydantic import BeforeValidator, Field, PositiveInt
 from widthwise.section import Section
 
 Seed = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class TeacherData(Section):
     """Uncorrelated data labelled by a random teacher network (Section 3, "Datasets")."""
+
+    LATER = frozenset({"random_label_share"})
 
     name: Literal["teacher"] = "teacher"
     dimensions: PositiveInt = 10
     train_examples: PositiveInt = 1000
     validation_examples: PositiveInt = 1000
     test_examples: PositiveInt = 1000
+    random_label_share: Share = 0.0
+    """The share of training and of validation labels that uniform draws replace."""
     seed: Seed = 0
 
     @property
@@ -33,23 +38,36 @@ class TeacherData(Section):
 class Images(Section):
     """What the sets of images have in common. The files are named with `--data`."""
 
+    LATER = frozenset({"made"})
+    OFFICIAL: ClassVar[tuple[int, int]]
+    """Images to train and to test in the official files."""
+    MADE: ClassVar[tuple[int, int]]
+    """Images to train and to test that the program makes."""
+
     train_examples: PositiveInt | None = None
     """Drawn with `seed` from the images that the validation set leaves; none: all of them."""
     test_examples: PositiveInt | None = None
     """Drawn with `seed` from the test images; none: all of them."""
-    random_label_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    random_label_share: Share = 0.0
     """The share of training and of validation labels that uniform draws replace; 1 in the paper's Section 4.3."""
     damaged: Literal["refuse", "skip"] = "refuse"
     """What becomes of an image that cannot be decoded: the trial fails, or goes on without it and counts it."""
+    made: bool = False
+    """Small images that the program makes, in place of files: to see that all works, not to learn from."""
     seed: Seed = 0
     """Of random labels and of which examples are drawn."""
+
+    @property
+    def available(self) -> tuple[int, int]:
+        """Images to train and to test that there are, whether used or not."""
+        return self.MADE if self.made else self.OFFICIAL
 
 
 class CIFAR10Data(Images):
     """32×32 colour images of ten classes: 45,000 to train, 5,000 to validate, 10,000 to test (Appendix A.1)."""
 
-    OFFICIAL: ClassVar = (50_000, 10_000)
-    """Images to train and to test in the official files."""
+    OFFICIAL = (50_000, 10_000)
+    MADE = (300, 100)
 
     name: Literal["cifar10"] = "cifar10"
     validation_examples: PositiveInt = 5000
@@ -69,8 +87,8 @@ class CIFAR10Data(Images):
 class ImageNetData(Images):
     """ILSVRC 2012: 1.28 million photographs of a thousand classes to train, 50,000 to test."""
 
-    OFFICIAL: ClassVar = (1_281_167, 50_000)
-    """Images to train and to validate in the official files."""
+    OFFICIAL = (1_281_167, 50_000)
+    MADE = (60, 30)
 
     name: Literal["imagenet"] = "imagenet"
     image_size: PositiveInt = 224
@@ -91,6 +109,8 @@ def _teacher_by_default(content: Any) -> Any:
 
 
 ImageSource = CIFAR10Data | ImageNetData
+KNOWN_AS = {"cifar10": "CIFAR-10", "imagenet": "ImageNet"}
+"""What the sets of images are called, by their names."""
 
 Source = Annotated[
     TeacherData | CIFAR10Data | ImageNetData, Field(discriminator="name"), BeforeValidator(_teacher_by_default)

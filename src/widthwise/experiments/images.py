@@ -7,17 +7,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from multiprocessing.util import get_temp_dir
 from pathlib import Path
 from typing import Any
 
 import torch
+from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
 from lightning_fabric import Fabric
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 
 from widthwise.data.dataset import ImageDataset
 from widthwise.data.load import load_images
 from widthwise.data.location import fingerprint, located
-from widthwise.data.source import ImageSource, TeacherData
+from widthwise.data.made import made_description, made_images
+from widthwise.data.source import KNOWN_AS, ImageSource, TeacherData
 from widthwise.errors import RequestError, TrialError
 from widthwise.experiments.machine import Machine, computing
 from widthwise.experiments.measuring import outcome
@@ -29,8 +33,6 @@ from widthwise.networks.build import build_initialized
 from widthwise.training.checkpoint import unpacked
 from widthwise.training.fitted import Fitted
 from widthwise.training.train import Interval, Moment, train
-
-KNOWN_AS = {"cifar10": "CIFAR-10", "imagenet": "ImageNet"}
 
 
 @dataclass(frozen=True)
@@ -64,9 +66,9 @@ def check_files(trials: list[Trial], machine: Machine, store: Store) -> None:
     Raises:
         RequestError: they are not named, not there, or others.
     """
-    for source in {trial.data.name: trial.data for trial in trials}.values():
-        if not isinstance(source, TeacherData):
-            _check_same(source, _location(source, machine), store)
+    sources = [trial.data for trial in trials if not isinstance(trial.data, TeacherData)]
+    for source in {_noted_as(source): source for source in sources}.values():
+        _check_same(source, _location(source, machine, store), store)
 
 
 def load_dataset(source: ImageSource, machine: Machine, store: Store | None) -> ImageDataset:
@@ -75,35 +77,58 @@ def load_dataset(source: ImageSource, machine: Machine, store: Store | None) -> 
     Raises:
         RequestError: the files are missing, damaged, or not those that the store's trials were trained on.
     """
-    location = _location(source, machine)
+    location = _location(source, machine, store)
     if store is not None:
         _check_same(source, location, store)
     dataset = _loaded(source, location, torch.device(machine.device), machine.decoders)
-    if store is not None and store.data_files(source.name) is None:
-        store.add_data_files(source.name, _fingerprint(location))  # now that they are known to be whole
+    if store is not None and store.data_files(_noted_as(source)) is None:
+        store.add_data_files(_noted_as(source), _fingerprint(location))  # now that they are known to be whole
     return dataset
 
 
 @functools.lru_cache(maxsize=2)
 def _loaded(source: ImageSource, location: Path, device: torch.device, decoders: int) -> ImageDataset:
-    return load_images(source, location, device, decoders)
+    dataset = load_images(source, location, device, decoders)
+    return replace(dataset, description=made_description(source)) if source.made else dataset
 
 
-def _location(source: ImageSource, machine: Machine) -> Path:
-    if machine.data is None:
+def _location(source: ImageSource, machine: Machine, store: Store | None) -> Path:
+    """Where the images are that a trial asks for; those that the program makes are there from then on."""
+    if source.made:
+        return made_images(source, _folder_of_made_images(store) / source.name)
+    reference = machine.location_of(source.name)
+    if reference is None:
         raise RequestError(f"{KNOWN_AS[source.name]} is needed: name its folder with --data (docs/data.md says which)")
-    return located(machine.data)
+    return located(reference)
+
+
+def _folder_of_made_images(store: Store | None) -> Path:
+    """In a store that is a folder; else one of this process and of those that it starts, removed at its end."""
+    if store is not None and isinstance(url_to_fs(store.location)[0], LocalFileSystem):
+        return Path(store.path("made"))
+    return Path(get_temp_dir()) / "made"
+
+
+def _noted_as(source: ImageSource) -> str:
+    """The name under which a store notes the files: made images are a data set of their own."""
+    return f"{source.name}-made" if source.made else source.name
 
 
 def _check_same(source: ImageSource, location: Path, store: Store) -> None:
     if not location.exists():
         raise RequestError(f"there is no data at {location}: --data must name the folder of {KNOWN_AS[source.name]}")
-    before = store.data_files(source.name)
-    if before is not None and before != _fingerprint(location):
+    before = store.data_files(_noted_as(source))
+    if before is None or before == _fingerprint(location):
+        return
+    if source.made:
         raise RequestError(
-            f"the store {store.location} has trials on other files of {KNOWN_AS[source.name]} than those at "
-            f"{location}; name those files, or another store"
+            f"the store {store.location} has trials on other {made_description(source)}, than those at {location}; "
+            "delete that folder, so that they are made again, or name another store"
         )
+    raise RequestError(
+        f"the store {store.location} has trials on other files of {KNOWN_AS[source.name]} than those at "
+        f"{location}; name those files, or another store"
+    )
 
 
 _fingerprint = functools.lru_cache(maxsize=16)(fingerprint)
