@@ -26,7 +26,7 @@ from widthwise.data.resident import ResidentImages
 from widthwise.experiments.machine import computing
 from widthwise.experiments.settings import resolved
 from widthwise.networks.build import build_initialized
-from widthwise.networks.cost import network_cost
+from widthwise.networks.cost import arithmetic
 from widthwise.training.train import train
 
 BATCH = 128
@@ -222,7 +222,7 @@ def rates(steps: int, device: str) -> None:
             with computing(None):
                 first, both = train(network, data, trial.training, 0, fabric).history["seconds"]
             speed = len(images) / (both - first)
-            flops = speed * network_cost(trial.network, (3, 32, 32), 10).training_flops
+            flops = speed * arithmetic(trial.network, (3, 32, 32), 10).training_flops
             print(f"{name} at {width_factor:g}x {speed:10,.0f} images/s   {flops / rate:.1%} of that", flush=True)
 
 

@@ -26,7 +26,7 @@ from widthwise.experiments.trial import Trial
 from widthwise.measurement.profile import profile
 from widthwise.measurement.settings import Measurement
 from widthwise.networks.build import build_initialized
-from widthwise.networks.cost import network_cost
+from widthwise.networks.cost import arithmetic
 from widthwise.training.fit import fit
 from widthwise.training.train import train
 
@@ -44,7 +44,7 @@ def row(name: str, width_factor: float) -> dict[str, Any]:
     network = build_initialized(trial.network, trial.initialization, trial.data.shape, trial.data.classes, 0)
     loss, inputs = step(trial, network)
     measured = profile(network, [inputs], settings=SETTINGS)
-    cost = network_cost(trial.network, trial.data.shape, trial.data.classes)
+    cost = arithmetic(trial.network, trial.data.shape, trial.data.classes)
     return {
         "network": name,
         "width_factor": width_factor,

@@ -4,7 +4,8 @@ import sys
 
 import typer
 
-from widthwise.commands.experiments import list_experiments, report, run
+from widthwise.commands.catalogue import list_experiments
+from widthwise.commands.experiments import report, run
 from widthwise.commands.profile import profile
 from widthwise.commands.terminal import messages
 from widthwise.commands.train import train

@@ -126,9 +126,23 @@ def test_a_file_is_written_whole_or_not_at_all(empty_store: Store, monkeypatch: 
 def test_sweeps_are_remembered(empty_store: Store):
     sweep = Sweep.load("constructions")
     empty_store.add_sweep(sweep, "smoke")
-    ((again, scale),) = empty_store.sweeps()
-    assert scale == "smoke"
+    ((again, scale, version),) = empty_store.sweeps()
+    assert (scale, version) == ("smoke", "")
     assert again.trials("smoke") == sweep.trials("smoke")
+
+
+def test_another_version_of_a_sweep_is_kept_beside_it(empty_store: Store):
+    """Another title is none; other trials are."""
+    first = Sweep.load("constructions")
+    retitled, second = first.model_copy(update={"title": "Other"}), first.model_copy(update={"widths": [0.5]})
+    empty_store.add_sweep(first, "smoke")
+    empty_store.add_sweep(retitled, "smoke")
+    assert [stored.sweep.title for stored in empty_store.sweeps()] == ["Other"]
+    empty_store.add_sweep(second, "smoke")
+    kept = {stored.version: stored.sweep.trials("smoke") for stored in empty_store.sweeps()}
+    assert kept == {"": second.trials("smoke"), first.digest("smoke"): first.trials("smoke")}
+    empty_store.add_sweep(first, "smoke")
+    assert {stored.version for stored in empty_store.sweeps()} == {"", second.digest("smoke")}
 
 
 def test_a_folder_of_other_files_is_refused_and_left_alone(tmp_path: Path):

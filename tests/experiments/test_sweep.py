@@ -41,8 +41,11 @@ def test_every_experiment_has_every_scale_and_says_what_it_reduces(name: str):
     assert sweep.figures
     sizes = [len(sweep.trials(scale)) for scale in SCALES]
     assert sizes == sorted(sizes)
-    assert sweep.note("smoke")
-    assert sweep.note("quick")
+    if sweep.analysis == "parameters":
+        assert sizes[0] == sizes[-1], "nothing is trained, so that nothing needs to be less"
+    else:
+        assert sweep.note("smoke")
+        assert sweep.note("quick")
     assert not sweep.note("paper")
 
 
@@ -88,6 +91,64 @@ def test_a_scale_lays_its_changes_over_the_base(tmp_path: Path):
     (paper,) = {(trial.training.epochs, trial.training.batch_size) for trial in sweep.trials("paper")}
     assert (quick, paper) == ((2, 10), (9, 10))
     assert len(sweep.trials("quick")) * 3 == len(sweep.trials("paper"))
+
+
+NAMED = """
+series:
+  regularizer:
+    none: {}
+    decay: {training: {weight_decay: 1e-3, epochs: 7}}
+  training.momentum: [0, 0.9]
+label: "{regularizer}, {training.momentum:g}"
+trial: {training: {epochs: 5}}
+scales: {quick: {note: shorter, series: {regularizer: [decay]}, trial: {training: {epochs: 2}}}}
+"""
+
+
+def test_series_may_be_parts_of_a_trial_with_names_of_their_own(tmp_path: Path):
+    sweep = load(tmp_path, NAMED)
+    by_name = {run.series: run.trial.training for run in sweep.runs("paper")}
+    assert list(by_name) == ["none, 0", "none, 0.9", "decay, 0", "decay, 0.9"]
+    assert [training.weight_decay for training in by_name.values()] == [0, 0, 1e-3, 1e-3]
+    assert [training.epochs for training in by_name.values()] == [5, 5, 7, 7]
+
+
+def test_a_scale_chooses_among_named_parts_and_is_laid_over_them(tmp_path: Path):
+    quick = list(load(tmp_path, NAMED).runs("quick"))
+    assert {run.trial.training.epochs for run in quick} == {2}
+    assert {run.trial.training.weight_decay for run in quick} == {1e-3}
+    assert len({run.series for run in quick}) == 1, "a scale's series are all that it has"
+
+
+def test_named_parts_are_chosen_from_outside_too(tmp_path: Path):
+    sweep = load(tmp_path, NAMED).with_values(["regularizer=none", "training.epochs=1"])
+    assert {run.series for run in sweep.runs("paper")} == {"none, 0", "none, 0.9"}
+    assert {trial.training.epochs for trial in sweep.trials("paper")} == {1}
+    with pytest.raises(RequestError, match="regularizer has no 'dropout'; there are none, decay"):
+        load(tmp_path, NAMED).with_values(["regularizer=[dropout]"]).trials("paper")
+
+
+def test_a_file_may_extend_an_experiment(tmp_path: Path):
+    sweep = load(tmp_path, "extends: mlp10-initialization\nreplicates: 1\ntrial: {training: {epochs: 4}}")
+    base = Sweep.load("mlp10-initialization")
+    assert sweep.title == base.title
+    assert len(sweep.trials("paper")) * 3 == len(base.trials("paper"))
+    assert {trial.training.epochs for trial in sweep.trials("paper")} == {4}
+    assert sweep.note("quick") == base.note("quick")
+    with pytest.raises(RequestError, match=r"own\.yaml: extends: there is no experiment 'mlp'"):
+        load(tmp_path, "extends: mlp")
+
+
+def test_the_same_training_in_two_experiments_is_one_trial():
+    """A store trains it once: regularized AlexNets, k = 1, and the ResNet-18 whose epochs are kept."""
+    for one, other, shared in (
+        ("alexnet-initialization", "alexnet-regularization", 15),
+        ("alexnet-regularization", "cifar10-labels", 15),
+        ("cifar10-labels", "cifar10-batch-size", 15),
+        ("imagenet-width", "resnet18-convergence", 5),
+    ):
+        ids = [{trial.id for trial in Sweep.load(name).trials("paper")} for name in (one, other)]
+        assert len(ids[0] & ids[1]) == shared, (one, other)
 
 
 def test_values_are_set_at_every_scale():
@@ -163,6 +224,11 @@ def test_equal_trials_have_equal_ids_and_any_difference_another():
         ("series: {training.optimizer: [lion]}", "training.optimizer: input should be 'momentum', 'sgd', 'adam'"),
         ("series: {training.optimizer: [sgd, adam]}\nlabel: '{network.name}'", "gives several series one name"),
         ("label: '{training.patience:g}'", "label: '{training.patience:g}' cannot be filled in"),
+        ("series: {network: {wide: {}}}", "series: network with named values needs a name of its own"),
+        ("series: {kind: {}}", "series.kind: dictionary should have at least 1 item"),
+        ("series: {kind: {one: 3}}", "series.kind.one: input should be a valid dictionary"),
+        ("series: {kind: {one: {training: {epocs: 3}}}}", "no field training.epocs; did you mean epochs?"),
+        ("series: {kind: {one: {seed: 3}}}", "seed is decided by the sweep's replicates"),
         ("series: {seed: [1, 2]}", "seed is decided by the sweep's replicates; set replicates instead"),
         ("tune: {network.width_factor: [1]}", "network.width_factor is decided by the sweep's widths"),
         ("trial: {data: {seed: 3}}", "data.seed is decided by the sweep's replicates"),
@@ -189,7 +255,7 @@ def test_what_is_wrong_with_a_file_is_said_in_a_sentence(tmp_path: Path, text: s
 def test_an_unknown_experiment_is_answered_with_the_nearest():
     with pytest.raises(RequestError, match="did you mean mlp10-initialization"):
         Sweep.load("mlp10-initialisation")
-    with pytest.raises(RequestError, match="there are constructions, mlp10-initialization"):
+    with pytest.raises(RequestError, match="there are alexnet-initialization, alexnet-regularization"):
         Sweep.load("zzz")
     with pytest.raises(RequestError, match=r"there is no sweep file nowhere\.yaml"):
         Sweep.load("nowhere.yaml")

@@ -1,4 +1,4 @@
-"""`widthwise list`, `run` and `report`: experiments that come with the program, and sweeps of one's own."""
+"""`widthwise run` and `report`: experiments that come with the program, and sweeps of one's own."""
 
 import json
 from typing import Annotated, Any
@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from widthwise.commands.plan import show_plan
+from widthwise.commands.plan import scaled, show_plan
 from widthwise.commands.terminal import (
     AsJson,
     Assignments,
@@ -28,41 +28,11 @@ Scale = Annotated[
 ]
 
 
-def list_experiments(as_json: AsJson = False) -> None:
-    """List the experiments that come with the program, and what each makes of the paper."""
-    from widthwise.experiments.sweep import SCALES, Sweep, catalogue
-
-    sweeps = [Sweep.load(name) for name in catalogue()]
-    rows = [
-        {
-            "name": sweep.name,
-            "title": sweep.title,
-            "figures": sweep.figures,
-            "trials": {
-                scale: len(sweep.trials(scale)) for scale in SCALES if scale == "paper" or scale in sweep.scales
-            },
-            "notes": {scale: sweep.note(scale) for scale in sweep.scales},
-        }
-        for sweep in sweeps
-    ]
-    if as_json:
-        print_json(rows)
-        return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("Experiment", "What varies", "Figure"):
-        table.add_column(heading, overflow="fold")
-    for scale in SCALES:
-        table.add_column(f"{scale}", justify="right")
-    for row in rows:
-        counts = [str(row["trials"].get(scale, "–")) for scale in SCALES]
-        table.add_row(row["name"], row["title"], ", ".join(row["figures"]), *counts)
-    results.print(table)
-    results.print("\nThe last columns count the training runs at each scale.", style="dim")
-    results.print("Run one:  widthwise run mlp10-initialization --scale quick --store runs", style="dim")
-
-
 def run(
-    name: Annotated[str, typer.Argument(help="An experiment of `widthwise list`, or a sweep of your own: FILE.yaml.")],
+    name: Annotated[
+        str | None, typer.Argument(help="An experiment of `widthwise list`, or a sweep of your own: FILE.yaml.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every experiment of `widthwise list`.")] = False,
     scale: Scale = "paper",
     store: Store = "runs",
     data: Data = None,
@@ -79,21 +49,26 @@ def run(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train and measure a sweep of networks, test the claim, and write the report.
+    """Train and measure a sweep of networks, or all of them, test the claim, and write the report.
 
     Runs that the store already holds are not run again, so the same command continues what was interrupted.
     """
     from widthwise.experiments.machine import Machine
-    from widthwise.experiments.sweep import SCALES, Sweep
+    from widthwise.experiments.sweep import SCALES, Sweep, catalogue
 
+    if (name is None) != every:
+        raise RequestError("name an experiment, or give --all for every one; widthwise list shows them")
     if scale not in SCALES:
         raise RequestError(f"there is no scale {scale!r}: it must be {', '.join(SCALES[:-1])} or {SCALES[-1]}")
-    sweep = Sweep.load(name).with_values(assignments or [])
-    machine = Machine(data, device, processes, decoders=decoders)
+    names = list(catalogue()) if name is None else [name]
+    sweeps = [Sweep.load(each).with_values(assignments or []) for each in names]
+    machine = Machine(tuple(data or ()), device, processes, decoders=decoders)
     if dry_run:
-        title = f"{sweep.title}, scale {scale}"
-        note = f"Not at the paper's scale: {sweep.note(scale)}." if sweep.note(scale) else ""
-        show_plan(sweep.trials(scale), store, workers, machine, as_json, title, note)
+        trials = [trial for sweep in sweeps for trial in sweep.trials(scale)]
+        title = f"{sweeps[0].title if name else 'Every experiment'}, scale {scale}"
+        reduced = sweeps[0].note(scale) if name else "" if scale == "paper" else "widthwise list says what each reduces"
+        note = f"Not at the paper's scale: {reduced}." if reduced else ""
+        show_plan(trials, store, workers, machine, as_json, title, note)
         return
     from widthwise import workflow
     from widthwise.progress import shown_progress
@@ -105,7 +80,7 @@ def run(
     try:
         with shown_progress(messages) as on_step:
             result, report = workflow.run(
-                sweep,
+                sweeps,
                 scale,
                 store,
                 workers=workers,
@@ -118,18 +93,49 @@ def run(
     messages.print(
         f"{result.trained} trained in {result.seconds:.1f} s, {result.found} found finished in {store}", markup=False
     )
-    name = f"{sweep.name}.{scale}"
-    _show_report(Report(report.page, {name: report.tables[name]}), as_json)
+    shown = {f"{sweep.name}.{scale}": report.tables[f"{sweep.name}.{scale}"] for sweep in sweeps}
+    _show_report(Report(report.page, shown), as_json)
 
 
 def report(
-    store: Annotated[str, typer.Argument(metavar="DIR", help="A store that `widthwise run` filled.")],
+    store: Annotated[str, typer.Argument(metavar="DIR", help="A store that `widthwise run` filled.")] = "runs",
+    figures: Annotated[
+        list[str] | None,
+        typer.Option("--figure", metavar="NUMBER", help="Draw only this figure of the paper, such as 6 or B3."),
+    ] = None,
+    formats: Annotated[
+        list[str] | None, typer.Option("--format", help="Of the figures' files: png, svg or pdf; png by default.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write the page, the figures and the tables of everything that was run into a store."""
+    """Write the page, the figures and the tables of everything that was run into a store, or figures alone."""
     from widthwise import workflow
+    from widthwise.reporting.paths import DEFAULT_FORMATS, FORMATS
 
-    _show_report(workflow.report(store), as_json)
+    known = {name: name for name in FORMATS}
+    unknown = [name for name in formats or () if name not in known]
+    if unknown:
+        raise RequestError(f"--format {unknown[0]}: there are {', '.join(FORMATS)}")
+    wanted = [known[name] for name in formats or DEFAULT_FORMATS]
+    if figures:
+        _show_figures(workflow.draw(store, figures, wanted), as_json)
+    else:
+        _show_report(workflow.report(store, formats=wanted), as_json)
+
+
+def _show_figures(drawn: Any, as_json: bool) -> None:
+    if as_json:
+        print_json([vars(each) for each in drawn])
+        return
+    for each in drawn:
+        for path in each.paths:
+            results.print(path, soft_wrap=True, markup=False)
+        if each.left_out:
+            what = "left out" if each.paths else "not drawn"
+            messages.print(
+                f"Figure {each.name}, {each.experiment}: {what}, for nothing was run of {'; '.join(each.left_out)}",
+                markup=False,
+            )
 
 
 def _show_report(report: Any, as_json: bool) -> None:
@@ -150,6 +156,8 @@ def _show_report(report: Any, as_json: bool) -> None:
             results.print(_verdict_table(tables["verdicts"]))
         elif "comparison" in tables:
             results.print(_comparison_table(tables["comparison"]))
+        elif "summary" in tables:
+            results.print(_parameter_table(tables["summary"]))
         else:
             results.print("no trained network yet")
     results.print(f"\nThe page: {report.page}", soft_wrap=True)
@@ -184,6 +192,21 @@ def _comparison_table(comparison: Any) -> Table:
         style = "green" if rows["holds"].all() else "red"
         expected = relations[rows["relation"].iloc[0]] + _range(rows["expected"])
         table.add_row(Text(str(series)), quantity, expected, _range(rows["measured"]), Text(held, style))
+    return table
+
+
+def _parameter_table(summary: Any) -> Table:
+    """Parameters by network and width."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("Parameters", overflow="fold")
+    widths = sorted(summary["width_factor"].unique())
+    for width in widths:
+        table.add_column(f"{width:g}x", justify="right", no_wrap=True)
+    for series, rows in summary.groupby("series", sort=False):
+        counts = dict(zip(rows["width_factor"], rows["parameters"], strict=True))
+        table.add_row(
+            Text(str(series)), *(scaled(int(counts[width]), "") if width in counts else "" for width in widths)
+        )
     return table
 
 

@@ -39,15 +39,15 @@ def show_plan(
 
 
 def _range(pair: tuple[int, int], unit: str = "") -> str:
-    low, high = (_scaled(number, unit) for number in pair)
+    low, high = (scaled(number, unit) for number in pair)
     return low if low == high else f"{low} to {high}"
 
 
-def _scaled(number: int, unit: str) -> str:
+def scaled(number: int, unit: str) -> str:
     """In thousands, millions and so on; small counts are exact."""
     if number < 100_000 and not unit:
         return f"{number:,}"
-    for power, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+    for power, prefix in ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if number >= power:
             return f"{number / power:.3g} {prefix}{unit}"
     return f"{number} {unit}"

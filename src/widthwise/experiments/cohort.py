@@ -18,7 +18,7 @@ from widthwise.experiments.measuring import outcome
 from widthwise.experiments.store import Outcome, Store
 from widthwise.experiments.trial import Trial
 from widthwise.networks.build import build, build_initialized
-from widthwise.networks.cost import network_cost
+from widthwise.networks.cost import arithmetic
 from widthwise.training.fit import fit
 
 STACKED_PARAMETERS = 4_000_000
@@ -41,23 +41,23 @@ def _stackable(trial: Trial) -> int:
     """How many networks like this one's a stack may hold; convolutions gain nothing by it (docs/stacks.md)."""
     if not isinstance(trial.data, TeacherData):
         return 1
-    cost = network_cost(trial.network, trial.data.shape, trial.data.classes)
+    cost = arithmetic(trial.network, trial.data.shape, trial.data.classes)
     activations = cost.activations * trial.training.scaled_batch_size
     return min(STACKED_PARAMETERS // cost.parameters, STACKED_ACTIVATIONS // activations)
 
 
 def _cost(trials: Sequence[Trial]) -> int:
     first = trials[0]
-    flops = network_cost(first.network, first.data.shape, first.data.classes).training_flops
+    flops = arithmetic(first.network, first.data.shape, first.data.classes).training_flops
     return len(trials) * flops * first.training.epochs * training_examples(first)
 
 
 def training_examples(trial: Trial) -> int:
-    """How many examples a trial trains on; of a set of images, all that the official files have."""
+    """How many examples a trial trains on; of a set of images, all that there are."""
     if trial.data.train_examples is not None:
         return trial.data.train_examples
     assert not isinstance(trial.data, TeacherData)
-    return trial.data.OFFICIAL[0] - trial.data.validation_examples
+    return trial.data.available[0] - trial.data.validation_examples
 
 
 def run_cohort(
@@ -74,6 +74,9 @@ def run_cohort(
         store: where the checkpoints of a training on images are kept; none: there are none.
         on_moment: told of the progress of a training on images (`training.train.Moment`).
     """
+    if trials[0].training.epochs == 0:
+        yield from ((trial, _counted(trial)) for trial in trials)
+        return
     if not isinstance(trials[0].data, TeacherData):
         from widthwise.experiments.images import run_on_images  # Lightning Fabric, which takes long to import
 
@@ -91,6 +94,13 @@ def run_cohort(
         seconds = (time.perf_counter() - started) / len(trials)
         for trial, dataset, network, result in zip(trials, datasets, networks, fitted, strict=True):
             yield trial, outcome(trial, dataset, network, result, seconds)
+
+
+def _counted(trial: Trial) -> Outcome:
+    """The outcome of a trial without training."""
+    cost = arithmetic(trial.network, trial.data.shape, trial.data.classes)
+    flops = {"forward_flops": cost.forward_flops, "training_flops": cost.training_flops}
+    return Outcome("counted", {"parameters": cost.parameters, **flops})
 
 
 def load_trained(

@@ -81,13 +81,16 @@ def run_trials(
         from widthwise.experiments.cohort import cohorts  # PyTorch, which a finished sweep does not need
 
         machine = replace(machine, device=chosen_device(machine.device, machine.processes))
-        if any(trial.data.name != "teacher" for trial in missing):
+        trained = [trial for trial in missing if trial.training.epochs]
+        if any(trial.data.name != "teacher" for trial in trained):
             from widthwise.experiments.images import check_files
 
-            check_files(missing, machine, store)
+            check_files(trained, machine, store)
         stacks = cohorts(missing)
         processors = os.cpu_count() or 1
         workers = default_workers(machine) if workers is None else workers
+        if not trained:
+            workers = 0  # counting takes less time than starting a process
         on_step(Step(result.found, len(unique)))
         if workers == 0:
             progress = _in_this_process(stacks, store, machine, on_moment or _unseen)

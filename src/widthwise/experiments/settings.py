@@ -18,6 +18,8 @@ from widthwise.section import Section
 
 KINDS = ("name", "kind", "scheme")
 """Fields that say which of several sections one is."""
+LISTED, NAMED = "[listed]", "[named]"
+"""Which of two forms an axis has; pydantic names them in the place of an error."""
 
 
 def read_yaml(text: str) -> Any:
@@ -94,7 +96,8 @@ def validated(model: type, content: Any, source: str) -> Any:
         return TypeAdapter(model).validate_python(content)
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
-        location, siblings = _placed(model, [str(part) for part in problem["loc"]])
+        parts = [str(part) for part in problem["loc"] if part not in (LISTED, NAMED)]
+        location, siblings = _placed(model, parts)
         path = ".".join(location)
         message = problem["msg"].removeprefix("Value error, ")
         if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):

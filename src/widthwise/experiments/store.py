@@ -2,6 +2,7 @@
 
     DIR/store.json                marks the folder as a store
     DIR/sweeps/NAME.SCALE.json    the sweeps that were run into it
+               NAME@DIGEST.SCALE.json    another version of one, with other trials, that was run before
     DIR/trials/ID/trial.json      the resolved trial, and the environment that it ran in
                   network.safetensors, history.parquet, layers.parquet, ablation.parquet, correlation.parquet
                   network-epoch-N.safetensors, epochs.parquet: of epochs that the trial keeps besides
@@ -24,7 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from uuid import uuid4
 
 import fsspec
@@ -44,13 +45,15 @@ NETWORK = "network.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
 READERS = 8
 PARTIAL = ".partial"
+VERSION = "@"
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What a trial gave.
 
-    status: `trained`, or `diverged` where the loss stopped being finite; such a network is not kept or measured.
+    status: `trained`; `diverged` where the loss stopped being finite, and the network is not kept or measured; or
+        `counted`, where it was not to be trained.
     results: single numbers by name, such as `test_accuracy`.
     tables: `history` and, of a trained network, `layers`, `ablation` and `correlation`.
     network: the parameters by name.
@@ -58,7 +61,7 @@ class Outcome:
     data: which images, in a phrase; empty for data that was drawn.
     """
 
-    status: Literal["trained", "diverged"]
+    status: Literal["trained", "diverged", "counted"]
     results: dict[str, float | int | bool]
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
     network: dict[str, np.ndarray] = field(default_factory=dict)
@@ -72,6 +75,14 @@ class Inspection:
 
     finished: dict[str, dict[str, Any]]
     damaged: dict[str, str]
+
+
+class StoredSweep(NamedTuple):
+    """A sweep that was run into a store. `version` is a digest where another version of it was run later."""
+
+    sweep: Sweep
+    scale: Scale
+    version: str = ""
 
 
 class Store:
@@ -251,8 +262,12 @@ class Store:
             return dict(zip(wanted, pool.map(lambda identity: self.table(identity, name), wanted), strict=True))
 
     def csv(self, name: str) -> pd.DataFrame:
-        """A CSV file in the store as a table."""
-        return pd.read_csv(io.BytesIO(self.read(name)), keep_default_na=False, na_values=[""], dtype={"series": str})
+        """A CSV file in the store as a table; an apostrophe in front marks text that looks like a formula."""
+        content = io.BytesIO(self.read(name))
+        table = pd.read_csv(content, keep_default_na=False, na_values=[""], dtype={"series": str})
+        if "series" in table:
+            table["series"] = table["series"].str.removeprefix("'")
+        return table
 
     def environment(self, identity: str) -> dict[str, str]:
         """Where a trial ran: versions, device, commit."""
@@ -275,11 +290,23 @@ class Store:
         return safetensors.numpy.load(content)
 
     def add_sweep(self, sweep: Sweep, scale: Scale) -> None:
-        """Note that `sweep` was run into this store."""
-        content = sweep.model_dump(mode="json", exclude_unset=True)
-        self.write(f"sweeps/{sweep.name}.{scale}.json", _json(content))
+        """Note that `sweep` was run into this store.
 
-    def sweeps(self) -> list[tuple[Sweep, Scale]]:
+        Another version of it, one with other trials, is kept under a name with its digest.
+        """
+        name = f"sweeps/{sweep.name}.{scale}.json"
+        content = _json(sweep.model_dump(mode="json", exclude_unset=True))
+        before = self.read(name) if self.has(name) else content
+        if before != content:
+            earlier = self._sweep(self.path(name)).digest(scale)
+            if earlier != sweep.digest(scale):
+                self.write(f"sweeps/{sweep.name}{VERSION}{earlier}.{scale}.json", before)
+            again = f"sweeps/{sweep.name}{VERSION}{sweep.digest(scale)}.{scale}.json"
+            if self.has(again):
+                self._files.rm_file(self.path(again))
+        self.write(name, content)
+
+    def sweeps(self) -> list[StoredSweep]:
         """The sweeps that were run into this store, with their scales.
 
         Raises:
@@ -288,13 +315,17 @@ class Store:
         folder = self.path("sweeps")
         names = sorted(self._files.ls(folder, detail=False)) if self._files.exists(folder) else []
         found = []
-        for name, scale in itertools.product(names, SCALES):
-            if name.endswith(f".{scale}.json"):
-                try:
-                    found.append((Sweep.model_validate_json(self._files.cat_file(name)), scale))
-                except ValueError:
-                    raise RequestError(f"{name} is damaged; delete it and run the experiment again") from None
+        for path, scale in itertools.product(names, SCALES):
+            if path.endswith(f".{scale}.json"):
+                name = path.rpartition("/")[2].removesuffix(f".{scale}.json")
+                found.append(StoredSweep(self._sweep(path), scale, name.partition(VERSION)[2]))
         return found
+
+    def _sweep(self, path: str) -> Sweep:
+        try:
+            return Sweep.model_validate_json(self._files.cat_file(path))
+        except ValueError:
+            raise RequestError(f"{path} is damaged; delete it and run the experiment again") from None
 
 
 def _is_partial(path: str) -> bool:

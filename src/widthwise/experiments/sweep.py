@@ -11,18 +11,27 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Discriminator, Field, PositiveFloat, PositiveInt, Tag, field_validator
 
 from widthwise.errors import RequestError
-from widthwise.experiments.settings import assigned, nested, overlaid, read_yaml, resolved, validated
+from widthwise.experiments.settings import LISTED, NAMED, assigned, nested, overlaid, read_yaml, resolved, validated
 from widthwise.experiments.trial import Trial
 from widthwise.section import Section
 
 Scale = Literal["smoke", "quick", "paper"]
 SCALES: tuple[Scale, ...] = ("smoke", "quick", "paper")
 Value = bool | int | float | str
+Values = Annotated[list[Value], Field(min_length=1)]
+Variants = Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
+"""Parts of a trial by name, each laid over the base trial."""
+Axis = Annotated[
+    Annotated[Values, Tag(LISTED)] | Annotated[Variants, Tag(NAMED)],
+    Discriminator(lambda content: NAMED if isinstance(content, dict) else LISTED),
+]
 AXIS_OF = {"network.width_factor": "widths", "seed": "replicates", "data.seed": "replicates"}
 """Fields of a trial that an axis of every sweep decides."""
+AXES = ("widths", "replicates")
+EXTENDS = "extends"
 
 
 @dataclass(frozen=True)
@@ -41,21 +50,39 @@ class Axes(Section):
 
     trial: dict[str, Any] = {}
     """The base trial, section by section; what it leaves out has its default."""
-    series: dict[str, Annotated[list[Value], Field(min_length=1)]] = {}
-    """Fields whose values, in every combination, make the series of a figure."""
+    series: dict[str, Axis] = {}
+    """What makes the series of a figure, in every combination: a field and its values, or under a name of its own a
+    mapping from names to parts of a trial."""
     widths: list[PositiveFloat] = Field(default=[0.25, 0.5, 1.0, 2.0, 4.0], min_length=1)
     """Width factors."""
-    tune: dict[str, Annotated[list[Value], Field(min_length=1)]] = {}
+    tune: dict[str, Values] = {}
     """Fields of which the best value is chosen for each series, width and replicate (`analysis.selection`)."""
     replicates: PositiveInt = 3
     """Independently trained copies: replicate r has seed r and its own data, drawn with seed r."""
 
+    @field_validator("series")
+    @classmethod
+    def _names_are_no_fields(cls, series: dict[str, Any]) -> dict[str, Any]:
+        for name, axis in series.items():
+            if isinstance(axis, dict) and (name in Trial.model_fields or "." in name or name in AXES):
+                raise ValueError(
+                    f"{name} with named values needs a name of its own, such as variant: {name} is that of a field"
+                )
+        return series
+
 
 class ScaledAxes(Axes):
-    """What a scale changes in its sweep; `trial` is laid over the sweep's, field by field."""
+    """What a scale changes in its sweep; `trial` is laid over the sweep's and over its series' named parts."""
 
     note: str = ""
     """What the scale reduces, in one sentence."""
+
+
+class AxesAtScale(Axes):
+    """The axes of a sweep at a scale."""
+
+    above: dict[str, Any] = {}
+    """What the scale and `--set` change in the trial, laid over the series' named parts too."""
 
 
 class Sweep(Axes):
@@ -68,18 +95,18 @@ class Sweep(Axes):
     """What it makes of the paper, such as `B5`."""
     label: str = ""
     """A series' name, with fields in braces, such as `σ = {initialization.standard_deviation:g}`."""
-    analysis: Literal["trend", "constructions"] = "trend"
-    """`trend`: does a measure grow with width? `constructions`: do the measures move as Section 2.3 says?"""
+    analysis: Literal["trend", "constructions", "parameters", "convergence"] = "trend"
+    """`trend`: does a measure grow with width? `constructions`: do the measures move as Section 2.3 says?
+    `parameters`: how many are there? `convergence`: `trend` at each of the epochs that were kept (Fig. B2)."""
     scales: dict[Scale, ScaledAxes] = {}
     overrides: dict[str, Any] = {}
     """Axes by name and fields of the trial by path, set from outside at every scale."""
 
-    @model_validator(mode="before")
+    @field_validator("figures", mode="before")
     @classmethod
-    def _accept_single_figure(cls, content: Any) -> Any:
-        if isinstance(content, dict) and isinstance(content.get("figures"), str):
-            return {**content, "figures": [content["figures"]]}
-        return content
+    def _accept_single_figure(cls, figures: Any) -> Any:
+        listed = figures if isinstance(figures, list) else [figures]
+        return [str(each) if isinstance(each, int) else each for each in listed]
 
     @classmethod
     def load(cls, name: str) -> "Sweep":
@@ -94,10 +121,7 @@ class Sweep(Axes):
                 raise RequestError(f"there is no sweep file {name}")
             if path.stem in catalogue():
                 raise RequestError(f"{name} has the name of an experiment of the catalogue; name the file otherwise")
-            try:
-                return cls._parse(path.read_text(encoding="utf-8"), str(path), path.stem)
-            except UnicodeDecodeError:
-                raise RequestError(f"{name} is not a text file in UTF-8") from None
+            return cls._parse(path, str(path), path.stem)
         files = catalogue()
         if name not in files:
             near = difflib.get_close_matches(name, files, n=3, cutoff=0.4)
@@ -105,23 +129,17 @@ class Sweep(Axes):
             raise RequestError(
                 f"there is no experiment {name!r}: {hint} (for a sweep of your own, name its .yaml file)"
             )
-        return cls._parse(files[name].read_text(encoding="utf-8"), f"{name}.yaml", name)
+        return cls._parse(files[name], f"{name}.yaml", name)
 
     @classmethod
-    def _parse(cls, text: str, source: str, name: str) -> "Sweep":
-        try:
-            content = read_yaml(text)
-        except yaml.YAMLError as error:
-            raise RequestError(f"{source} is not valid YAML: {' '.join(str(error).split())}") from None
-        if not isinstance(content, dict):
-            raise RequestError(f"{source} must be a mapping with the fields {', '.join(cls.model_fields)}")
-        content = {"name": name, "title": name, **content}
+    def _parse(cls, file: Any, source: str, name: str) -> "Sweep":
+        content = {"name": name, "title": name, **_content(file, source)}
         sweep = validated(cls, content, source)
         for scale in sweep.scales or ("paper",):
             next(sweep.runs(scale, source=source))
         return sweep
 
-    def at(self, scale: Scale, source: str | None = None) -> Axes:
+    def at(self, scale: Scale, source: str | None = None) -> AxesAtScale:
         """The axes at a scale. A sweep without scales of its own runs as it stands, at scale `paper`.
 
         Raises:
@@ -132,20 +150,28 @@ class Sweep(Axes):
             raise RequestError(f"{self.name.partition('+')[0]} has no scale {scale!r}: it has {known}")
         changes = self.scales.get(scale, ScaledAxes())
         given = changes.model_dump(exclude_unset=True, exclude={"note", "trial"})
-        axes = {field: getattr(self, field) for field in Axes.model_fields}
-        axes |= {**given, "trial": overlaid(self.trial, changes.trial)}
+        axes: dict[str, Any] = {field: getattr(self, field) for field in Axes.model_fields}
+        axes["series"] = dict(axes["series"])
+        source = source or ("--set" if self.overrides else self.name)
+        for path, value in given.pop("series", {}).items():
+            axes["series"] = {**axes["series"], path: _chosen(axes["series"].get(path), value, source, path)}
+        if "series" in changes.model_fields_set:
+            axes["series"] = {path: axes["series"][path] for path in changes.series}
+        axes |= {**given, "above": changes.trial}
         for path, value in self.overrides.items():
             varied = next((axis for axis in ("series", "tune") if path in axes[axis]), None)
-            if path in ("widths", "replicates"):
+            if path in AXES:
                 axes[path] = value
             elif varied:
-                axes[varied] = {**axes[varied], path: value if isinstance(value, list) else [value]}
+                values = value if isinstance(value, list) else [value]
+                axes[varied] = {**axes[varied], path: _chosen(axes[varied][path], values, source, path)}
             else:
-                axes["trial"] = overlaid(axes["trial"], nested(path, value))
-        source = source or ("--set" if self.overrides else self.name)
-        resolved = validated(Axes, axes, source)
+                axes["above"] = overlaid(axes["above"], nested(path, value))
+        resolved = validated(AxesAtScale, axes, source)
+        parts = [resolved.trial, resolved.above]
+        parts += [part for axis in resolved.series.values() if isinstance(axis, dict) for part in axis.values()]
         for path, axis in AXIS_OF.items():
-            if path in resolved.series or path in resolved.tune or _holds(resolved.trial, path):
+            if path in resolved.series or path in resolved.tune or any(_holds(part, path) for part in parts):
                 raise RequestError(f"{source}: {path} is decided by the sweep's {axis}; set {axis} instead")
         return resolved
 
@@ -171,6 +197,11 @@ class Sweep(Axes):
         """Every trial at a scale."""
         return [run.trial for run in self.runs(scale)]
 
+    def digest(self, scale: Scale) -> str:
+        """What tells two versions of a sweep apart: a short digest of their trials."""
+        content = json.dumps([trial.id for trial in self.trials(scale)])
+        return hashlib.sha256(content.encode()).hexdigest()[:6]
+
     def runs(self, scale: Scale, source: str | None = None) -> Iterator[Run]:
         """Every trial at a scale with its place in the sweep: series by series, then by width and replicate.
 
@@ -181,40 +212,103 @@ class Sweep(Axes):
         axes = self.at(scale, source)
         combinations = [dict(zip(axes.series, each, strict=True)) for each in itertools.product(*axes.series.values())]
         tunings = [dict(zip(axes.tune, each, strict=True)) for each in itertools.product(*axes.tune.values())]
-        labels = [self._label(combination, axes, source) for combination in combinations]
+        contents = [_varied(axes, combination) for combination in combinations]
+        labels = [self._label(*pair, source) for pair in zip(combinations, contents, strict=True)]
         if len(set(labels)) < len(labels):
             raise RequestError(
                 f"{source}: label: {self.label!r} gives several series one name; name what tells them apart"
             )
-        for (label, combination), width, replicate, tuned in itertools.product(
-            zip(labels, combinations, strict=True), axes.widths, range(axes.replicates), tunings
+        for (label, base), width, replicate, tuned in itertools.product(
+            zip(labels, contents, strict=True), axes.widths, range(axes.replicates), tunings
         ):
-            content: dict[str, Any] = axes.trial
-            varied = {**combination, **tuned, "network.width_factor": width}
-            for path, value in {**varied, "seed": replicate, "data.seed": replicate}.items():
+            content = base
+            decided = {"network.width_factor": width, "seed": replicate, "data.seed": replicate}
+            for path, value in {**tuned, **decided}.items():
                 content = overlaid(content, nested(path, value))
-            trial = resolved(content, source)
-            yield Run(label, width, replicate, tuned, trial)
+            yield Run(label, width, replicate, tuned, resolved(content, source))
 
-    def _label(self, combination: dict[str, Value], axes: Axes, source: str) -> str:
+    def _label(self, combination: dict[str, Value], content: dict[str, Any], source: str) -> str:
+        named = {path: value for path, value in combination.items() if path in self.named_axes}
         if not self.label:
-            return ", ".join(f"{path.split('.')[-1]} = {value}" for path, value in combination.items()) or self.title
-        content = axes.trial
-        for path, value in combination.items():
-            content = overlaid(content, nested(path, value))
+            shown = [
+                str(value) if path in named else f"{path.split('.')[-1]} = {value}"
+                for path, value in combination.items()
+            ]
+            return ", ".join(shown) or self.title
         trial = resolved(content, source)
         try:
-            return self.label.format(**{field: getattr(trial, field) for field in Trial.model_fields})
+            return self.label.format(**{field: getattr(trial, field) for field in Trial.model_fields}, **named)
         except (KeyError, AttributeError, IndexError, ValueError, TypeError) as error:
             raise RequestError(
                 f"{source}: label: {self.label!r} cannot be filled in ({error}); "
                 "name fields by their path, such as {training.optimizer}"
             ) from None
 
+    @property
+    def named_axes(self) -> list[str]:
+        """The axes of series whose values have names."""
+        return [path for path, axis in self.series.items() if isinstance(axis, dict)]
+
+
+def _varied(axes: AxesAtScale, combination: dict[str, Value]) -> dict[str, Any]:
+    """The base trial of one series."""
+    content = axes.trial
+    fields = {}
+    for path, value in combination.items():
+        axis = axes.series[path]
+        if isinstance(axis, dict):
+            content = overlaid(content, axis[str(value)])
+        else:
+            fields[path] = value
+    content = overlaid(content, axes.above)
+    for path, value in fields.items():
+        content = overlaid(content, nested(path, value))
+    return content
+
+
+def _chosen(axis: Any, values: Any, source: str, path: str) -> Any:
+    """What takes an axis's place: of one with names, those parts that `values` names."""
+    if not isinstance(axis, dict) or isinstance(values, dict):
+        return values
+    unknown = [value for value in values if value not in axis]
+    if unknown:
+        raise RequestError(f"{source}: {path} has no {unknown[0]!r}; there are {', '.join(axis)}")
+    return {value: axis[value] for value in values}
+
+
+def _content(file: Any, source: str) -> dict[str, Any]:
+    """What a sweep's file says, laid over the file that it extends."""
+    try:
+        content = read_yaml(file.read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
+        raise RequestError(f"{source} is not a text file in UTF-8") from None
+    except yaml.YAMLError as error:
+        raise RequestError(f"{source} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise RequestError(f"{source} must be a mapping with the fields {', '.join(Sweep.model_fields)}")
+    if EXTENDS not in content:
+        return content
+    base = content.pop(EXTENDS)
+    files = {**_yaml_files("catalogue/bases"), **catalogue()}
+    if base not in files:
+        raise RequestError(f"{source}: {EXTENDS}: there is no experiment {base!r}; there are {', '.join(catalogue())}")
+    below = _content(files[base], f"{base}.yaml")
+    scales = {**below.get("scales", {})}
+    for scale, changes in content.get("scales", {}).items():
+        scales[scale] = {**scales.get(scale, {}), **changes}
+        if "trial" in changes:
+            scales[scale]["trial"] = overlaid(below.get("scales", {}).get(scale, {}).get("trial", {}), changes["trial"])
+    merged = {**below, **content, "trial": overlaid(below.get("trial", {}), content.get("trial", {}))}
+    return {**merged, "scales": scales} if scales else merged
+
 
 def catalogue() -> dict[str, Any]:
     """The experiments that come with the package: name → YAML file."""
-    folder = resources.files("widthwise.experiments") / "catalogue"
+    return _yaml_files("catalogue")
+
+
+def _yaml_files(within: str) -> dict[str, Any]:
+    folder = resources.files("widthwise.experiments").joinpath(*within.split("/"))
     files = {file.name.removesuffix(".yaml"): file for file in folder.iterdir() if file.name.endswith(".yaml")}
     return dict(sorted(files.items()))
 

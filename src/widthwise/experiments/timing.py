@@ -12,7 +12,7 @@ from widthwise.experiments.cohort import training_examples
 from widthwise.experiments.images import fabric_for, initialized
 from widthwise.experiments.machine import Machine, computing
 from widthwise.experiments.trial import Trial
-from widthwise.networks.cost import network_cost
+from widthwise.networks.cost import arithmetic
 from widthwise.training.train import train
 
 TIMED_FLOPS = 4e11
@@ -27,7 +27,7 @@ FEWEST = 2
 def seconds_on_images(trial: Trial, machine: Machine) -> float:
     """Seconds to train a trial's network for all of its epochs, and to measure it; reading files is not counted."""
     assert not isinstance(trial.data, TeacherData)
-    recipe, cost = trial.training, network_cost(trial.network, trial.data.shape, trial.data.classes)
+    recipe, cost = trial.training, arithmetic(trial.network, trial.data.shape, trial.data.classes)
     batch = _within(TIMED_FLOPS / cost.training_flops, recipe.scaled_batch_size)
     short = recipe.model_copy(
         update={"batch_size": batch, "scale": 1.0, "epochs": 2, "micro_batch_size": None, "keep_epochs": ()}
@@ -49,7 +49,7 @@ def seconds_on_images(trial: Trial, machine: Machine) -> float:
         predicted = (time.perf_counter() - started) / len(inputs)
         runs = RUNS_OF_A_MEASUREMENT * SHARE_THAT_FOLLOWS * len(network.measured_layers)  # pyright: ignore
         measured = predicted * runs
-    examples = trial.data.test_examples or trial.data.OFFICIAL[1]
+    examples = trial.data.test_examples or trial.data.available[1]
     an_epoch = trained + predicted * trial.data.validation_examples
     if machine.device != "cpu":
         an_epoch /= machine.processes  # a GPU each

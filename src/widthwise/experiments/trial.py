@@ -14,7 +14,7 @@ from widthwise.networks.scheme import Initialization
 from widthwise.section import Section
 from widthwise.training.recipe import Recipe
 
-RESULTS_VERSION = 1
+RESULTS_VERSION = 2
 """Part of every trial's id. It grows when the same settings begin to give other numbers."""
 
 FOR_IMAGES = ("augmentation", "precision", "compile", "micro_batch_size")
@@ -39,8 +39,15 @@ class Trial(Section):
     @model_validator(mode="after")
     def _sections_fit_together(self):
         check_shape(self.network, self.data.shape)
-        if self.construction is not None and self.network.name != "mlp":
-            raise ValueError(f"construction is for the network mlp, not {self.network.name}")
+        if self.construction is not None:
+            network = self.network
+            if not isinstance(network, MLPArchitecture):
+                raise ValueError(f"construction is for the network mlp, not {network.name}")
+            if (network.hidden_layers, network.activation) != (1, "relu"):
+                raise ValueError(
+                    "construction is for network.hidden_layers 1 and network.activation relu, "
+                    f"not {network.hidden_layers} and {network.activation}"
+                )
         if isinstance(self.data, TeacherData):
             defaults = Recipe.model_fields
             wrong = [name for name in FOR_IMAGES if getattr(self.training, name) != defaults[name].default]

@@ -3,7 +3,7 @@
 import math
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from widthwise.section import Section
 
@@ -68,7 +68,8 @@ class Recipe(Section):
     micro_batch_size: PositiveInt | None = None
     """Compute a batch's gradient in pieces of at most this many examples, for a batch that does not fit in memory.
     Batch normalization then works on each piece by itself."""
-    epochs: PositiveInt = 50
+    epochs: NonNegativeInt = 50
+    """With 0 the network is not trained nor measured: its parameters and its arithmetic are counted."""
     stop_on: Literal["validation_accuracy", "train_accuracy"] = "validation_accuracy"
     """What `patience` and `stop_at` look at."""
     patience: PositiveInt | None = None

@@ -1,0 +1,106 @@
+"""`widthwise list`: the paper's Table 1, experiment by experiment."""
+
+from typing import Annotated, Any
+
+import typer
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from widthwise.commands.plan import scaled
+from widthwise.commands.terminal import AsJson, print_json, results
+
+STAR = "★"
+FEW = 2
+"""So many values of a setting are named; more are counted."""
+COLUMNS = ("Network", "Data", "Initialization", "Optimizer", "Regularizers", "Rate × batch")
+
+
+def list_experiments(
+    figure: Annotated[
+        str | None, typer.Option(metavar="NUMBER", help="Only what makes this figure of the paper, such as 6 or B3.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the experiments that come with the program: what each trains and makes of the paper, and its cost."""
+    from widthwise.experiments.catalogue_table import entry, making
+    from widthwise.experiments.sweep import Sweep, catalogue
+
+    sweeps = [Sweep.load(name) for name in catalogue()]
+    entries = [entry(sweep) for sweep in (sweeps if figure is None else making(figure, sweeps))]
+    if as_json:
+        print_json([_plain(each) for each in entries])
+        return
+    for each in entries:
+        _show(each)
+    results.print(
+        f"{STAR} varied between the series. BN batch normalization, DA data augmentation, DO dropout, WD weight decay; "
+        "the rate is the first epoch's, and best where it is tuned. FLOPs are those of all epochs, without measuring; "
+        "--dry-run tells the time here.",
+        style="dim",
+    )
+    results.print(f"Run one:  widthwise run {entries[0].sweep.name} --scale quick --store runs", style="dim")
+
+
+def _show(each: Any) -> None:
+    sweep = each.sweep
+    figures = ", ".join(sweep.figures)
+    head = Table.grid(expand=True)
+    head.add_column(no_wrap=True)
+    head.add_column(justify="right")
+    head.add_row(Text(sweep.name, "bold"), Text(f"{'' if figures.startswith('§') else 'Fig. '}{figures}", "cyan"))
+    results.print(head)
+    results.print(Padding(Text(sweep.title), (0, 0, 0, 2)))
+    table = Table(box=None, pad_edge=False, header_style="dim", show_edge=False, expand=False)
+    for heading in COLUMNS:
+        table.add_column(heading, overflow="fold")
+    for row in each.rows:
+        settings = (row.data, row.initialization, row.optimizer, row.regularizers, row.rate_and_batch)
+        table.add_row(row.network, *map(_setting, settings))
+    results.print(Padding(table, (0, 0, 0, 2)))
+    counts = Table.grid(padding=(0, 2))
+    counts.add_column(style="dim")
+    counts.add_column(justify="right", no_wrap=True)
+    counts.add_column(overflow="fold")
+    for scale, trials in reversed(each.trials.items()):
+        cost = f"{scaled(each.flops, 'FLOP')}" if each.flops else "counted, not trained"
+        note = f"{cost}, {_widths(sweep)}" if scale == "paper" else sweep.note(scale) or "the same"
+        counts.add_row(scale, f"{trials} runs", Text(note))
+    results.print(Padding(counts, (0, 0, 1, 2)))
+
+
+def _widths(sweep: Any) -> str:
+    axes = sweep.at("paper")
+    copies = "1 replicate" if axes.replicates == 1 else f"{axes.replicates} replicates"
+    return f"{len(axes.widths)} widths, {copies}"
+
+
+def _setting(setting: Any) -> Text:
+    """A setting's values; many are counted, with the first and the last named."""
+    values = setting.values
+    shown = ", ".join(values) if len(values) <= FEW else f"{values[0]} … {values[-1]} ({len(values)})"
+    return Text(f"{shown} {STAR}" if setting.starred else shown)
+
+
+def _plain(each: Any) -> dict[str, Any]:
+    sweep = each.sweep
+    rows = [
+        {
+            "network": row.network,
+            **{
+                name: {"values": list(setting.values), "starred": setting.starred}
+                for name, setting in vars(row).items()
+                if name != "network"
+            },
+        }
+        for row in each.rows
+    ]
+    return {
+        "name": sweep.name,
+        "title": sweep.title,
+        "figures": sweep.figures,
+        "networks": rows,
+        "trials": each.trials,
+        "notes": {scale: sweep.note(scale) for scale in sweep.scales},
+        "training_flops": each.flops,
+    }

@@ -1,0 +1,150 @@
+"""The paper's Table 1 of the experiments that come with the program: what each trains, how, how often and for what."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from widthwise.data.source import KNOWN_AS, TeacherData
+from widthwise.errors import RequestError
+from widthwise.experiments.sweep import SCALES, Run, Scale, Sweep
+from widthwise.experiments.trial import Trial
+
+NETWORKS = {
+    "mlp": "MLP",
+    "alexnet": "AlexNet",
+    "resnet56": "ResNet-56",
+    "resnet18": "ResNet-18",
+    "inception-v3": "Inception-v3",
+}
+NORMALIZED = ("resnet56", "resnet18", "inception-v3")
+"""Networks with batch normalization."""
+VARIANCES = {"glorot": "Glorot", "he": "He", "lecun": "LeCun", "given": ""}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the trials of one network have in one of the table's columns; `starred` where the experiment varies it."""
+
+    values: tuple[str, ...]
+    starred: bool
+
+
+@dataclass(frozen=True)
+class Row:
+    """One network of an experiment, as the paper's Table 1 has it."""
+
+    network: str
+    data: Setting
+    initialization: Setting
+    optimizer: Setting
+    regularizers: Setting
+    rate_and_batch: Setting
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An experiment: its rows, and at each scale its trials and its arithmetic in floating-point operations."""
+
+    sweep: Sweep
+    rows: tuple[Row, ...]
+    trials: dict[Scale, int]
+    flops: int
+
+
+def entry(sweep: Sweep) -> Entry:
+    """What an experiment is at the paper's scale. The arithmetic is that of training, with all of a recipe's epochs."""
+    runs = list(sweep.runs("paper"))
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(_network(run.trial), []).append(run)
+    scales = [scale for scale in SCALES if scale == "paper" or scale in sweep.scales]
+    return Entry(
+        sweep,
+        tuple(_row(network, of_network) for network, of_network in groups.items()),
+        {scale: len({trial.id for trial in sweep.trials(scale)}) for scale in scales},
+        training_flops(run.trial for run in runs),
+    )
+
+
+def making(figure: str, sweeps: Sequence[Sweep]) -> list[Sweep]:
+    """The sweeps that make a figure of the paper: `1` finds what makes 1a, and `6a` what makes 6.
+
+    Raises:
+        RequestError: there is none.
+    """
+    wanted = figure.strip().upper()
+    found = [sweep for sweep in sweeps if any(_same_figure(name.upper(), wanted) for name in sweep.figures)]
+    if not found:
+        names = sorted({name for sweep in sweeps for name in sweep.figures})
+        raise RequestError(f"no experiment makes the figure {figure!r}: they make {', '.join(names)}")
+    return found
+
+
+def _same_figure(name: str, wanted: str) -> bool:
+    """Whether one is the other, or a panel of it."""
+    shorter, longer = sorted((name, wanted), key=len)
+    return longer.startswith(shorter) and (longer == shorter or longer[len(shorter) :] in ("A", "B", "C"))
+
+
+def training_flops(trials: Iterable[Trial]) -> int:
+    """Floating-point operations to train all of them, each for all epochs of its recipe."""
+    from widthwise.experiments.cohort import training_examples  # PyTorch
+    from widthwise.networks.cost import arithmetic
+
+    return sum(
+        arithmetic(trial.network, trial.data.shape, trial.data.classes).training_flops
+        * trial.training.epochs
+        * training_examples(trial)
+        for trial in {trial.id: trial for trial in trials}.values()
+        if trial.training.epochs
+    )
+
+
+def _row(network: str, runs: list[Run]) -> Row:
+    def setting(describe: Callable[[Run], str]) -> Setting:
+        values = tuple(dict.fromkeys(describe(run) for run in runs))
+        return Setting(values, len(values) > 1)
+
+    return Row(
+        network,
+        setting(lambda run: _data(run.trial)),
+        setting(lambda run: _initialization(run.trial)),
+        setting(lambda run: run.trial.training.optimizer),
+        setting(lambda run: _regularizers(run.trial)),
+        setting(_rate_and_batch),
+    )
+
+
+def _network(trial: Trial) -> str:
+    layer = "-layer" if trial.network.varied_layers else ""
+    return f"{NETWORKS[trial.network.name]}{layer}"
+
+
+def _data(trial: Trial) -> str:
+    if isinstance(trial.data, TeacherData):
+        return f"{trial.data.dimensions:,} dimensions"
+    labels = "random labels" if trial.data.random_label_share == 1 else ""
+    return f"{KNOWN_AS[trial.data.name]}{f', {labels}' if labels else ''}"
+
+
+def _initialization(trial: Trial) -> str:
+    settings: Any = trial.initialization
+    distribution = settings.distribution.replace("_", " ")
+    deviation = f" σ {settings.standard_deviation:g}" if settings.standard_deviation else ""
+    return f"{VARIANCES[settings.variance]} {distribution}{deviation}".strip()
+
+
+def _regularizers(trial: Trial) -> str:
+    present = {
+        "BN": trial.network.name in NORMALIZED,
+        "DA": trial.training.augmentation,
+        "DO": getattr(trial.network, "dropout", 0.0) > 0,
+        "WD": trial.training.weight_decay > 0,
+    }
+    return " ".join(name for name, there in present.items() if there) or "none"
+
+
+def _rate_and_batch(run: Run) -> str:
+    recipe = run.trial.training
+    rate = "best" if "training.learning_rate" in run.tuned else f"{recipe.learning_rate * recipe.scale:g}"
+    return f"{rate} × {recipe.scaled_batch_size}"

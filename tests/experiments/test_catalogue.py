@@ -1,0 +1,171 @@
+"""The catalogue is the paper's: each of its figures has an experiment, and each experiment has the paper's setting."""
+
+import pytest
+
+from widthwise.errors import RequestError
+from widthwise.experiments.catalogue_table import entry, making
+from widthwise.experiments.sweep import Sweep, catalogue
+from widthwise.reporting.figures import PAPER, all_numbers
+
+ARTEFACTS = {
+    "parameters": ["B1"],
+    "constructions": ["§2.3"],
+    "mlp10-initialization": ["B5"],
+    "mlp10k-initialization": ["B4"],
+    "mlp10k-optimizer": ["B11"],
+    "alexnet-initialization": ["1c", "2", "3", "6", "B3"],
+    "cifar10-labels": ["1b", "5", "B6"],
+    "alexnet-regularization": ["B10"],
+    "cifar10-batch-size": ["B13"],
+    "imagenet-width": ["1a", "4", "B7", "B8", "B9"],
+    "resnet18-batch-size": ["B12"],
+    "resnet18-convergence": ["B2"],
+}
+"""Every figure of the paper, and its Section 2.3, by the experiment that makes it."""
+PANELS = [
+    *("1a", "1b", "1c", "2a", "2b", "3a", "3b", "4a", "4b", "5a", "5b", "6a", "6b"),
+    *("B1a", "B1b", "B1c", "B2a", "B2b", "B2c", *(f"B{number}" for number in range(3, 14))),
+]
+SWEEPS = {name: Sweep.load(name) for name in catalogue()}
+
+
+def test_every_figure_of_the_paper_has_its_experiment():
+    assert {name: sweep.figures for name, sweep in SWEEPS.items()} == ARTEFACTS
+
+
+def test_every_figure_of_the_paper_has_its_chart():
+    assert all_numbers() == PANELS
+    for experiment, figures in PAPER.items():
+        for figure in figures:
+            assert making(figure.name, list(SWEEPS.values())) == [SWEEPS[experiment]]
+
+
+def test_every_series_of_a_figure_is_one_of_its_experiment():
+    for experiment, figures in PAPER.items():
+        series = {run.series for run in SWEEPS[experiment].runs("paper")}
+        for figure in figures:
+            assert set(figure.series) <= series, figure.name
+
+
+def test_a_figure_is_found_by_its_number_and_by_its_panel():
+    sweeps = list(SWEEPS.values())
+    assert [sweep.name for sweep in making("6", sweeps)] == ["alexnet-initialization"]
+    assert [sweep.name for sweep in making("6b", sweeps)] == ["alexnet-initialization"]
+    assert [sweep.name for sweep in making("b1", sweeps)] == ["parameters"], "not B10, B11, …"
+    assert {sweep.name for sweep in making("1", sweeps)} == {
+        *("alexnet-initialization", "cifar10-labels", "imagenet-width")
+    }
+    with pytest.raises(RequestError, match="no experiment makes the figure 'B20'"):
+        making("B20", sweeps)
+
+
+def only(name: str, *series: str):
+    """The settings of an experiment's trials at the paper's scale, but for widths and seeds; all alike."""
+    runs = [run for run in SWEEPS[name].runs("paper") if not series or run.series in series]
+    assert runs
+    return runs
+
+
+def test_alexnets_are_trained_as_the_paper_has_it():
+    runs = only("alexnet-initialization")
+    assert len(runs) == 6 * 5 * 3
+    for run in runs:
+        training = run.trial.training
+        assert (training.optimizer, training.momentum, training.learning_rate) == ("momentum", 0.9, 0.01)
+        assert (training.batch_size, training.epochs, training.patience) == (128, 500, 50)
+        assert training.decay.kind == "exponential"
+        assert training.decay.rate == 0.95
+        assert (training.augmentation, training.weight_decay, training.stop_on) == (False, 0, "validation_accuracy")
+        assert run.trial.data.train_examples is None
+        assert run.trial.data.made is False
+    schemes = {run.series: run.trial.initialization.scheme for run in runs}
+    assert {name: scheme.replace("_", " ") for name, scheme in schemes.items()} == {
+        name: name.lower() for name in schemes
+    }
+
+
+def test_random_labels_are_fitted_to_the_end():
+    for run in only("cifar10-labels", "AlexNet, random labels"):
+        training = run.trial.training
+        assert run.trial.data.random_label_share == 1
+        assert (training.epochs, training.stop_on, training.patience, training.stop_at) == (
+            5000,
+            "train_accuracy",
+            25,
+            1,
+        )
+        assert (training.augmentation, training.weight_decay, run.trial.network.dropout) == (True, 1e-3, 0.5)
+    for run in only("cifar10-labels", "ResNet-56, random labels"):
+        assert run.trial.data.random_label_share == 1
+        assert run.trial.training.augmentation is False
+        assert (run.trial.training.epochs, run.trial.training.weight_decay) == (182, 2e-4)
+
+
+def test_regularizers_are_the_papers():
+    found = {
+        run.series: (run.trial.training.augmentation, run.trial.network.dropout, run.trial.training.weight_decay)
+        for run in only("alexnet-regularization")
+    }
+    assert found == {
+        "none": (False, 0, 0),
+        "augmentation": (True, 0, 0),
+        "dropout": (False, 0.5, 0),
+        "weight decay": (False, 0, 1e-3),
+        "all three": (True, 0.5, 1e-3),
+    }
+
+
+def test_batch_and_rate_grow_together():
+    for run in only("cifar10-batch-size"):
+        recipe = run.trial.training
+        assert recipe.rate(0) / recipe.scaled_batch_size == pytest.approx(recipe.learning_rate / 128)
+    assert {run.trial.training.scaled_batch_size for run in only("cifar10-batch-size")} == {32, 128, 512}
+    assert {run.trial.training.scaled_batch_size for run in only("resnet18-batch-size")} == {64, 256, 1024, 4096}
+
+
+def test_imagenet_is_trained_once_for_each_width_with_inception_as_published():
+    runs = only("imagenet-width")
+    assert len(runs) == 3 * 5
+    of_layer = only("imagenet-width", "Inception-v3-layer")
+    assert {run.trial.network.varied_layers for run in of_layer} == {("Mixed_5d",)}
+    for run in only("imagenet-width", "Inception-v3"):
+        training = run.trial.training
+        assert (training.optimizer, training.epsilon, training.learning_rate) == ("rmsprop", 1.0, 0.045)
+        assert (training.weight_decay, training.epochs, training.batch_size) == (4e-5, 90, 256)
+        assert run.trial.initialization.scheme == "truncated_normal"
+        assert run.trial.network.varied_layers is None
+    for run in only("imagenet-width", "ResNet-18"):
+        assert sorted(run.trial.training.kept_epochs) == [70, 80, 85, 90]
+
+
+def test_smoke_needs_no_files():
+    for sweep in SWEEPS.values():
+        for trial in sweep.trials("smoke"):
+            assert trial.data.name == "teacher" or trial.data.made or trial.training.epochs == 0
+
+
+def test_the_table_tells_what_varies_with_a_star():
+    (row,) = entry(SWEEPS["alexnet-initialization"]).rows
+    assert (row.network, row.data.values, row.optimizer.values) == ("AlexNet", ("CIFAR-10",), ("momentum",))
+    assert row.initialization.starred
+    assert not row.optimizer.starred
+    assert row.regularizers.values == ("none",)
+    assert row.rate_and_batch.values == ("0.01 × 128",)
+    rows = {row.network: row for row in entry(SWEEPS["cifar10-labels"]).rows}
+    assert rows["AlexNet"].data.starred
+    assert rows["AlexNet"].regularizers.values == ("DA DO WD",)
+    assert rows["ResNet-56"].regularizers.values == ("BN DA WD", "BN WD")
+    (perceptron,) = entry(SWEEPS["mlp10-initialization"]).rows
+    assert perceptron.rate_and_batch.values == ("best × 128",)
+
+
+def test_the_cost_is_that_of_every_epoch_of_every_trial():
+    found = entry(SWEEPS["mlp10-initialization"])
+    by_hand = 0
+    for width in (32, 64, 128, 256, 512):
+        once = 2 * (10 * width + width * 2)
+        gradient = once + 2 * width * 2
+        by_hand += (once + gradient) * 1000 * 50 * 75
+    assert found.flops == by_hand
+    assert found.trials == {"smoke": 12, "quick": 100, "paper": 375}
+    assert entry(SWEEPS["parameters"]).flops == 0
