@@ -63,4 +63,26 @@ def test_constructions_do_what_theory_says(smoke_store: Path):
 def test_an_experiment_without_finished_trials_has_runs_alone(empty_store: Store):
     analysis = analyze(empty_store, Sweep.load("mlp10-initialization"), "smoke")
     assert (analysis.runs["status"] == "missing").all()
-    assert list(analysis.tables()) == ["runs"]
+    assert list(analysis.tables()) == ["runs", "settings"]
+
+
+def test_layers_are_in_order_of_depth_with_the_measures_of_their_trials(analysis: Analysis, smoke_store: Path):
+    assert analysis.layers["depth"].tolist() == [1] * 6, "perceptrons have one hidden layer"
+    summary = analysis.summary.set_index(["series", "width_factor"])
+    layers = analysis.layers.set_index(["series", "width_factor"])
+    for name in ("auc", "auc_std", "similarity", "similarity_std", "n"):
+        np.testing.assert_allclose(layers[name], summary[name], err_msg=name)
+
+
+def test_settings_tell_every_field_of_every_trial(analysis: Analysis):
+    settings = analysis.settings.set_index("trial")
+    assert set(settings.index) == set(analysis.runs["trial"])
+    for run in Sweep.load("mlp10-initialization").runs("smoke"):
+        row = settings.loc[run.trial.id]
+        assert row["network.width_factor"] == run.width_factor
+        assert row["initialization.standard_deviation"] == run.trial.initialization.standard_deviation
+        assert row["seed"] == run.replicate
+
+
+def test_what_it_was_trained_on_is_said(analysis: Analysis):
+    assert analysis.data == "teacher data of 10 dimensions, 200 training and 100 test examples"

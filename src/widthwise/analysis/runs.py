@@ -1,9 +1,11 @@
 """Every run of a sweep as a row, and of those that differ in tuned values alone, the one that counts."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from widthwise.experiments.store import Store
-from widthwise.experiments.sweep import Scale, Sweep
+from widthwise.experiments.sweep import Run
 
 FITTED_ACCURACY = 0.95
 """A network with at least this training accuracy has fitted its training set."""
@@ -13,12 +15,12 @@ ROUNDING = 1e-9
 PLACE = ["series", "width_factor", "replicate"]
 
 
-def collect(store: Store, sweep: Sweep, scale: Scale) -> pd.DataFrame:
+def collect(store: Store, runs: Sequence[Run]) -> pd.DataFrame:
     """A row a run: `series, width_factor, replicate`, tuned values, `trial`, `status` and the trial's results.
 
-    `status` is `trained`, `diverged` or `missing`: not run, not finished, or damaged. The order is the sweep's.
+    `status` is `trained`, `diverged`, `counted` (not to be trained) or `missing`: not run, not finished, or damaged.
+    The order is the sweep's.
     """
-    runs = list(sweep.runs(scale))
     finished = store.inspect([run.trial for run in runs]).finished
     rows = []
     for run in runs:
@@ -36,6 +38,13 @@ def collect(store: Store, sweep: Sweep, scale: Scale) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def settings_of(runs: Sequence[Run]) -> pd.DataFrame:
+    """A row a trial: `trial`, and every field of its settings by its path; a field that it does not have is missing."""
+    trials = {run.trial.id: run.trial for run in runs}
+    table = pd.json_normalize([trial.model_dump(mode="json") for trial in trials.values()])
+    return table.assign(trial=list(trials))
 
 
 def choose(runs: pd.DataFrame) -> pd.DataFrame:

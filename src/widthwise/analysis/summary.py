@@ -1,5 +1,7 @@
 """The measures of the networks that count, averaged over layers, replicates and samplings."""
 
+from collections.abc import Collection, Mapping
+
 import pandas as pd
 
 from widthwise.experiments.store import Store
@@ -7,16 +9,59 @@ from widthwise.experiments.store import Store
 MEAN_OF_LAYERS = "mean of layers"
 
 
-def measure_networks(chosen: pd.DataFrame, store: Store) -> pd.DataFrame:
+MEASURES = ["auc", "auc_std", "similarity", "similarity_std", "dead_fraction"]
+
+Varied = Mapping[str, Collection[str]]
+"""Of trials in which not every layer's width varies, those layers whose width does, by the trial's id."""
+
+
+def layers_of_networks(chosen: pd.DataFrame, store: Store) -> pd.DataFrame:
+    """The table `layers` of every chosen network, with its trial and its place in the sweep in front, and `depth`:
+    the layer's place in its network, counted from 1."""
+    layers = _stacked(chosen, store, "layers")
+    return layers.assign(depth=layers.groupby("trial", sort=False).cumcount() + 1)
+
+
+def measure_networks(chosen: pd.DataFrame, layers: pd.DataFrame, varied: Varied) -> pd.DataFrame:
     """`chosen` with the measures of each network: means over its layers (Section 3, "Samplings and Replicates").
 
     Adds `units` (the sum over layers), `auc, auc_std, similarity, similarity_std, dead_fraction`; the deviations are
-    between samplings.
+    between samplings. Where the width of some layers alone varies, as in the paper's Inception-v3-layer, it is those.
     """
-    layers = _stacked(chosen, store, "layers")
-    measures = layers.groupby("trial")[["auc", "auc_std", "similarity", "similarity_std", "dead_fraction"]].mean()
-    measures.insert(0, "units", layers.groupby("trial")["units"].sum())
+    counted = _of_varied(layers, varied)
+    measures = counted.groupby("trial")[MEASURES].mean()
+    measures.insert(0, "units", counted.groupby("trial")["units"].sum())
     return chosen.join(measures, on="trial")
+
+
+def measure_epochs(chosen: pd.DataFrame, store: Store, varied: Varied, names: Mapping[int, str]) -> pd.DataFrame:
+    """The chosen networks at each epoch that they keep, as `measure_networks` has them, a row each (Fig. B2).
+
+    Args:
+        names: what the series of an epoch, counted from 1, is called; in their order.
+    """
+    epochs = _of_varied(_stacked(chosen, store, "epochs"), varied)
+    groups = epochs.groupby(["trial", "epoch"])
+    measures = groups[[*MEASURES, "test_accuracy"]].mean()
+    measures.insert(0, "units", groups["units"].sum())
+    of_end = chosen.drop(columns=["series", "test_accuracy", "test_loss"])
+    rows = pd.merge(of_end, measures.reset_index(), on="trial")
+    rows.insert(0, "series", rows.pop("epoch").map(names))
+    order = {name: place for place, name in enumerate(names.values())}
+    return rows.dropna(subset="series").sort_values("series", key=lambda each: each.map(order), kind="stable")
+
+
+def summarize_layers(layers: pd.DataFrame) -> pd.DataFrame:
+    """`series, width_factor, layer, depth, units, n` and the measures: means over replicates, in order of depth.
+
+    Deviations are as in `summarize`.
+    """
+    groups = layers.groupby(["series", "width_factor", "layer"], sort=False)
+    mean, between = groups.mean(numeric_only=True), groups.std(numeric_only=True)
+    columns = {"depth": groups["depth"].first(), "units": groups["units"].first(), "n": groups.size()}
+    columns |= {name: mean[name] for name in MEASURES}
+    columns["auc_std"] = between["auc"].fillna(mean["auc_std"])
+    return pd.DataFrame(columns).reset_index()
 
 
 def summarize(networks: pd.DataFrame) -> pd.DataFrame:
@@ -28,7 +73,7 @@ def summarize(networks: pd.DataFrame) -> pd.DataFrame:
     """
     groups = networks.groupby(["series", "width_factor"], sort=False)
     mean, between = groups.mean(numeric_only=True), groups.std(numeric_only=True)
-    columns = {"n": groups.size()}
+    columns: dict[str, pd.Series] = {"n": groups.size()}
     for name in ("train_accuracy", "validation_accuracy", "test_accuracy", "auc", "similarity", "dead_fraction"):
         columns |= {name: mean[name], f"{name}_std": between[name]}
     columns["auc_std"] = between["auc"].fillna(mean["auc_std"])
@@ -37,17 +82,23 @@ def summarize(networks: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns).reset_index()
 
 
-def ablation_curves(chosen: pd.DataFrame, store: Store) -> pd.DataFrame:
+def ablation_curves(chosen: pd.DataFrame, store: Store, varied: Varied) -> pd.DataFrame:
     """`series, width_factor, layer, share_dropped, unchanged, unchanged_std, n`: curves, averaged over replicates.
 
-    With several layers, the mean over them is a further "layer", `mean of layers`. The deviation is between replicates.
+    With several layers, the mean over those whose width varies is a further "layer", `mean of layers`. The deviation is
+    between replicates.
     """
     curves = _stacked(chosen, store, "ablation")
-    keys = ["series", "width_factor", "replicate", "layer", "share_dropped"]
+    keys = ["trial", "series", "width_factor", "replicate", "layer", "share_dropped"]
     curves = curves.groupby(keys, sort=False, as_index=False)["unchanged"].mean()
     if curves["layer"].nunique() > 1:
         keys.remove("layer")
-        whole = curves.groupby(keys, sort=False, as_index=False)["unchanged"].mean().assign(layer=MEAN_OF_LAYERS)
+        whole = (
+            _of_varied(curves, varied)
+            .groupby(keys, sort=False, as_index=False)["unchanged"]
+            .mean()
+            .assign(layer=MEAN_OF_LAYERS)
+        )
         curves = pd.concat([curves, whole])
     groups = curves.groupby(["series", "width_factor", "layer", "share_dropped"], sort=False)["unchanged"]
     return pd.DataFrame({"unchanged": groups.mean(), "unchanged_std": groups.std(), "n": groups.size()}).reset_index()
@@ -61,6 +112,14 @@ def correlation_distributions(chosen: pd.DataFrame, store: Store) -> pd.DataFram
     total = pairs.groupby(keys)["pairs"].transform("sum")
     share = (pairs["pairs"] / total).where(total > 0, 0.0)
     return pairs.drop(columns="pairs").assign(share=share)
+
+
+def _of_varied(layers: pd.DataFrame, varied: Varied) -> pd.DataFrame:
+    """The rows of the layers that count for their network's number."""
+    if not varied:
+        return layers
+    pairs = zip(layers["trial"], layers["layer"], strict=True)
+    return layers[[layer in varied.get(trial, (layer,)) for trial, layer in pairs]]
 
 
 def _stacked(chosen: pd.DataFrame, store: Store, name: str) -> pd.DataFrame:

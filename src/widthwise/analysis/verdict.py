@@ -69,6 +69,7 @@ def verdicts(networks: pd.DataFrame, series: list[str], widths: list[float], rep
             slope = slope_per_doubling(each.tables[name], each.widths)
             row |= {f"{name}_slope{suffix}": value for suffix, value in _named(asdict(slope))}
         row["accuracy_change"], row["accuracy_change_low"] = change_over_widths(each.tables["accuracy"], each.widths)
+        row["accuracy_kept"] = row["accuracy_change_low"] >= -ACCURACY_MARGIN
     for row, each in tested:
         reach = smallest_page_p_value(*each.tables["accuracy"].shape) * len(measures) * len(tested)
         if reach >= SIGNIFICANCE:
@@ -92,7 +93,7 @@ COLUMNS = [
         for name in ("removability", "similarity")
         for part in ("grows", "slope", "slope_low", "slope_high", "p", "p_holm")
     ),
-    *("accuracy_change", "accuracy_change_low"),
+    *("accuracy_change", "accuracy_change_low", "accuracy_kept"),
 ]
 
 
@@ -119,7 +120,7 @@ def _answer(row: dict) -> tuple[Answer, str]:
     if row["obstacle"]:
         return "no valid evidence", f"{row['obstacle']}."
     change, low = row["accuracy_change"], row["accuracy_change_low"]
-    if low < -ACCURACY_MARGIN:
+    if not row["accuracy_kept"]:
         return "no valid evidence", (
             f"the claim is about networks that stay as accurate, and accuracy changes by {change:+.3f} over the "
             f"widths, possibly by {low:+.3f}, which is beyond {-ACCURACY_MARGIN:+.2f}."

@@ -1,0 +1,126 @@
+"""Kinds of test that need no test of significance: counts, and what must hold of every network."""
+
+from collections.abc import Sequence
+
+from widthwise.analysis.claims.claim import Check, Finding, listed
+from widthwise.analysis.claims.measures import SIMILARITY, collapsed_widths, counting, each
+from widthwise.analysis.experiment import Analysis
+from widthwise.analysis.runs import FITTED_ACCURACY
+from widthwise.analysis.summary import MEAN_OF_LAYERS
+
+NEGLIGIBLE = 0.01
+"""What is negligible: of AUC, of a share of labels, and of similarity as a share of it."""
+
+
+def fitted(*series: str, from_width: float = 1.0) -> Check:
+    """Every network so wide or wider has fitted its training set: it disagrees where one that counts has not.
+
+    Where one has collapsed to one label, diverged or is missing, it is not known of all.
+    """
+
+    def judge(analysis: Analysis, name: str) -> Finding:
+        axes = analysis.sweep.at(analysis.scale)
+        planned = sum(width >= from_width for width in axes.widths) * axes.replicates
+        if not planned:
+            return Finding("cannot be told", f"{name}: this scale has no width of {from_width:g}× or more")
+        networks = counting(analysis, name)
+        reached = networks.loc[networks["width_factor"] >= from_width, "train_accuracy"]
+        count = int((reached >= FITTED_ACCURACY).sum())
+        least = f", the least at {reached.min():.3f}" if len(reached) else ""
+        said = f"{name}: {count} of {planned} networks have fitted, {planned - len(reached)} do not count{least}"
+        complete = len(reached) == planned
+        return Finding("disagrees" if count < len(reached) else "agrees" if complete else "cannot be told", said)
+
+    return each(
+        f"Agrees if every network of {from_width:g}× and wider of {listed(series)} has a training accuracy of at least "
+        f"{FITTED_ACCURACY}; disagrees if one has less; cannot be told if one has collapsed, diverged or is missing.",
+        judge,
+        series,
+    )
+
+
+def samplings_agree() -> Check:
+    """The samplings of one network deviate by little, in the mean over all networks."""
+
+    def judge(analysis: Analysis, names: Sequence[str]) -> Finding:
+        networks = analysis.networks[~analysis.networks["degenerate"].astype(bool)]
+        if networks.empty:
+            return Finding("cannot be told", "Every network has collapsed to one label.")
+        removability, deviation, similarity = (
+            networks[name].mean() for name in ("auc_std", "similarity_std", SIMILARITY)
+        )
+        share = deviation / similarity if similarity else 0.0
+        return Finding(
+            "agrees" if removability <= NEGLIGIBLE and share <= NEGLIGIBLE else "disagrees",
+            f"Mean standard deviation between samplings {removability:.2g} of AUC and {share:.2%} of similarity, "
+            f"{len(networks)} networks.",
+        )
+
+    return Check(
+        f"Agrees if the standard deviation between samplings of one network is, in the mean over all networks, at most "
+        f"{NEGLIGIBLE} of AUC and {NEGLIGIBLE:.0%} of similarity; disagrees if it is more.",
+        judge,
+    )
+
+
+def multiplies(at_least: float, *series: str) -> Check:
+    """Every doubling of width multiplies the parameters by at least so much: they grow exponentially in doublings."""
+
+    def judge(analysis: Analysis, name: str) -> Finding:
+        of_series = analysis.summary[analysis.summary["series"] == name].sort_values("width_factor")
+        doubled = of_series["width_factor"].div(of_series["width_factor"].shift()) == 2
+        ratios = of_series["parameters"].div(of_series["parameters"].shift())[doubled]
+        if ratios.empty:
+            return Finding("cannot be told", f"{name}: no width is the double of another")
+        return Finding(
+            "agrees" if ratios.min() >= at_least else "disagrees",
+            f"{name}: {ratios.min():.2f}- to {ratios.max():.2f}-fold, {len(ratios)} doublings",
+        )
+
+    return each(
+        f"Agrees if every doubling of width multiplies the trainable parameters of {listed(series)} by {at_least:g} or "
+        "more; disagrees if one does by less.",
+        judge,
+        series,
+    )
+
+
+def as_theory(construction: str) -> Check:
+    """Every quantity of a construction of Section 2.3 is what theory expects of it (`constructions`)."""
+
+    def judge(analysis: Analysis, names: Sequence[str]) -> Finding:
+        rows = analysis.comparison[analysis.comparison["series"] == construction]
+        failed = rows.loc[~rows["holds"].astype(bool), "quantity"].unique()
+        said = f"{int(rows['holds'].sum())} of {len(rows)} expectations hold, {rows['replicate'].nunique()} replicates"
+        if len(failed):
+            return Finding("disagrees", f"{said}; not of {listed(list(failed))}.")
+        return Finding("agrees" if len(rows) else "cannot be told", f"{said}.")
+
+    return Check(
+        f"Agrees if the output, the removable units, the similarity, the share of dead units and the AUC of the "
+        f"construction {construction!r} are all what theory expects in every replicate; disagrees if one is not.",
+        judge,
+        ("small", construction),
+    )
+
+
+def curves_fall(*series: str) -> Check:
+    """No ablation curve, the mean over layers and replicates, rises: more dropped units change more labels."""
+
+    def judge(analysis: Analysis, name: str) -> Finding:
+        curves = analysis.ablation
+        chosen = (curves["series"] == name) & (curves["layer"] == MEAN_OF_LAYERS)
+        mean = curves[chosen & ~curves["width_factor"].isin(collapsed_widths(analysis, name))]
+        if mean.empty:
+            return Finding("cannot be told", f"{name}: every width has a network that has collapsed to one label")
+        steps = mean.pivot(index="width_factor", columns="share_dropped", values="unchanged").diff(axis=1).iloc[:, 1:]
+        falling = int((steps <= NEGLIGIBLE).all(axis=1).sum())
+        said = f"{name}: {falling} of {len(steps)} curves fall, the greatest step is {steps.to_numpy().max():+.3g}"
+        return Finding("agrees" if falling == len(steps) else "disagrees", said)
+
+    return each(
+        f"Agrees if in {listed(series)} dropping more units never raises the share of unchanged labels by more than "
+        f"{NEGLIGIBLE}, at any width, in means over layers and replicates; disagrees if it does.",
+        judge,
+        series,
+    )

@@ -1,0 +1,198 @@
+"""Kinds of test of single layers, on their means over replicates.
+
+That one layer leads another is a statement about each network, so every width is an observation of it. That a layer
+changes with width is a trend, and needs replicates as that of a network does.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from widthwise.analysis.claims.claim import Check, Finding, listed, together
+from widthwise.analysis.claims.comparisons import ALIKE, LEAST_SIMILARITY
+from widthwise.analysis.claims.measures import (
+    AUC,
+    SIMILARITY,
+    WORDS,
+    Measure,
+    Widths,
+    change,
+    collapsed_widths,
+    each,
+    within,
+)
+from widthwise.analysis.experiment import Analysis
+from widthwise.analysis.trend import Table, holm, smallest_page_p_value
+from widthwise.analysis.verdict import FEWEST_REPLICATES, FEWEST_WIDTHS, SIGNIFICANCE
+
+
+def lead(measure: Measure, series: str, *layers: str, among: Sequence[str] = ()) -> Check:
+    """These layers have more of a measure than all others, or than all others of `among`, at every width."""
+
+    def holds(values: pd.Series) -> bool:
+        others = values.drop(list(layers))
+        return bool(values[list(layers)].min() > others.max())
+
+    return _at_each_width(
+        f"{listed(layers)} {'has' if len(layers) == 1 else 'have'} the most {WORDS[measure]} of "
+        f"{listed(among) or 'all measured layers'}",
+        measure,
+        series,
+        holds,
+        among,
+    )
+
+
+def in_order(measure: Measure, series: str, *layers: str) -> Check:
+    """These layers have ever more of a measure, from the first to the last, at every width."""
+    return _at_each_width(
+        f"{WORDS[measure]} rises from {' over '.join(layers[:-1])} to {layers[-1]}",
+        measure,
+        series,
+        lambda values: bool((np.diff(values[list(layers)]) > 0).all()),
+        layers,
+    )
+
+
+def layer_grows(measure: Measure, series: str, layer: str) -> Check:
+    """Kendall's test of a layer's means over replicates: whether their order is that of the widths, one-sided.
+
+    Without growth it disagrees, provided that the test could have shown a perfect order.
+    """
+
+    def judge(analysis: Analysis, name: str) -> Finding:
+        found = _trends(analysis, name, measure)
+        if isinstance(found, Finding):
+            return found
+        table, widths = found[layer]
+        p_value = _p_value_of_order(table, widths)
+        able = smallest_page_p_value(*table.shape) < SIGNIFICANCE
+        return Finding(
+            "agrees" if p_value < SIGNIFICANCE else "disagrees" if able else "cannot be told",
+            f"{layer}: {change(table, widths)[0]:+.3g} over {len(widths)} widths, p = {p_value:.2g}",
+        )
+
+    return each(
+        f"Agrees if {WORDS[measure]} of {layer} of {series} grows with width (Kendall's one-sided test of the means "
+        f"over {FEWEST_REPLICATES} replicates or more, p < {SIGNIFICANCE}); disagrees if it does not where the test "
+        "has the power to show it.",
+        judge,
+        (series,),
+    )
+
+
+def layers_flat(measure: Measure, series: str, *layers: str) -> Check:
+    """Equivalence, as of whole networks (`trends.flat`), for a line through each layer's means over replicates.
+
+    The margin is that of networks that are alike: of similarity a share of the layer's mean, or of 0.5 if it is less.
+    """
+
+    def judge(analysis: Analysis, name: str) -> Finding:
+        found = _trends(analysis, name, measure)
+        if isinstance(found, Finding):
+            return found
+        findings = []
+        for layer in layers:
+            table, widths = found[layer]
+            scale = max(float(table.mean()), LEAST_SIMILARITY) if measure == SIMILARITY else 1.0
+            middle, low, high = change(table / scale, widths)
+            said = f"{layer}: {middle:+.3f} [{low:+.3f}, {high:+.3f}] over {len(widths)} widths"
+            findings.append(Finding(within(low, high, ALIKE[measure]), said))
+        return together(findings)
+
+    return each(
+        f"Agrees if the change of {WORDS[measure]}{', as a share of its mean,' if measure == SIMILARITY else ''} over "
+        f"all widths lies, with its 90% interval, within ±{ALIKE[measure]} in {listed(layers)} of {series} (means over "
+        f"{FEWEST_REPLICATES} replicates or more); disagrees if the interval lies wholly outside.",
+        judge,
+        (series,),
+    )
+
+
+def every_layer_grows(series: str) -> Check:
+    """Removability or similarity of every layer grows: as `layer_grows`, the two measures corrected by Holm's method.
+
+    It disagrees where a layer has less of both at the widest than at the narrowest.
+    """
+
+    def judge(analysis: Analysis, name: str) -> Finding:
+        found = {measure: _trends(analysis, name, measure) for measure in (AUC, SIMILARITY)}
+        tables = {measure: each for measure, each in found.items() if not isinstance(each, Finding)}
+        if len(tables) < len(found):
+            return together(each for each in found.values() if isinstance(each, Finding))
+        findings = []
+        for layer in tables[AUC]:
+            both, (_, widths) = [tables[measure][layer][0] for measure in (AUC, SIMILARITY)], tables[AUC][layer]
+            p_value = float(holm(np.array([_p_value_of_order(table, widths) for table in both])).min())
+            fell = all(table[0, -1] < table[0, 0] for table in both)
+            answer = "agrees" if p_value < SIGNIFICANCE else "disagrees" if fell else "cannot be told"
+            removability, similarity = (f"{table[0, 0]:.3g} to {table[0, -1]:.3g}" for table in both)
+            findings.append(
+                Finding(answer, f"{layer}: AUC {removability}, similarity {similarity}, smaller p = {p_value:.2g}")
+            )
+        return together(findings)
+
+    return each(
+        f"Agrees if removability or similarity of every layer of {series} grows with width (Kendall's one-sided test "
+        f"of the means over {FEWEST_REPLICATES} replicates or more, p < {SIGNIFICANCE} after Holm's correction for the "
+        "two); disagrees if a layer has less of both at the widest than at the narrowest.",
+        judge,
+        (series,),
+    )
+
+
+def _p_value_of_order(table: Table, widths: Widths) -> float:
+    """Kendall's test of one row against its rising with width; 1 where nothing changes."""
+    if np.ptp(table) == 0:
+        return 1.0
+    return float(stats.kendalltau(widths, table[0], alternative="greater").pvalue)
+
+
+def _at_each_width(
+    claimed: str, measure: Measure, series: str, holds: Callable[[pd.Series], bool], among: Sequence[str] = ()
+) -> Check:
+    """Whether something holds of the layers at every width; it disagrees where it fails at more than half of them."""
+
+    def judge(analysis: Analysis, name: str) -> Finding:
+        of_series = _layers(analysis, name)
+        by_width = of_series.pivot(index="width_factor", columns="layer", values=measure)
+        if among:
+            by_width = by_width[list(among)]
+        held = [width for width, values in by_width.iterrows() if holds(values)]
+        count, widths = len(held), len(by_width)
+        at = f", at {listed([f'{width:g}×' for width in held])}" if 0 < count < widths else ""
+        said = f"{name}: at {count} of {widths} widths{at}, n = {of_series['n'].min() if widths else 0}"
+        if widths < FEWEST_WIDTHS:
+            return Finding("cannot be told", f"{said}, and {FEWEST_WIDTHS} widths are needed")
+        answer = "agrees" if count == widths else "disagrees" if 2 * count < widths else "cannot be told"
+        return Finding(answer, said)
+
+    return each(
+        f"Agrees if in {series} {claimed}, in means over replicates at every width; disagrees if this fails at more "
+        f"than half of the widths; {FEWEST_WIDTHS} widths or more.",
+        judge,
+        (series,),
+    )
+
+
+def _layers(analysis: Analysis, series: str) -> pd.DataFrame:
+    """The layers of a series at the widths at which no network has collapsed to one label."""
+    layers = analysis.layers
+    return layers[(layers["series"] == series) & ~layers["width_factor"].isin(collapsed_widths(analysis, series))]
+
+
+def _trends(analysis: Analysis, series: str, measure: Measure) -> dict[str, tuple[Table, Widths]] | Finding:
+    """Of each layer, in order of depth, a table of one row, its means over replicates; or that there is too little."""
+    layers = _layers(analysis, series)
+    widths, n = layers["width_factor"].nunique(), layers["n"].min()
+    if widths < FEWEST_WIDTHS or n < FEWEST_REPLICATES:
+        return Finding(
+            "cannot be told",
+            f"{series}: a trend needs at least {FEWEST_REPLICATES} replicates at {FEWEST_WIDTHS} widths, and there are "
+            f"{n if widths else 0} at {widths}",
+        )
+    by_width = layers.pivot(index="width_factor", columns="layer", values=measure).sort_index()
+    order = layers.drop_duplicates("layer").sort_values("depth")["layer"]
+    return {name: (by_width[name].to_numpy(dtype=float)[None], by_width.index.to_numpy(dtype=float)) for name in order}

@@ -1,0 +1,90 @@
+"""The measures of the networks that count, as tests of claims take them."""
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from widthwise.analysis.claims.claim import Answer, Check, Finding, listed, together
+from widthwise.analysis.experiment import Analysis
+from widthwise.analysis.trend import Table, change_over_widths
+from widthwise.analysis.verdict import FEWEST_REPLICATES, FEWEST_WIDTHS
+
+Measure = Literal["auc", "similarity", "test_accuracy"]
+AUC, SIMILARITY, ACCURACY = "auc", "similarity", "test_accuracy"
+WORDS: dict[Measure, str] = {AUC: "removability", SIMILARITY: "similarity", ACCURACY: "test accuracy"}
+"""What a measure is called, and, but for accuracy, what its columns of the verdict table begin with."""
+
+Widths = Float[np.ndarray, " widths"]
+
+
+def each(criterion: str, judge: Callable[[Analysis, str], Finding], series: tuple[str, ...] = ()) -> Check:
+    """A check of each series by itself: it agrees where all do, and disagrees where any does."""
+
+    def judge_all(analysis: Analysis, names: Sequence[str]) -> Finding:
+        return together(judge(analysis, name) for name in names)
+
+    return Check(criterion, judge_all, series)
+
+
+def counting(analysis: Analysis, series: str) -> pd.DataFrame:
+    """The networks of a series that have not collapsed to one label."""
+    networks = analysis.networks
+    return networks[(networks["series"] == series) & ~networks["degenerate"].astype(bool)]
+
+
+def collapsed_widths(analysis: Analysis, series: str) -> pd.Series:
+    """The widths at which a network of a series has collapsed to one label: means over replicates hold it there."""
+    networks = analysis.networks
+    return networks.loc[(networks["series"] == series) & networks["degenerate"].astype(bool), "width_factor"]
+
+
+def complete(analysis: Analysis, series: str, measure: Measure) -> pd.DataFrame:
+    """A measure, a column a width of the scale, of the replicates that have a network at each of them."""
+    widths = sorted(set(analysis.sweep.at(analysis.scale).widths))
+    table = counting(analysis, series).pivot(index="replicate", columns="width_factor", values=measure)
+    return table.reindex(columns=widths).dropna().astype(float)
+
+
+def trend_table(analysis: Analysis, series: str, measure: Measure) -> tuple[Table, Widths] | Finding:
+    """`complete` and its widths, or that there is too little to tell a trend: fewer than 2 replicates or 3 widths."""
+    table = complete(analysis, series, measure)
+    if len(table.columns) >= FEWEST_WIDTHS and len(table) >= FEWEST_REPLICATES:
+        return table.to_numpy(), table.columns.to_numpy(dtype=float)
+    return too_little(
+        analysis,
+        series,
+        measure,
+        f"a trend needs at least {FEWEST_REPLICATES} complete replicates at {FEWEST_WIDTHS} widths, and there are "
+        f"{len(table)} at {len(table.columns)}",
+    )
+
+
+def too_little(analysis: Analysis, series: str, measure: Measure, obstacle: str) -> Finding:
+    """That a series has too little to tell, and what its means at the narrowest and the widest are nevertheless."""
+    networks = counting(analysis, series)
+    if networks.empty:
+        return Finding("cannot be told", f"{series}: {obstacle}")
+    means = networks.groupby("width_factor")[measure].mean().sort_index()
+    ends = listed([f"{means.iloc[place]:.3g} at {means.index[place]:g}×" for place in (0, -1)])
+    return Finding("cannot be told", f"{series}: {obstacle} ({WORDS[measure]} {ends})")
+
+
+def verdict_of(analysis: Analysis, series: str) -> pd.Series:
+    """A series' row of the verdict table."""
+    return analysis.verdicts[analysis.verdicts["series"] == series].iloc[0]
+
+
+def change(table: Table, widths: Widths) -> tuple[float, float, float]:
+    """The change over all widths and its 90% interval: each bound is one-sided at 95%, by Student's t."""
+    middle, low = change_over_widths(table, widths)
+    return middle, low, -change_over_widths(-table, widths)[1]
+
+
+def within(low: float, high: float, margin: float) -> Answer:
+    """Two one-sided tests at 5%: whether an interval of 90% lies within a margin, wholly outside, or neither."""
+    if -margin <= low and high <= margin:
+        return "agrees"
+    return "disagrees" if low > margin or high < -margin else "cannot be told"

@@ -1,0 +1,214 @@
+"""Kinds of test of how a measure changes with width.
+
+`agrees` needs evidence for the claim, `disagrees` evidence against it; with too little for either it `cannot be told`.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from widthwise.analysis.claims.claim import Answer, Check, Finding, listed, together
+from widthwise.analysis.claims.measures import (
+    ACCURACY,
+    AUC,
+    SIMILARITY,
+    WORDS,
+    Measure,
+    change,
+    each,
+    too_little,
+    trend_table,
+    verdict_of,
+    within,
+)
+from widthwise.analysis.experiment import Analysis
+from widthwise.analysis.trend import page_p_value, smallest_page_p_value
+from widthwise.analysis.verdict import ACCURACY_MARGIN, SIGNIFICANCE
+
+FLAT: dict[Measure, float] = {AUC: 0.05, ACCURACY: 0.05, SIMILARITY: 0.5}
+"""How much a measure may change over all widths and be called flat. Of similarity it is in similar units per unit."""
+FEWEST_TO_DOUBLE = 0.1
+"""The similarity from which a doubling counts: where there is less, a few pairs of units more double it."""
+VERDICTS: dict[str, Answer] = {
+    "supported": "agrees",
+    "not supported": "disagrees",
+    "no valid evidence": "cannot be told",
+}
+PAGE = f"Page's trend test over replicates, p < {SIGNIFICANCE} after Holm's correction"
+
+
+def grows(measure: Measure, *series: str) -> Check:
+    """Page's trend test of each series, Holm-corrected over the experiment's series and both measures (`verdict`).
+
+    Without growth it disagrees, provided that the test could have shown a perfect trend.
+    """
+    return each(
+        f"Agrees if {WORDS[measure]} grows with width for {_names(series)} ({PAGE}); disagrees if it does not where "
+        "the test has the power to show it.",
+        lambda analysis, name: _grows(analysis, name, measure),
+        series,
+    )
+
+
+def either_grows(*series: str) -> Check:
+    """As `grows`, of removability or similarity: it disagrees where neither grows."""
+
+    def judge(analysis: Analysis, name: str) -> Finding:
+        both = [_grows(analysis, name, measure) for measure in (AUC, SIMILARITY)]
+        growing = [finding for finding in both if finding.answer == "agrees"]
+        return together(growing or both)
+
+    return each(
+        f"Agrees if removability or similarity grows with width for {_names(series)} ({PAGE}); disagrees if neither "
+        "does where the test has the power to show it.",
+        judge,
+        series,
+    )
+
+
+def supported(*left_out: str) -> Check:
+    """The verdicts on all series but those left out: it disagrees where any is `not supported`."""
+
+    def judge(analysis: Analysis, names: Sequence[str]) -> Finding:
+        findings = []
+        for name in names:
+            row = verdict_of(analysis, name)
+            why = "" if row["verdict"] == "supported" else f", {row['reason']}"
+            findings.append(Finding(VERDICTS[row["verdict"]], f"{name}: {row['verdict']}{why}"))
+        return together(findings)
+
+    return Check(
+        f"Agrees if the verdict on every series{f' but {listed(left_out)}' if left_out else ''} is that the claim is "
+        "supported, accuracy being kept and removability or similarity growing; disagrees if any is not supported.",
+        judge,
+        left_out=left_out,
+    )
+
+
+def falls(measure: Measure, *series: str) -> Check:
+    """Page's trend test with the widths in reverse. It is one test a series, not corrected for others."""
+
+    def judge(analysis: Analysis, name: str) -> Finding:
+        found = trend_table(analysis, name, measure)
+        if isinstance(found, Finding):
+            return found
+        table, widths = found
+        if smallest_page_p_value(*table.shape) >= SIGNIFICANCE:
+            return too_little(analysis, name, measure, f"{len(table)} replicates at {len(widths)} widths show no trend")
+        p_value = page_p_value(table[:, ::-1])
+        return Finding(
+            "agrees" if p_value < SIGNIFICANCE else "disagrees",
+            f"{name}: {change(table, widths)[0]:+.3g} over the widths, p = {p_value:.2g}, n = {len(table)}",
+        )
+
+    return each(
+        f"Agrees if {WORDS[measure]} falls with width for {_names(series)} (Page's trend test with the widths in "
+        f"reverse, p < {SIGNIFICANCE}); disagrees if it does not where the test has the power to show it.",
+        judge,
+        series,
+    )
+
+
+def flat(measure: Measure, *series: str) -> Check:
+    """Equivalence: the change over all widths, on a line over log2 of the width factor, lies within a margin.
+
+    Two one-sided tests at 5%, by an interval of 90% from Student's t, with one slope for all replicates and a level
+    for each. It disagrees where the whole interval lies outside.
+    """
+    digits = ".3g" if measure == SIMILARITY else ".3f"
+
+    def judge(analysis: Analysis, name: str) -> Finding:
+        found = trend_table(analysis, name, measure)
+        if isinstance(found, Finding):
+            return found
+        middle, low, high = change(*found)
+        said = f"{name}: {middle:+{digits}} [{low:+{digits}}, {high:+{digits}}] over the widths, n = {len(found[0])}"
+        return Finding(within(low, high, FLAT[measure]), said)
+
+    return each(
+        f"Agrees if the change of {WORDS[measure]} over all widths for {_names(series)} lies, with its 90% interval, "
+        f"within ±{FLAT[measure]}{' similar units per unit' if measure == SIMILARITY else ''}; disagrees if the "
+        "interval lies wholly outside.",
+        judge,
+        series,
+    )
+
+
+def kept(*series: str) -> Check:
+    """Non-inferiority of accuracy: its change over the widths is above -0.02 with 95% confidence (`verdict`).
+
+    It disagrees where the change is below -0.02 with the same confidence; Student's t has equal arms.
+    """
+
+    def judge(analysis: Analysis, name: str) -> Finding:
+        row = verdict_of(analysis, name)
+        middle, low = row["accuracy_change"], row["accuracy_change_low"]
+        if np.isnan(middle):
+            return too_little(analysis, name, ACCURACY, row["obstacle"])
+        high = 2 * middle - low
+        answer = "agrees" if low >= -ACCURACY_MARGIN else "disagrees" if high < -ACCURACY_MARGIN else "cannot be told"
+        said = f"{name}: {middle:+.3f} [{low:+.3f}, {high:+.3f}] over the widths, n = {row['replicates']}"
+        return Finding(answer, said)
+
+    return each(
+        f"Agrees if test accuracy falls over the widths by at most {ACCURACY_MARGIN} with 95% confidence for "
+        f"{_names(series)}; disagrees if it falls by more with the same confidence.",
+        judge,
+        series,
+    )
+
+
+def more_than_doubles(*series: str) -> Check:
+    """At some doubling of width similarity more than doubles in every replicate; no test of significance.
+
+    It disagrees where at none the mean over replicates does. Steps from below 0.1 similar units do not count.
+    """
+
+    def judge(analysis: Analysis, name: str) -> Finding:
+        found = trend_table(analysis, name, SIMILARITY)
+        if isinstance(found, Finding):
+            return found
+        table, widths = found
+        enough = (table[:, :-1] >= FEWEST_TO_DOUBLE).all(axis=0) & (widths[1:] == 2 * widths[:-1])
+        if not enough.any():
+            obstacle = f"no doubling starts from {FEWEST_TO_DOUBLE} similar units or more"
+            return too_little(analysis, name, SIMILARITY, obstacle)
+        before, after = table[:, :-1][:, enough], table[:, 1:][:, enough]
+        least, means = (after / before).min(axis=0), after.mean(axis=0) / before.mean(axis=0)
+        best = int(least.argmax())
+        answer = "agrees" if least[best] > 2 else "disagrees" if (means <= 2).all() else "cannot be told"
+        narrow = widths[:-1][enough][best]
+        return Finding(
+            answer,
+            f"{name}: {means[best]:.2f}-fold from {narrow:g}× to {2 * narrow:g}×, in each of {len(table)} replicates "
+            f"at least {least[best]:.2f}-fold",
+        )
+
+    return each(
+        f"Agrees if for {_names(series)} some doubling of width more than doubles similarity in every "
+        f"replicate; disagrees if none does in the mean over replicates; steps from below {FEWEST_TO_DOUBLE} similar "
+        "units do not count.",
+        judge,
+        series,
+    )
+
+
+def _names(series: Sequence[str]) -> str:
+    return listed(series) or "every series"
+
+
+def _grows(analysis: Analysis, series: str, measure: Measure) -> Finding:
+    row, word = verdict_of(analysis, series), WORDS[measure]
+    if row["obstacle"]:
+        return too_little(analysis, series, measure, row["obstacle"])
+    return Finding(
+        "agrees" if row[f"{word}_grows"] else "disagrees", f"{series}: {slope_in_words(analysis, series, word)}"
+    )
+
+
+def slope_in_words(analysis: Analysis, series: str, measure: str) -> str:
+    """The slope of a tested series with its interval, its corrected p-value and the number of replicates."""
+    row = verdict_of(analysis, series)
+    slope, low, high, p_value = (row[f"{measure}_{part}"] for part in ("slope", "slope_low", "slope_high", "p_holm"))
+    n = row["replicates"]
+    return f"{measure} {slope:+.3g} [{low:+.3g}, {high:+.3g}] per doubling, p = {p_value:.2g}, n = {n}"
