@@ -5,11 +5,13 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # results are the same to the bit only at the same number of threads
 
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
 from widthwise import workflow
 from widthwise.cli import main
@@ -24,6 +26,22 @@ def smoke_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("smoke") / "store"
     for name in ("mlp10-initialization", "constructions"):
         workflow.run(name, "smoke", folder, workers=0)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def whole_store(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A store that `widthwise run --all --scale smoke` filled, once for all test processes. Not to be changed."""
+    shared = tmp_path_factory.getbasetemp()
+    if worker_id != "master":
+        shared = shared.parent
+    folder, ended = shared / "whole", shared / "whole.ended"
+    with FileLock(shared / "whole.lock"):
+        if not ended.exists():
+            words = ["run", "--all", "--scale", "smoke", "--store", str(folder)]
+            done = subprocess.run([sys.executable, "-m", "widthwise", *words], capture_output=True, text=True)
+            ended.write_text(done.stderr if done.returncode else "")
+    assert ended.read_text() == ""
     return folder
 
 

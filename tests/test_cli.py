@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.experiments.test_catalogue import ARTEFACTS
+
 COMMAND = [sys.executable, "-m", "widthwise"]
 SMALL = ["run", "mlp10-initialization", "--scale", "smoke", "--workers", "0"]
 
@@ -30,18 +32,48 @@ def test_list_names_every_experiment_and_its_figure():
     listed = widthwise("list")
     assert listed.returncode == 0
     assert max(map(len, listed.stdout.splitlines())) <= 80
-    names = {
-        "mlp10-initialization": "B5",
-        "mlp10k-initialization": "B4",
-        "mlp10k-optimizer": "B11",
-        "constructions": "§2.3",
-    }
-    for name, figure in names.items():
+    for name, figures in ARTEFACTS.items():
         (line,) = (line for line in listed.stdout.splitlines() if line.startswith(name))
-        assert figure in line
-    rows = {row["name"]: row for row in json.loads(widthwise("list", "--json").stdout)}
-    assert rows.keys() == names.keys()
-    assert rows["mlp10-initialization"]["trials"] == {"smoke": 12, "quick": 100, "paper": 375}
+        assert line.endswith(", ".join(figures))
+    assert "375 runs" in listed.stdout
+    assert "σ 0.0001 … normal σ 10000 (5)" in " ".join(listed.stdout.split())
+    assert "2 replicates and 2 learning rates in place of 3 and 5" in " ".join(listed.stdout.split())
+
+
+def test_list_finds_what_makes_a_figure():
+    (row,) = json.loads(widthwise("list", "--figure", "B5", "--json").stdout)
+    assert row["name"] == "mlp10-initialization"
+    assert row["trials"] == {"smoke": 12, "quick": 100, "paper": 375}
+    assert row["training_flops"] > 1e9
+    assert row["networks"][0]["initialization"]["starred"] is True
+    refused = widthwise("list", "--figure", "9")
+    assert refused.returncode == 2
+    assert "no experiment makes the figure '9'" in refused.stderr
+
+
+def test_report_draws_figures_by_their_number(own_smoke_store: Path):
+    drawn = widthwise("report", own_smoke_store, "--figure", "B5", "--format", "pdf", "--format", "svg")
+    assert drawn.returncode == 0
+    assert [Path(line).name for line in drawn.stdout.splitlines()] == ["B5.pdf", "B5.svg"]
+    assert all(Path(line).is_file() for line in drawn.stdout.splitlines())
+    for words, said in (
+        (["--figure", "6"], "figure 6 is made by alexnet-initialization, and nothing of it was run"),
+        (["--figure", "C1"], "the paper has no figure 'C1'"),
+        (["--format", "gif"], "--format gif: there are png, svg, pdf"),
+    ):
+        refused = widthwise("report", own_smoke_store, *words)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert said in refused.stderr
+        assert "Traceback" not in refused.stderr
+
+
+def test_parameters_are_counted_without_training_or_files(tmp_path: Path):
+    counted = widthwise("run", "parameters", "--store", tmp_path / "store")
+    assert counted.returncode == 0
+    (line,) = (line for line in counted.stdout.splitlines() if line.startswith("ResNet-18"))
+    assert line.split()[1:] == ["831", "k", "3.06", "M", "11.7", "M", "45.7", "M", "181", "M"]
+    figures = tmp_path / "store/report/parameters.paper/figures"
+    assert {file.name for file in figures.iterdir()} == {"B1a.png", "B1b.png", "B1c.png"}
 
 
 def test_a_run_prints_the_verdict_and_the_page_and_a_second_trains_nothing(own_smoke_store: Path):
@@ -99,7 +131,8 @@ def test_a_dry_run_counts_and_estimates_and_writes_nothing(tmp_path: Path):
         (["run", "constructions", "--scale", "huge"], "must be smoke, quick or paper"),
         (["run", "constructions", "--set", "training.epoch=1"], "did you mean epochs?"),
         (["run", "constructions", "--workers", "-1"], "'--workers'"),
-        (["run"], "Missing argument"),
+        (["run"], "name an experiment, or give --all for every one"),
+        (["run", "constructions", "--all"], "name an experiment, or give --all for every one"),
         (["ran"], "No such command 'ran'"),
         (["report", "nowhere"], "the store nowhere holds no experiment"),
     ],

@@ -14,10 +14,11 @@ from widthwise.errors import RequestError
 from widthwise.experiments.machine import Machine
 from widthwise.experiments.runner import RunResult, Step, run_trials
 from widthwise.experiments.settings import assigned, nested, overlaid, resolved
-from widthwise.experiments.store import Store
+from widthwise.experiments.store import Store, StoredSweep
 from widthwise.experiments.sweep import Scale, Sweep
 from widthwise.experiments.trial import Trial
 from widthwise.reporting import paths
+from widthwise.reporting.paths import DEFAULT_FORMATS, FORMATS, FileFormat
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Report:
 
 
 def run(
-    name: str | Sweep,
+    name: str | Sweep | Sequence[str | Sweep],
     scale: Scale = "paper",
     store: str | os.PathLike[str] = "runs",
     *,
@@ -39,10 +40,11 @@ def run(
     on_damage: Callable[[str, str], None] = lambda identity, reason: None,
     machine: Machine = Machine(),
 ) -> tuple[RunResult, Report]:
-    """Train and measure what `store` lacks of a sweep, test the claim, and write the report.
+    """Train and measure what `store` lacks of a sweep or of several, test the claim, and write the report.
 
     Args:
-        name: an experiment of the catalogue, the path of a YAML file, or a sweep.
+        name: an experiment of the catalogue, the path of a YAML file, or a sweep; or several of them, whose trainings
+            share the processes.
         scale: `smoke` (seconds), `quick` (minutes) or `paper` (the paper's setting).
         store: a folder or an fsspec URL. What it already holds is not run again.
         assignments: fields of the trial, or axes, set as `PATH=VALUE`.
@@ -54,11 +56,14 @@ def run(
         RequestError: the request cannot be met as it is.
         TrialError: the work failed; what was finished stays in the store.
     """
-    sweep = (name if isinstance(name, Sweep) else Sweep.load(name)).with_values(assignments)
-    trials = sweep.trials(scale)
+    names = [name] if isinstance(name, (str, Sweep)) else name
+    loaded = [each if isinstance(each, Sweep) else Sweep.load(each) for each in names]
+    sweeps = [sweep.with_values(assignments) for sweep in loaded]
+    trials = [trial for sweep in sweeps for trial in sweep.trials(scale)]
     target = Store(store)
     target.prepare()
-    target.add_sweep(sweep, scale)
+    for sweep in sweeps:
+        target.add_sweep(sweep, scale)
     result = run_trials(trials, target, workers, on_step, on_damage, machine)
     return result, report(target)
 
@@ -107,7 +112,7 @@ def single_trial(network: str, width: float = 1.0, assignments: Sequence[str] = 
 def train(
     network: str | Trial,
     width: float = 1.0,
-    data: str | os.PathLike[str] | None = None,
+    data: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
     store: str | os.PathLike[str] = "runs",
     *,
     assignments: Sequence[str] = (),
@@ -120,7 +125,8 @@ def train(
     Args:
         network: `mlp`, `alexnet`, `resnet56`, `resnet18` or `inception-v3`; or a trial of one's own.
         width: the width factor.
-        data: where the images are; a perceptron needs none.
+        data: where the images are, a path or `hub:OWNER/NAME`; or several such words (`Machine.data`). A perceptron
+            needs none.
         store: a folder or an fsspec URL. A trial that it holds finished is not run again.
         assignments: fields of the trial, set as `PATH=VALUE`, such as `training.epochs=20`.
         seed: of the initial weights, the order of examples and the measurement's draws, and of the data.
@@ -136,7 +142,8 @@ def train(
     target = Store(store)
     target.prepare()
     if data is not None:
-        machine = replace(machine, data=os.fspath(data))
+        words = [data] if isinstance(data, (str, os.PathLike)) else data
+        machine = replace(machine, data=tuple(os.fspath(word) for word in words))
     done = run_trials([trial], target, workers=0, machine=machine, on_moment=on_moment)
     outcome = target.inspect([trial]).finished[trial.id]
     trained = outcome["status"] == "trained"
@@ -164,16 +171,20 @@ def report(source: WithPage, path: str | os.PathLike[str]) -> str: ...
 
 
 @overload
-def report(source: str | os.PathLike[str] | Store) -> Report: ...
+def report(source: str | os.PathLike[str] | Store, *, formats: Sequence[FileFormat] = DEFAULT_FORMATS) -> Report: ...
 
 
 def report(
-    source: str | os.PathLike[str] | Store | WithPage, path: str | os.PathLike[str] | None = None
+    source: str | os.PathLike[str] | Store | WithPage,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    formats: Sequence[FileFormat] = DEFAULT_FORMATS,
 ) -> Report | str:
     """Write the page of a profile to `path`, or the report of everything that was run into a store.
 
     With a path that ends in .png, .svg or .pdf only the page's figure is written.
-    A store's report lies in the store; what of it is up to date already is left as it is.
+    A store's report lies in the store, with each figure in `formats` beside the page; what of it is up to date already
+    is left as it is.
 
     Returns: the path of a profile's page, or the store's report.
 
@@ -181,11 +192,9 @@ def report(
         RequestError: nothing was run into the store.
     """
     if isinstance(source, (str, os.PathLike, Store)):
-        return _report_store(source if isinstance(source, Store) else Store(source))
+        return _report_store(source if isinstance(source, Store) else Store(source), formats)
     if path is None:
         raise RequestError('where should the page be written? Give a path: report(profile, "profile.html")')
-    from widthwise.reporting.files import FORMATS
-
     suffix = Path(path).suffix[1:].lower()
     if suffix in FORMATS:
         from widthwise.reporting.profile_page import draw_profile
@@ -196,38 +205,90 @@ def report(
     return os.fspath(path)
 
 
-def _report_store(source: Store) -> Report:
+@dataclass(frozen=True)
+class DrawnFigure:
+    """A figure of the paper from one experiment at one scale.
+
+    name: such as `6a`.
+    experiment: `EXPERIMENT.SCALE`.
+    paths: its files.
+    left_out: the series of which nothing was run. Where that is all of them there are no files.
+    """
+
+    name: str
+    experiment: str
+    paths: list[str]
+    left_out: list[str]
+
+
+def draw(
+    store: str | os.PathLike[str] | Store, figures: Sequence[str], formats: Sequence[FileFormat] = DEFAULT_FORMATS
+) -> list[DrawnFigure]:
+    """Draw figures of the paper by name (`6` is 6a and 6b) from what was run into a store, and nothing else.
+
+    Raises:
+        RequestError: the paper has no such figure, or nothing of the experiment that makes it was run into the store.
+    """
+    from widthwise.analysis.experiment import analyze
+    from widthwise.reporting.figures import figures as figures_of
+    from widthwise.reporting.figures import numbered
+    from widthwise.reporting.write import write_figure
+
+    source = store if isinstance(store, Store) else Store(store)
+    sweeps = _sweeps_of(source)
+    drawn: list[DrawnFigure] = []
+    for wanted in figures:
+        for experiment, names in numbered(wanted).items():
+            found = [stored for stored in sweeps if stored.sweep.name == experiment]
+            if not found:
+                raise RequestError(
+                    f"figure {wanted} is made by {experiment}, and nothing of it was run into {source.location}; "
+                    f"widthwise run {experiment} --store {source.location} does that"
+                )
+            for stored in found:
+                analysis = analyze(source, *stored)
+                for figure in (each for each in figures_of(analysis) if each.name in names):
+                    paths = write_figure(source, analysis, figure, formats) if figure.shown(analysis) else []
+                    drawn.append(DrawnFigure(figure.name, analysis.name, paths, figure.left_out(analysis)))
+    return drawn
+
+
+def _sweeps_of(source: Store) -> list[StoredSweep]:
     sweeps = source.sweeps() if source.exists else []
     if not sweeps:
         raise RequestError(
             f"the store {source.location} holds no experiment; widthwise run NAME --store {source.location} fills it"
         )
-    stamp = _stamp(source, sweeps)
+    return sweeps
+
+
+def _report_store(source: Store, formats: Sequence[FileFormat]) -> Report:
+    sweeps = _sweeps_of(source)
+    stamp = _stamp(source, sweeps, formats)
     reported = _read(source, stamp)
     if reported is not None:
         return reported
 
-    from widthwise.analysis.experiment import (
-        analyze,
-    )  # SciPy and the drawing code, not needed when nothing is new
+    # SciPy and the drawing code, not needed when nothing is new
+    from widthwise.analysis.experiment import analyze
     from widthwise.reporting.write import write
 
-    analyses = [analyze(source, sweep, scale) for sweep, scale in sweeps]
-    page = write(source, analyses)
+    analyses = [analyze(source, *stored) for stored in sweeps]
+    page = write(source, analyses, formats)
     tables = {each.name: each.tables() for each in analyses}
     content = {"stamp": stamp, "tables": {key: list(value) for key, value in tables.items()}}
     source.write(paths.STAMP, json.dumps(content).encode())
     return Report(page, tables)
 
 
-def _stamp(store: Store, sweeps: Sequence[tuple[Sweep, Scale]]) -> str:
+def _stamp(store: Store, sweeps: Sequence[StoredSweep], formats: Sequence[FileFormat]) -> str:
     """A digest of all that a report is made from: the program's version, the sweeps, and their trials' outcomes."""
     from importlib.metadata import version
 
-    digest = hashlib.sha256(version("widthwise").encode())
-    for sweep, scale in sweeps:
+    digest = hashlib.sha256(json.dumps([version("widthwise"), sorted(formats)]).encode())
+    for sweep, scale, other in sweeps:
         outcomes = store.outcome_digests(sweep.trials(scale))
-        digest.update(json.dumps([sweep.model_dump(mode="json"), scale, outcomes], sort_keys=True).encode())
+        digest.update(json.dumps([sweep.model_dump(mode="json"), scale, other, outcomes], sort_keys=True).encode())
     return digest.hexdigest()
 
 

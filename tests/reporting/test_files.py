@@ -1,26 +1,34 @@
 """Figures as files, and the tables beside them."""
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from widthwise import workflow
 from widthwise.analysis.experiment import analyze
+from widthwise.errors import RequestError
 from widthwise.experiments.store import Store
 from widthwise.experiments.sweep import Sweep
-from widthwise.reporting.charts import figures
+from widthwise.reporting.figure import details, specification, wrapped
+from widthwise.reporting.figures import PAPER, figures, numbered
+from widthwise.reporting.files import render
 from widthwise.reporting.theme import SERIES_COLOURS, width_colours
+from widthwise.reporting.write import csv
 
 MAGIC = {"png": b"\x89PNG", "svg": b"<svg", "pdf": b"%PDF"}
 FIGURES = {
-    "mlp10-initialization": ["panels", "ablation-curves", "correlation-violins"],
+    "mlp10-initialization": ["B5", "ablation-curves", "correlation-violins"],
     "constructions": ["constructions", "ablation-curves", "correlation-violins"],
 }
 
 
 @pytest.mark.parametrize("experiment", FIGURES)
-def test_every_figure_is_there_in_every_format(smoke_store: Path, experiment: str):
-    folder = smoke_store / "report" / f"{experiment}.smoke" / "figures"
+def test_every_figure_is_there_in_every_format_that_is_wanted(own_smoke_store: Path, experiment: str):
+    folder = own_smoke_store / "report" / f"{experiment}.smoke" / "figures"
+    assert {file.name for file in folder.iterdir()} == {f"{name}.png" for name in FIGURES[experiment]}
+    workflow.report(own_smoke_store, formats=("png", "svg", "pdf"))
     for name in FIGURES[experiment]:
         for file_format, magic in MAGIC.items():
             content = (folder / f"{name}.{file_format}").read_bytes()
@@ -29,24 +37,28 @@ def test_every_figure_is_there_in_every_format(smoke_store: Path, experiment: st
     assert len(list(folder.iterdir())) == 3 * len(FIGURES[experiment])
 
 
-def test_an_svg_shows_its_series_and_axes(smoke_store: Path):
-    text = (smoke_store / "report/mlp10-initialization.smoke/figures/panels.svg").read_text(encoding="utf-8")
-    for word in ("σ = 0.01", "σ = 1", "Test accuracy", "Removability (AUC)", "Similarity", "Width factor", "1/4x"):
-        assert word in text
+def test_a_figure_says_what_it_shows_of_what_and_at_which_scale(smoke_store: Path):
+    analysis = analyze(Store(smoke_store), Sweep.load("mlp10-initialization"), "smoke")
+    text = render(specification(figures(analysis)[0], analysis), "svg").decode()
+    shown = ("σ = 0.01", "σ = 1", "Test accuracy", "Removability (AUC)", "Similarity", "Width factor", "1/4x")
+    said = ("Figure B5.", "Scale smoke: 2 series, 3 widths", "n = 2 replicates at each width.", "teacher data of 10")
+    bars = ("Error bars: of accuracy and AUC one SD between replicates",)
+    for word in (*shown, *said, *bars):
+        assert word in text, word
 
 
 def test_tables_are_written_beside_them(smoke_store: Path):
     folder = smoke_store / "report/mlp10-initialization.smoke/tables"
     assert {file.stem for file in folder.iterdir()} == {
-        *("summary", "verdicts", "networks", "runs", "ablation", "correlation")
+        *("summary", "verdicts", "layers", "networks", "runs", "settings", "ablation", "correlation")
     }
     assert len(pd.read_csv(folder / "summary.csv")) == 6
 
 
 def test_a_chart_holds_the_numbers_of_its_table(smoke_store: Path):
     analysis = analyze(Store(smoke_store), Sweep.load("mlp10-initialization"), "smoke")
-    specification = figures(analysis)["panels"](analysis).to_dict()
-    drawn = pd.concat(pd.DataFrame(rows) for rows in specification["datasets"].values())
+    content = specification(figures(analysis)[0], analysis)
+    drawn = pd.concat(pd.DataFrame(rows) for rows in content["datasets"].values())
     for measure in ("test_accuracy", "auc", "similarity"):
         means = drawn.dropna(subset=[measure, "n"])
         pd.testing.assert_series_equal(
@@ -59,3 +71,90 @@ def test_widths_keep_their_order_of_colours():
     assert all(len(set(width_colours(count))) == count for count in range(1, 8))
     assert len(width_colours(30)) == 30
     assert len(set(SERIES_COLOURS)) == 8
+
+
+def test_every_figure_of_the_paper_is_drawn_from_a_store_that_has_everything(whole_store: Path):
+    """At smoke scale every experiment runs in minutes, on data that the program makes."""
+    for experiment, made in PAPER.items():
+        folder = whole_store / "report" / f"{experiment}.smoke" / "figures"
+        for figure in made:
+            content = (folder / f"{figure.name}.png").read_bytes()
+            assert content.startswith(MAGIC["png"])
+            assert len(content) > 5000
+
+
+def test_figures_are_drawn_by_their_number_alone(own_smoke_store: Path):
+    shutil.rmtree(own_smoke_store / "report")
+    (drawn,) = workflow.draw(own_smoke_store, ["B5"], ["pdf"])
+    assert (drawn.name, drawn.experiment, drawn.left_out) == ("B5", "mlp10-initialization.smoke", [])
+    (path,) = drawn.paths
+    assert Path(path).read_bytes().startswith(b"%PDF")
+    assert [file.name for file in (own_smoke_store / "report").rglob("*") if file.is_file()] == ["B5.pdf"]
+    with pytest.raises(RequestError, match="figure 6 is made by alexnet-initialization, and nothing of it was run"):
+        workflow.draw(own_smoke_store, ["6"])
+    with pytest.raises(RequestError, match="the paper has no figure '7'"):
+        workflow.draw(own_smoke_store, ["7"])
+
+
+def test_a_number_names_a_figure_or_its_panels():
+    assert numbered("6") == {"alexnet-initialization": ("6a", "6b")}
+    assert numbered("b3") == {"alexnet-initialization": ("B3",)}
+    assert numbered("B1") == {"parameters": ("B1a", "B1b", "B1c")}
+    assert numbered("Fig. 4a") == {"imagenet-width": ("4a",)}
+    assert set(numbered("1")) == {"alexnet-initialization", "cifar10-labels", "imagenet-width"}
+
+
+def test_a_series_of_which_nothing_was_run_is_left_out_and_named(smoke_store: Path, tmp_path: Path):
+    """As when a run was interrupted before the last series began."""
+    sweep = Sweep.load("mlp10-initialization")
+    store = Store(shutil.copytree(smoke_store, tmp_path / "store"))
+    for run in sweep.runs("smoke"):
+        if run.series == "σ = 1":
+            store.discard(run.trial.id)
+    analysis = analyze(store, sweep, "smoke")
+    figure = figures(analysis)[0]
+    assert figure.shown(analysis) == ["σ = 0.01"]
+    assert "Left out, for nothing of it was run: σ = 1." in details(figure, analysis)
+    drawn = render(specification(figure, analysis), "svg").decode()
+    assert drawn.count(">σ = 1<") == 0
+    assert "σ = 0.01" in drawn
+
+
+def test_layers_of_a_figure_are_those_whose_width_varies(whole_store: Path):
+    """The paper's Inception-v3-layer has one block alone that varies; its numbers are that block's."""
+    analysis = analyze(Store(whole_store), Sweep.load("imagenet-width"), "smoke")
+    of_block = analysis.layers.query("series == 'Inception-v3-layer' and layer == 'Mixed_5d'")
+    of_network = analysis.networks.query("series == 'Inception-v3-layer'")
+    assert of_block["auc"].tolist() == of_network["auc"].tolist()
+    everywhere = analysis.layers.query("series == 'Inception-v3'").groupby("width_factor")["similarity"].mean()
+    networks = analysis.networks.query("series == 'Inception-v3'").set_index("width_factor")["similarity"]
+    pd.testing.assert_series_equal(everywhere, networks)
+    assert analysis.layers.query("series == 'Inception-v3'").groupby("width_factor").size().tolist() == [16, 16]
+
+
+def test_convergence_has_a_series_for_each_epoch_that_was_kept(whole_store: Path):
+    store = Store(whole_store)
+    analysis = analyze(store, Sweep.load("resnet18-convergence"), "smoke")
+    assert analysis.series == ["at the end", "1 epoch before the end"]
+    for row in analysis.networks.to_dict("records"):
+        epochs = store.table(row["trial"], "epochs")
+        epoch = {"at the end": 2, "1 epoch before the end": 1}[row["series"]]
+        assert row["auc"] == pytest.approx(epochs[epochs["epoch"] == epoch]["auc"].mean())
+    assert len(analysis.networks) == 4
+
+
+def test_titles_are_broken_where_they_end():
+    assert wrapped("one two three", 7) == ["one two", "three"]
+    assert wrapped("incomprehensibilities yes", 5) == ["incomprehensibilities", "yes"]
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+x", "-x", "@SUM(A1)", "\tx"])
+def test_text_is_no_formula_in_a_table(empty_store: Store, name: str):
+    """A spreadsheet that opens the file shows the name, and reading it back gives the name again."""
+    table = pd.DataFrame({"series": [name, "plain"], "value": [-1.5, 2.0]})
+    content = csv(table)
+    cell = content.decode().split("\n")[1].rpartition(",")[0].strip('"')
+    assert cell == f"'{name}"
+    assert ",-1.5" in content.decode(), "numbers are numbers"
+    empty_store.write("report/table.csv", content)
+    pd.testing.assert_frame_equal(empty_store.csv("report/table.csv"), table, check_dtype=False)

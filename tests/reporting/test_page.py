@@ -1,31 +1,50 @@
 """The page, as a browser shows it: from a file, without a network, in light and dark and on paper."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from playwright.sync_api import Browser, Page
 
 from widthwise import workflow
+from widthwise.analysis.experiment import analyze
 from widthwise.experiments.store import Store
 from widthwise.experiments.sweep import Sweep
+from widthwise.reporting.figure import details
+from widthwise.reporting.figures import all_numbers, figures
 
 pytestmark = pytest.mark.browser
 DRAWN = "document.documentElement.dataset.drawn !== undefined"
+READY = "document.documentElement.dataset.ready !== undefined"
+PANELS = "[data-specification='mlp10-initialization.smoke.B5.chart']"
+SHOWN = "document.getElementById('explorer-chart').dataset.shows"
 
 
 @pytest.fixture
-def opened(browser: Browser, smoke_store: Path) -> Iterator[tuple[Page, list[str], list[str]]]:
-    """The page when its charts are drawn, the requests that it made, and what it said on the console."""
+def listened(browser: Browser) -> Iterator[tuple[Page, list[str], list[str]]]:
+    """An empty page, the requests that it makes, and what it says on the console."""
     page = browser.new_page()
     requests, said = [], []
     page.on("request", lambda request: requests.append(request.url))
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
-    page.goto((smoke_store / "report" / "index.html").as_uri())
-    page.wait_for_function(DRAWN)
+    page.on("dialog", lambda dialog: said.append(dialog.message))
     yield page, requests, said
     page.close()
+
+
+def address(store: Path) -> str:
+    return (store / "report" / "index.html").as_uri()
+
+
+@pytest.fixture
+def opened(listened, smoke_store: Path) -> tuple[Page, list[str], list[str]]:
+    """The page when its charts are drawn, the requests that it made, and what it said on the console."""
+    listened[0].goto(address(smoke_store))
+    listened[0].wait_for_function(DRAWN)
+    return listened
 
 
 def test_every_chart_is_drawn_without_a_request_or_an_error(opened, smoke_store: Path):
@@ -49,16 +68,16 @@ def test_it_says_what_was_run_and_the_verdict(opened):
 
 
 def opacities(page: Page) -> set[str]:
-    lines = page.locator("[data-specification='mlp10-initialization.smoke.panels'] g.mark-line path").all()
+    lines = page.locator(f"{PANELS} g.mark-line path").all()
     return {line.get_attribute("opacity") or "1" for line in lines}
 
 
 def test_clicking_a_legend_entry_isolates_its_series_in_all_three_panels(opened):
     page, _, _ = opened
     assert opacities(page) == {"1"}
-    page.locator("[data-specification$='.panels'] .role-legend-entry text").first.click()
+    page.locator(f"{PANELS} .role-legend-entry text").first.click()
     page.wait_for_timeout(300)
-    lines = page.locator("[data-specification='mlp10-initialization.smoke.panels'] g.mark-line path").all()
+    lines = page.locator(f"{PANELS} g.mark-line path").all()
     shown = [line.get_attribute("stroke") for line in lines if (line.get_attribute("opacity") or "1") == "1"]
     assert len(lines) == 6
     assert len(shown) == 3
@@ -67,7 +86,7 @@ def test_clicking_a_legend_entry_isolates_its_series_in_all_three_panels(opened)
 
 def test_hovering_shows_values(opened):
     page, _, _ = opened
-    page.locator("[data-specification$='.panels'] g.mark-symbol.role-mark path").last.hover(force=True)
+    page.locator(f"{PANELS} g.mark-symbol.role-mark path").last.hover(force=True)
     tooltip = page.locator("#vg-tooltip-element")
     tooltip.wait_for(state="visible")
     assert "Similarity" in tooltip.inner_text()
@@ -110,30 +129,224 @@ def test_it_fits_a_phone_and_prints(opened):
     assert page.pdf().startswith(b"%PDF")
 
 
-def test_names_with_markup_are_shown_as_text(browser: Browser, tmp_path: Path):
-    name = "<img src=x onerror=alert(1)>&amp;{{ 7 * 7 }}"
+def test_it_opens_with_what_was_found(opened):
+    page, _, _ = opened
+    found = page.locator("p.found").inner_text()
+    assert found.startswith("17 trainings in 2 experiments.")
+    assert "Of 2 families, 0 gave valid evidence" in found
+    assert "About the other 2 nothing can be said" in found
+    assert "were not run" in found
+    assert page.locator("table.matrix tbody tr").count() == 1, "the constructions have no trend"
+    row = page.locator("table.matrix tbody tr").inner_text()
+    assert "not tested" in row
+    assert "2 no valid evidence" in row
+
+
+def test_the_papers_claims_are_beside_ours_and_can_be_chosen_by_their_answer(opened):
+    page, _, _ = opened
+    rows = page.locator("table.claims tbody tr")
+    everything = rows.count()
+    assert everything > 30
+    page.select_option("#answer", "not run")
+    visible = page.locator("table.claims tbody tr:visible")
+    assert 0 < visible.count() < everything
+    assert all("not run" in text for text in visible.locator("td.answer").all_inner_texts())
+    page.select_option("#answer", "")
+    assert page.locator("table.claims tbody tr:visible").count() == everything
+
+
+def test_every_number_leads_to_its_trials(opened, smoke_store: Path):
+    page, _, said = opened
+    page.locator("details[data-table=summary] summary").first.click()
+    link = page.locator("details[data-table=summary] a").first
+    identity = link.inner_text()
+    link.click()
+    page.locator("#trial").wait_for(state="visible")
+    text = page.locator("#trial").inner_text()
+    trial = Store(smoke_store).trial(identity)
+    assert f"Trial {identity}" in text
+    assert "It counts" in text
+    assert f"widthwise profile {smoke_store}/trials/{identity}" in text
+    assert f"network.width_factor\n{trial.network.width_factor:g}" in text
+    page.keyboard.press("Escape")
+    assert page.locator("#trial").is_hidden()
+    assert said == []
+
+
+def test_a_trial_has_an_address(listened, smoke_store: Path):
+    page, _, _ = listened
+    identity = Sweep.load("mlp10-initialization").trials("smoke")[0].id
+    page.goto(f"{address(smoke_store)}#trial={identity}")
+    page.locator("#trial").wait_for(state="visible")
+    assert page.locator("#trial-title").inner_text() == f"Trial {identity}"
+    page.goto(f"{address(smoke_store)}#trial=<b>none</b>")
+    page.wait_for_function("document.getElementById('trial-title').textContent.startsWith('There is no trial')")
+    assert page.locator("#trial-title b").count() == 0
+
+
+def test_tables_are_sorted_and_filtered(opened):
+    page, _, _ = opened
+    runs = page.locator("details[data-table=runs]").first
+    runs.locator("summary").click()
+    assert runs.locator("[data-count]").inner_text() == "12 of 12"
+    runs.locator("[data-filter]").fill("σ 0.01 0.5")
+    assert runs.locator("[data-count]").inner_text().endswith(" of 12")
+    runs.locator("[data-filter]").fill("")
+    runs.locator("th button", has_text="test_accuracy").click()
+    titles = runs.locator("th button").all_inner_texts()
+    place = titles.index("test_accuracy")
+    values = [float(row.locator("td").nth(place).inner_text()) for row in runs.locator("tbody tr").all()]
+    assert values == sorted(values, reverse=True)
+
+
+def test_the_explorer_shows_what_is_chosen(listened, whole_store: Path):
+    """Every layer of a series at the chosen widths, in order of depth; the address keeps the choice."""
+    page, requests, said = listened
+    page.goto(f"{address(whole_store)}#explorer")
+    page.wait_for_function(f"{SHOWN} !== undefined")
+    first = page.locator("#explorer-chart svg.marks").inner_html()
+    page.select_option("#choice-experiment", "alexnet-initialization.smoke")
+    page.wait_for_function(f"{SHOWN} === 'alexnet-initialization.smoke/Glorot normal/0.0625,0.125'")
+    second = page.locator("#explorer-chart svg.marks").inner_html()
+    assert second != first
+    page.select_option("#choice-series", "He normal")
+    page.wait_for_function(f"{SHOWN}.includes('He normal')")
+    third = page.locator("#explorer-chart svg.marks").inner_html()
+    assert third != second
+    page.locator("#choice-widths input").first.focus()
+    page.keyboard.press("Space")
+    page.wait_for_function(f"{SHOWN}.endsWith('/0.125')")
+    fourth = page.locator("#explorer-chart svg.marks").inner_html()
+    assert fourth != third
+    assert page.url.endswith("#explorer?experiment=alexnet-initialization.smoke&series=He+normal&widths=0.125")
+    page.locator("#explorer-numbers summary").click()
+    layers = page.locator("#explorer-numbers tbody tr td:first-child").all_inner_texts()
+    assert layers == ["conv1", "conv2", "dense1", "dense2"]
+    assert requests == [address(whole_store) + "#explorer"]
+    assert said == []
+
+
+def test_the_explorers_charts_hold_the_numbers_of_the_layers(listened, whole_store: Path):
+    page, _, _ = listened
+    page.goto(f"{address(whole_store)}#explorer?experiment=imagenet-width.smoke&series=ResNet-18&widths=0.125")
+    page.wait_for_function(f"{SHOWN} === 'imagenet-width.smoke/ResNet-18/0.125'")
+    marks = page.locator("#explorer-chart svg .mark-symbol path[aria-label]")
+    labels = " ".join(mark.get_attribute("aria-label") or "" for mark in marks.all())
+    analysis = analyze(Store(whole_store), Sweep.load("imagenet-width"), "smoke")
+    rows = analysis.layers.query("series == 'ResNet-18' and width_factor == 0.125")
+    assert rows["layer"].tolist() == ["stem", "layer1", "layer2", "layer3", "layer4"]
+    for row in rows.to_dict("records"):
+        assert f"{row['layer']}" in labels
+        assert f"{row['auc']:.4f}".rstrip("0").rstrip(".") in labels
+
+
+def test_the_page_of_every_experiment_is_whole(listened, whole_store: Path):
+    page, requests, said = listened
+    page.goto(address(whole_store))
+    page.wait_for_function(DRAWN, timeout=120_000)
+    charts = page.locator("[data-specification]").count()
+    assert page.locator("[data-specification] svg.marks").count() == charts > 50
+    headings = " ".join(page.locator("figcaption b").all_inner_texts())
+    for number in all_numbers():
+        assert f"Figure {number}. " in headings
+    assert requests == [address(whole_store)]
+    assert said == []
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+NAME = "=<img src=x onerror=alert(1)>&amp;{{ 7 * 7 }}$x$"
+
+
+def test_names_with_markup_or_formulas_are_shown_as_text(listened, typed, tmp_path: Path):
+    page, _, said = listened
     sweep = tmp_path / "own.yaml"
     sweep.write_text(
-        f"title: '{name}'\ndescription: '</script><b>{name}'\nlabel: '{name.replace('{', '{{').replace('}', '}}')}'\n"
-        "widths: [0.25, 0.5, 1]\nreplicates: 2\n"
+        f"title: '{NAME}'\ndescription: '</script><b>{NAME}'\nseries: {{kind: {{'{NAME}': {{}}, '[bold]plain': "
+        "{training: {momentum: 0}}}}\nwidths: [0.25, 0.5, 1]\nreplicates: 2\n"
         "trial: {data: {train_examples: 40, validation_examples: 20, test_examples: 20}, training: {epochs: 1}}\n"
     )
-    _, report = workflow.run(str(sweep), "paper", tmp_path / "store", workers=0)
-    page = browser.new_page()
-    said: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("dialog", lambda dialog: said.append(dialog.message))
-    page.goto(Path(report.page).as_uri())
+    code, shown, _ = typed("run", sweep, "--store", tmp_path / "store", "--workers", "0")
+    assert code == 0
+    assert "[bold]plain" in shown
+    assert "=<img src=x" in shown
+    page.goto(address(tmp_path / "store"))
     page.wait_for_function(DRAWN)
-    assert page.locator("h2").inner_text() == name
-    assert page.locator("table.verdict tbody td").first.inner_text() == name
-    assert page.locator("section img").count() == 0
+    assert page.locator("section.experiment h2").inner_text() == NAME
+    assert page.locator("table.verdict tbody td").first.inner_text() == NAME
+    assert NAME in page.locator("[data-specification] .role-legend text").all_inner_texts()
+    page.locator("#explorer").scroll_into_view_if_needed()
+    page.wait_for_function(f"{SHOWN} !== undefined")
+    assert page.locator("#choice-series option").all_inner_texts() == [NAME, "[bold]plain"]
+    for table in page.locator("details[data-table] summary").all():
+        table.click()
+    assert NAME in page.locator("details[data-table=summary] td").all_inner_texts()
+    assert page.locator("main img").count() == 0
     assert said == []
+    rows = (tmp_path / "store/report/own.paper/tables/summary.csv").read_text(encoding="utf-8").splitlines()
+    assert rows[1].startswith("'=<img")
 
 
 def test_a_store_of_missing_trials_has_a_page_too(empty_store: Store):
     empty_store.add_sweep(Sweep.load("mlp10-initialization"), "smoke")
     text = Path(workflow.report(empty_store).page).read_text(encoding="utf-8")
-    assert "no trained network yet" in text
+    assert "There is no trained network yet." in text
     assert "0 trained, 0 diverged, 12 not run" in text
+    assert "Figure B5. Perceptrons on 10 dimensions by their initial σ." in text
+
+
+def test_a_store_of_failed_trials_has_a_page_too(listened, typed, tmp_path: Path):
+    """At such a learning rate every network diverges."""
+    page, _, said = listened
+    sweep = tmp_path / "failing.yaml"
+    sweep.write_text(
+        "widths: [0.25, 0.5, 1]\nreplicates: 1\ntrial: {data: {train_examples: 40, validation_examples: 20, "
+        "test_examples: 20}, training: {epochs: 3, learning_rate: 1e30}}\n"
+    )
+    code, shown, _ = typed("run", sweep, "--store", tmp_path / "store", "--workers", "0")
+    assert code == 0
+    assert "no trained network" in shown
+    page.goto(address(tmp_path / "store"))
+    page.wait_for_function(DRAWN)
+    text = page.locator("section.experiment").inner_text()
+    assert "3 training runs: 0 trained, 3 diverged, 0 not run." in text
+    assert "Every training that was run diverged, so there is nothing to draw." in text
+    assert said == []
+
+
+def test_two_versions_of_an_experiment_are_kept_apart(listened, typed, tmp_path: Path):
+    page, _, said = listened
+    sweep, store = tmp_path / "own.yaml", tmp_path / "store"
+    text = (
+        "widths: [0.25, 0.5, 1]\nreplicates: 1\ntrial: {data: {train_examples: 40, validation_examples: 20, "
+        "test_examples: 20}, training: {epochs: %d}}\n"
+    )
+    for epochs in (1, 2):
+        sweep.write_text(text % epochs)
+        assert typed("run", sweep, "--store", store, "--workers", "0")[0] == 0
+    page.goto(address(store))
+    page.wait_for_function(DRAWN)
+    sections = page.locator("section.experiment")
+    assert sections.count() == 2
+    said_so = [section for section in sections.all() if "Another version of this experiment" in section.inner_text()]
+    assert len(said_so) == 1
+    assert [len(pd.read_csv(file)) for file in store.glob("report/own*/tables/networks.csv")] == [3, 3]
+    sweep.write_text(text % 1)
+    assert typed("run", sweep, "--store", store, "--workers", "0")[0] == 0
+    names = sorted(file.name for file in (store / "sweeps").iterdir())
+    assert len(names) == 2, "the first version is the later one again, and what it was kept as is gone"
+    assert said == []
+
+
+def test_unequal_widths_are_said(smoke_store: Path, tmp_path: Path):
+    """One series lacks its widest networks: it has no complete replicate, and its figures say n at each width."""
+    store = Store(shutil.copytree(smoke_store, tmp_path / "store"))
+    sweep = Sweep.load("mlp10-initialization")
+    for run in sweep.runs("smoke"):
+        if run.series == "σ = 1" and run.width_factor == 1 and run.replicate == 1:
+            store.discard(run.trial.id)
+    analysis = analyze(store, sweep, "smoke")
+    reasons = dict(zip(analysis.verdicts["series"], analysis.verdicts["reason"], strict=True))
+    assert "at least 2 complete replicates, and there are 1 (1 left out" in reasons["σ = 1"]
+    assert "n = 1 to 2 replicates at each width." in " ".join(details(figures(analysis)[0], analysis))
+    assert Path(workflow.report(store).page).is_file()

@@ -1,7 +1,6 @@
-"""Charts, one function a figure, from an experiment's tables."""
+"""Charts of an experiment's tables: what a figure shows, of which series, decides its caller (`figures`)."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Sequence
 
 import altair as alt
 import numpy as np
@@ -17,83 +16,143 @@ SMALL_PANEL_HEIGHT = 180
 VIOLIN_REACH = 0.42
 """Half the width of the widest place of a violin, in doublings of width."""
 COLUMNS = 3
-WIDTH_LABEL = "datum.value < 1 ? '1/' + format(1 / datum.value, '~r') + 'x' : format(datum.value, '~r') + 'x'"
+LEGEND_COLUMNS = 3
+WIDTH_LABEL = (
+    "(datum.value < 1 && abs(1 / datum.value - round(1 / datum.value)) < 1e-6 "
+    "? '1/' + format(1 / datum.value, '~r') : format(datum.value, '~r')) + 'x'"
+)
 FADED = 0.06
 Layered = alt.LayerChart | alt.FacetChart
+Concatenated = alt.HConcatChart
 
 
-def figures(analysis: Analysis) -> dict[str, Callable[[Analysis], Any]]:
-    """The figures that an experiment has, by name, in the order of the page."""
-    if len(analysis.comparison):
-        first: dict[str, Callable[[Analysis], Any]] = {"constructions": constructions}
-    else:
-        first = {"panels": panels}
-    return {**first, "ablation-curves": ablation_curves, "correlation-violins": correlation_violins}
+MEASURES = {
+    "test_accuracy": "Test accuracy",
+    "auc": "Removability (AUC)",
+    "similarity": "Similarity (similar units per unit)",
+}
+"""The paper's three measures of a network, as axes are titled."""
+OF_LAYERS = ("auc", "similarity")
 
 
-def panels(analysis: Analysis) -> alt.HConcatChart:
-    """Accuracy, removability and similarity against the width factor, a line a series (as the paper's Figs. B4, B5).
+def panels(analysis: Analysis, series: Sequence[str], measures: Sequence[str] = tuple(MEASURES)) -> Concatenated:
+    """Measures against the width factor, a panel each and a line a series (as the paper's Figs. 1, 4, 5, 6, B3 …).
 
     Error bars as in the paper: of AUC and accuracy one standard deviation between replicates, of similarity the mean
     deviation between samplings. Faint points are the single networks.
     """
-    isolated = alt.selection_point(name="isolated_series", fields=["series"], bind="legend")
-    measures = (
-        ("test_accuracy", "Test accuracy", False),
-        ("auc", "Removability (AUC)", False),
-        ("similarity", "Similarity (similar units per unit)", True),
+    shown = [name for name in analysis.series if name in set(series) & set(analysis.summary["series"])]
+    summary = analysis.summary[analysis.summary["series"].isin(shown)]
+    networks = analysis.networks[analysis.networks["series"].isin(shown)]
+    colour, shape = _kinds("series", shown)
+    return _beside(
+        [_over_widths(summary, networks, measure, "series", colour, shape) for measure in measures], "series"
     )
-    charts = [_panel(analysis, *measure, isolated) for measure in measures]
+
+
+def layer_panels(analysis: Analysis, series: Sequence[str], layers: Sequence[str] = ()) -> Concatenated:
+    """Removability and similarity of the layers of one series against the width factor (as the paper's Figs. B6 to
+    B9).
+
+    Args:
+        series: the one series.
+        layers: the layers to show; none: all of them.
+    """
+    of_series = analysis.layers[analysis.layers["series"].isin(series)]
+    table = of_series[of_series["layer"].isin(layers)] if layers else of_series
+    shown = list(table.sort_values("depth")["layer"].unique())
+    colour, shape = _kinds("layer", shown)
+    return _beside([_over_widths(table, None, measure, "layer", colour, shape) for measure in OF_LAYERS], "layer")
+
+
+def parameter_panel(analysis: Analysis, series: Sequence[str]) -> alt.LayerChart:
+    """Trainable parameters against the width factor, both on a logarithmic scale (as the paper's Fig. B1)."""
+    table = analysis.summary[analysis.summary["series"].isin(series)]
+    shown = [name for name in analysis.series if name in set(table["series"])]
+    colour, shape = _kinds("series", shown)
+    y = alt.Y("parameters:Q", title="Trainable parameters", scale=alt.Scale(type="log"), axis=alt.Axis(format="~s"))
+    base = alt.Chart(table[["series", "width_factor", "parameters"]]).encode(x=_width_axis(table), y=y, color=colour)
+    tooltip = [
+        alt.Tooltip("series:N", title="Network"),
+        alt.Tooltip("width_factor:Q", title="Width factor"),
+        alt.Tooltip("parameters:Q", title="Parameters", format=",d"),
+    ]
+    points = base.mark_point(filled=True, size=55).encode(shape=shape, tooltip=tooltip)
+    return (base.mark_line(strokeWidth=1.8) + points).properties(width=PANEL, height=PANEL)
+
+
+def _kinds(field: str, names: list[str]) -> tuple[alt.Color, alt.Shape]:
+    """A colour and a shape for each name, in their order."""
+    legend = alt.Legend(
+        orient="bottom", direction="horizontal", columns=LEGEND_COLUMNS, title=None, symbolOpacity=1, labelLimit=240
+    )
+
+    def scale(choices: list[str]) -> alt.Scale:
+        return alt.Scale(domain=names, range=[choices[place % len(choices)] for place in range(len(names))])
+
+    colour = alt.Color(f"{field}:N", sort=names, scale=scale(SERIES_COLOURS), legend=legend)
+    return colour, alt.Shape(f"{field}:N", sort=names, scale=scale(SERIES_SHAPES), legend=legend)
+
+
+def _beside(charts: list[alt.LayerChart], field: str) -> Concatenated:
+    """Panels beside each other, in all of which a click on a legend's entry isolates it."""
+    isolated = alt.selection_point(name=f"isolated_{field}", fields=[field], bind="legend")
     charts[0] = charts[0].add_params(isolated)  # a selection belongs to one view and acts on all
     return alt.hconcat(*charts).resolve_scale(color="shared", shape="shared")
 
 
-def _panel(analysis: Analysis, measure: str, title: str, from_zero: bool, isolated: alt.Parameter) -> Layered:
-    deviation = f"{measure}_std"
-    summary = analysis.summary.assign(
-        low=lambda table: table[measure] - table[deviation].fillna(0),
-        high=lambda table: table[measure] + table[deviation].fillna(0),
-    )
-    widths = sorted(summary["width_factor"].unique())
-    x = alt.X(
+def _width_axis(table: pd.DataFrame) -> alt.X:
+    widths = sorted(table["width_factor"].unique())
+    return alt.X(
         "width_factor:Q",
         title="Width factor",
         scale=alt.Scale(type="log", base=2, domain=[widths[0] / 1.15, widths[-1] * 1.15], nice=False),
         axis=alt.Axis(values=widths, labelExpr=WIDTH_LABEL, grid=False),
     )
-    y = alt.Y(f"{measure}:Q", title=title, scale=alt.Scale(zero=from_zero))
-    series = analysis.series
-    legend = alt.Legend(orient="bottom", direction="horizontal", columns=5, title=None, symbolOpacity=1)
 
-    def scale(choices: list[str]) -> alt.Scale:
-        return alt.Scale(domain=series, range=[choices[place % len(choices)] for place in range(len(series))])
 
-    colour = alt.Color("series:N", sort=series, scale=scale(SERIES_COLOURS), legend=legend)
-    shape = alt.Shape("series:N", sort=series, scale=scale(SERIES_SHAPES), legend=legend)
-    base = alt.Chart(summary[["series", "width_factor", measure, "low", "high", deviation, "n"]]).encode(
-        x=x, color=colour, opacity=alt.condition(isolated, alt.value(1.0), alt.value(FADED))
+def _over_widths(
+    summary: pd.DataFrame,
+    networks: pd.DataFrame | None,
+    measure: str,
+    field: str,
+    colour: alt.Color,
+    shape: alt.Shape,
+) -> alt.LayerChart:
+    """One panel: a measure against the width factor, a line for each value of `field`."""
+    title, deviation = MEASURES[measure], f"{measure}_std"
+    table = summary.assign(
+        low=lambda each: each[measure] - each[deviation].fillna(0),
+        high=lambda each: each[measure] + each[deviation].fillna(0),
     )
+    isolated = f"isolated_{field}"
+    x = _width_axis(table)
+    y = alt.Y(f"{measure}:Q", title=title, scale=alt.Scale(zero=measure == "similarity"))
+    bright = {"condition": {"param": isolated, "value": 1.0}, "value": FADED}
+    base = alt.Chart(table[[field, "width_factor", measure, "low", "high", deviation, "n"]]).encode(x=x, color=colour)
+    base = base.encode(opacity=alt.OpacityValue(**bright))
     bars = base.mark_rule(strokeWidth=1.2).encode(y=alt.Y("low:Q", title=title), y2="high:Q")
     lines = base.mark_line(strokeWidth=1.8).encode(y=y)
-    networks = alt.Chart(analysis.networks[["series", "width_factor", measure]])
-    single = networks.mark_circle(size=14).encode(
-        x=x, y=y, color=colour, opacity=alt.condition(isolated, alt.value(0.35), alt.value(FADED / 3))
-    )
     means = base.mark_point(filled=True, size=55).encode(
         y=y,
         shape=shape,
         tooltip=[
-            alt.Tooltip("series:N", title="Series"),
+            alt.Tooltip(f"{field}:N", title=field.capitalize()),
             alt.Tooltip("width_factor:Q", title="Width factor"),
             alt.Tooltip(f"{measure}:Q", title=title, format=".4~f"),
             alt.Tooltip(f"{deviation}:Q", title="Deviation", format=".2~g"),
             alt.Tooltip("n:Q", title="Replicates"),
         ],
     )
-    return alt.layer(bars, lines, single, means).properties(width=PANEL, height=PANEL)
+    layers = [bars, lines, means]
+    if networks is not None:
+        faint = {"condition": {"param": isolated, "value": 0.35}, "value": FADED / 3}
+        single = alt.Chart(networks[[field, "width_factor", measure]]).mark_circle(size=14)
+        layers.insert(2, single.encode(x=x, y=y, color=colour, opacity=alt.OpacityValue(**faint)))
+    return alt.layer(*layers).properties(width=PANEL, height=PANEL)
 
 
-def ablation_curves(analysis: Analysis) -> alt.ConcatChart:
+def ablation_curves(analysis: Analysis, series: Sequence[str]) -> alt.ConcatChart:
     """The proportion of unchanged labels against the share of dropped units, a line a width (as the paper's Fig. 2)."""
     layers = list(analysis.ablation["layer"].unique())
     shown = MEAN_OF_LAYERS if MEAN_OF_LAYERS in layers else layers[0]
@@ -122,17 +181,19 @@ def ablation_curves(analysis: Analysis) -> alt.ConcatChart:
             ],
         )
     )
-    return _by_series(line, curves, analysis, isolated)
+    return _by_series(line, curves, analysis, series, isolated)
 
 
-def correlation_violins(analysis: Analysis) -> alt.ConcatChart:
-    """How |r| is distributed over the pairs of units, a violin a width (as the paper's Fig. 3), in the last layer.
+def correlation_violins(analysis: Analysis, series: Sequence[str], layer: str = "") -> alt.ConcatChart:
+    """How |r| is distributed over the pairs of units of a layer, by default each network's last, a violin a width (as
+    the paper's Fig. 3).
 
     Each violin is as wide as its own commonest value asks; the dashed line is the threshold from which units count as
     similar.
     """
-    last = analysis.correlation["layer"].iloc[-1]
-    shares = analysis.correlation[analysis.correlation["layer"] == last].drop(columns="layer")
+    table = analysis.correlation
+    wanted = table["layer"] == layer if layer else table["layer"] == table.groupby("series")["layer"].transform("last")
+    shares = table[wanted].drop(columns="layer")
     peak = shares.groupby(["series", "width_factor"])["share"].transform("max")
     half = VIOLIN_REACH * (shares["share"] / peak).fillna(0)
     centre = np.log2(shares["width_factor"])
@@ -168,13 +229,13 @@ def correlation_violins(analysis: Analysis) -> alt.ConcatChart:
     )
     threshold = analysis.sweep.trials(analysis.scale)[0].measurement.similarity_threshold
     line = alt.Chart().mark_rule(strokeDash=[4, 3], opacity=0.6).encode(y=alt.datum(threshold))
-    return _by_series(violin + line, outline.round(4), analysis, isolated)
+    return _by_series(violin + line, outline.round(4), analysis, series, isolated)
 
 
-def constructions(analysis: Analysis) -> alt.ConcatChart:
+def constructions(analysis: Analysis, series: Sequence[str]) -> alt.ConcatChart:
     """What Section 2.3 leads to expect of each construction, beside what was measured; a mark a replicate."""
     shown = analysis.comparison[analysis.comparison["quantity"] != "output difference"]
-    series = [name for name in analysis.series if name in set(shown["series"])]
+    series = [name for name in series if name in set(shown["series"])]
     kinds = ["expected", "expected below", "measured"]
     colour = alt.Color(
         "kind:N",
@@ -220,13 +281,13 @@ def _width_colour(table: pd.DataFrame) -> alt.Color:
 
 
 def _by_series(
-    chart: alt.Chart | Layered, table: pd.DataFrame, analysis: Analysis, isolated: alt.Parameter
+    chart: alt.Chart | Layered, table: pd.DataFrame, analysis: Analysis, series: Sequence[str], isolated: alt.Parameter
 ) -> alt.ConcatChart:
     """The same chart for each series, side by side, on the same scales."""
     charts = [
         chart.properties(data=table[table["series"] == name], title=name, width=PANEL, height=SMALL_PANEL_HEIGHT)
         for name in analysis.series
-        if name in set(table["series"])
+        if name in set(series) & set(table["series"])
     ]
     charts[0] = charts[0].add_params(isolated)  # a selection belongs to one view and acts on all
     return alt.concat(*charts, columns=COLUMNS).resolve_scale(color="shared", x="shared", y="shared")

@@ -1,13 +1,12 @@
 """Figures as files."""
 
-from typing import Any, Literal
+from typing import Any
 
 import vl_convert
 
+from widthwise.reporting.paths import FileFormat
 from widthwise.reporting.theme import INK, styled
 
-FileFormat = Literal["png", "svg", "pdf"]
-FORMATS: tuple[FileFormat, ...] = ("png", "svg", "pdf")
 SCALE = 2.0
 
 

@@ -2,80 +2,125 @@
 
 import json
 import shlex
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
+import pandas as pd
+
+from widthwise.analysis.claims import compare_with_paper
 from widthwise.analysis.experiment import Analysis
 from widthwise.analysis.runs import FITTED_ACCURACY, NEARLY_BEST
 from widthwise.analysis.verdict import ACCURACY_MARGIN, SIGNIFICANCE
 from widthwise.experiments.sweep import catalogue
+from widthwise.reporting import explorer
+from widthwise.reporting.figure import details
+from widthwise.reporting.figures import figures
 from widthwise.reporting.html import drawing_code, template
+from widthwise.reporting.overview import ANSWERS, matrix, overview
 from widthwise.reporting.theme import PAGE_INK, styled
 
-CAPTIONS = {
-    "panels": (
-        "Test accuracy, removability and similarity against the width factor. Large marks are means over replicates, "
-        "faint ones single networks. Error bars: of accuracy and AUC one standard deviation between replicates, of "
-        "similarity the mean deviation between samplings within a network."
-    ),
-    "ablation-curves": (
-        "Ablation curves: the share of test inputs whose predicted label stays when a random share of the units is "
-        "dropped. The area under such a curve is the AUC."
-    ),
-    "correlation-violins": (
-        "How strongly units correlate: the distribution of |r| over all pairs of units of the last layer, replicates "
-        "together. Pairs above the dashed line count as similar."
-    ),
-    "constructions": (
-        "What theory expects of each construction, beside what was measured; one mark a replicate. "
-        "Where theory gives only a bound, the triangle is what the measurement must lie below."
-    ),
-}
-TABLE_TITLES = {
-    "summary": "Means by series and width",
+TABLES = {
+    "summary": "Means by series and width, and the trainings behind each",
     "networks": "The networks that count, one row each",
-    "runs": "Every training run",
+    "runs": "Every training",
 }
+DIGITS = 6
 
 
-def page(analyses: list[Analysis], specifications: list[dict[str, dict[str, Any]]]) -> str:
+def page(analyses: Sequence[Analysis], specifications: Sequence[dict[str, dict[str, Any]]], store: str) -> str:
     """The page's HTML: the analyses in order, each with its figures' Vega-Lite specifications by name."""
-    drawn = [
-        {name: styled(specification, PAGE_INK) for name, specification in of_experiment.items()}
-        for of_experiment in specifications
-    ]
+    claims = compare_with_paper(analyses)
+    experiments = [_experiment(*pair) for pair in zip(analyses, specifications, strict=True)]
+    layers = {analysis.name: found for analysis in analyses if (found := explorer.content(analysis)) is not None}
     return template("page.html.jinja").render(
-        experiments=[_experiment(*pair) for pair in zip(analyses, drawn, strict=True)],
+        experiments=experiments,
+        overview=overview(analyses),
+        matrix=matrix(analyses),
+        answers=ANSWERS,
+        claims=claims.to_dict("records"),
+        claim_counts=claims["answer"].value_counts().to_dict(),
+        layers=layers,
+        titles={each["id"]: each["heading"] for each in experiments},
+        explorer=styled(explorer.specification(), PAGE_INK),
+        tables={each["id"]: each["tables"] for each in experiments},
+        settings={analysis.name: _settings(analysis) for analysis in analyses},
+        table_titles=TABLES,
         drawing_code=drawing_code(),
-        captions=CAPTIONS,
-        table_titles=TABLE_TITLES,
         version=version("widthwise"),
         significance=SIGNIFICANCE,
         margin=ACCURACY_MARGIN,
         fitted=FITTED_ACCURACY,
         nearly=NEARLY_BEST,
+        store=store,
     )
 
 
-def _experiment(analysis: Analysis, figures: dict[str, Any]) -> dict[str, Any]:
+def _experiment(analysis: Analysis, specifications: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    drawn = figures(analysis)
     return {
         "id": analysis.name,
         "sweep": analysis.sweep,
+        "heading": f"{analysis.label}, scale {analysis.scale}",
         "scale": analysis.scale,
+        "version": analysis.version,
         "note": analysis.sweep.note(analysis.scale),
         "trials": len(analysis.runs),
         "statuses": analysis.runs["status"].value_counts().to_dict(),
         "chosen": len(analysis.networks),
         "tuned": list(analysis.sweep.at(analysis.scale).tune),
-        "degenerate": int(analysis.networks["degenerate"].sum()) if len(analysis.networks) else 0,
+        "degenerate": int(analysis.networks["degenerate"].sum()) if "degenerate" in analysis.networks else 0,
+        "data": analysis.data,
         "verdicts": analysis.verdicts.to_dict("records"),
         "comparison": analysis.comparison.to_dict("records"),
-        "held": int(analysis.comparison["holds"].sum()) if len(analysis.comparison) else 0,
         "environment": analysis.environment,
-        "figures": figures,
+        "figures": [
+            {
+                "name": figure.name,
+                "heading": figure.heading,
+                "caption": " ".join([figure.caption, *details(figure, analysis)]),
+                "specification": _for_page(specifications[figure.name]),
+            }
+            for figure in drawn
+            if figure.name in specifications
+        ],
+        "undrawn": [figure.heading for figure in drawn if figure.of_paper and figure.name not in specifications],
         "assignments": [f"{path}={value}" for path, value in analysis.sweep.overrides.items()],
         "command": command(analysis),
-        "tables": {name: table for name, table in analysis.tables().items() if name in TABLE_TITLES},
+        "tables": {name: _columns(_shown(analysis, name)) for name in TABLES if len(getattr(analysis, name))},
+    }
+
+
+def _for_page(specification: dict[str, Any]) -> dict[str, Any]:
+    """A figure's specification without its title, which the page itself says."""
+    return styled({key: value for key, value in specification.items() if key != "title"}, PAGE_INK)
+
+
+def _shown(analysis: Analysis, name: str) -> pd.DataFrame:
+    """A table as the page shows it: means come with the trials that they are of."""
+    table = getattr(analysis, name)
+    if name != "summary" or "trial" not in analysis.networks:
+        return table
+    keys = ["series", "width_factor"]
+    trials = analysis.networks.groupby(keys)["trial"].agg(list).rename("trials")
+    return table.join(trials, on=keys) if "trials" not in table else table
+
+
+def _columns(table: pd.DataFrame) -> dict[str, Any]:
+    """A table for the page's script: titles, whether each column is of numbers, and the rows."""
+    numeric = [bool(pd.api.types.is_numeric_dtype(table[name])) for name in table]
+    rows = json.loads(table.to_json(orient="values", double_precision=DIGITS))
+    return {"titles": [str(name) for name in table], "numeric": numeric, "rows": rows}
+
+
+def _settings(analysis: Analysis) -> dict[str, Any]:
+    """The settings that all trials share, and by trial those in which they differ."""
+    table = analysis.settings.set_index("trial")
+    text = table.astype(object).where(table.notna(), "").map(str)
+    shared = [name for name in text if text[name].nunique() == 1]
+    return {
+        "shared": {name: text[name].iloc[0] for name in shared if text[name].iloc[0]},
+        "own": text.drop(columns=shared).to_dict("index"),
     }
 
 

@@ -1,4 +1,10 @@
-"""Where a report's files lie in its store. `experiment` is NAME.SCALE."""
+"""Where a report's files lie in its store, and in which formats its figures are. `experiment` is NAME.SCALE."""
+
+from typing import Literal
+
+FileFormat = Literal["png", "svg", "pdf"]
+FORMATS: tuple[FileFormat, ...] = ("png", "svg", "pdf")
+DEFAULT_FORMATS: tuple[FileFormat, ...] = ("png",)
 
 PAGE = "report/index.html"
 STAMP = "report/stamp.json"

@@ -3,43 +3,70 @@
 import hashlib
 import io
 import json
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
+from typing import Any
 
 import pandas as pd
 
 from widthwise.analysis.experiment import Analysis
 from widthwise.experiments.store import Store
 from widthwise.reporting import paths
-from widthwise.reporting.charts import figures
-from widthwise.reporting.files import FORMATS, render
+from widthwise.reporting.figure import Figure, specification
+from widthwise.reporting.figures import figures
+from widthwise.reporting.files import render
 from widthwise.reporting.page import page
+from widthwise.reporting.paths import FORMATS, FileFormat
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""A spreadsheet would take text that begins so for a formula."""
+AS_TEXT = "'"
 
 
-def write(store: Store, analyses: list[Analysis]) -> str:
+def write(store: Store, analyses: list[Analysis], formats: Sequence[FileFormat]) -> str:
     """Write the report of `analyses` into the store and return the page's path.
 
-    Figures that would show just what their files already show are not drawn again.
+    Figures that would show just what their files already show are not drawn again; files in other formats that were
+    drawn before are kept up to date, too.
     """
     before = _drawn_before(store)
     digests: dict[str, str] = {}
-    specifications = []
+    specifications: list[dict[str, Any]] = []
+    wanted: list[tuple[str, dict[str, Any], FileFormat]] = []
     for analysis in analyses:
         for name, table in analysis.tables().items():
             store.write(paths.table(analysis.name, name), csv(table))
-        drawn = {}
-        if len(analysis.networks):
-            drawn = {name: draw(analysis).to_dict() for name, draw in figures(analysis).items()}
-        for name, specification in drawn.items():
-            content = json.dumps([version("widthwise"), specification], sort_keys=True)
-            digest = digests[f"{analysis.name}/{name}"] = hashlib.sha256(content.encode()).hexdigest()
+        drawn = {figure.name: specification(figure, analysis) for figure in figures(analysis) if figure.shown(analysis)}
+        for name, content in drawn.items():
+            digest = digests[f"{analysis.name}/{name}"] = _digest(content)
             for file_format in FORMATS:
                 path = paths.figure(analysis.name, name, file_format)
-                if before.get(f"{analysis.name}/{name}") != digest or not store.has(path):
-                    store.write(path, render(specification, file_format))
+                there = store.has(path)
+                changed = before.get(f"{analysis.name}/{name}") != digest
+                if (there or file_format in formats) and (changed or not there):
+                    wanted.append((path, content, file_format))
         specifications.append(drawn)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for (path, _, _), content in zip(wanted, pool.map(lambda each: render(*each[1:]), wanted), strict=True):
+            store.write(path, content)
     store.write(paths.FIGURES, json.dumps(digests).encode())
-    store.write(paths.PAGE, page(analyses, specifications).encode())
+    store.write(paths.PAGE, page(analyses, specifications, store.location).encode())
     return store.path(paths.PAGE)
+
+
+def write_figure(store: Store, analysis: Analysis, figure: Figure, formats: Sequence[FileFormat]) -> list[str]:
+    """Draw one figure into the store's report, and return the paths of its files."""
+    content = specification(figure, analysis)
+    names = [paths.figure(analysis.name, figure.name, file_format) for file_format in formats]
+    for name, file_format in zip(names, formats, strict=True):
+        store.write(name, render(content, file_format))
+    return [store.path(name) for name in names]
+
+
+def _digest(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps([version("widthwise"), content], sort_keys=True).encode()).hexdigest()
 
 
 def _drawn_before(store: Store) -> dict[str, str]:
@@ -52,7 +79,16 @@ def _drawn_before(store: Store) -> dict[str, str]:
 
 
 def csv(table: pd.DataFrame) -> bytes:
-    """A table as CSV."""
+    """A table as CSV. Text that a spreadsheet would take for a formula is marked as text, with an apostrophe."""
     sink = io.StringIO()
-    table.to_csv(sink, index=False, lineterminator="\n")
+    marked = {name: _as_text(column) for name, column in table.items() if not pd.api.types.is_numeric_dtype(column)}
+    table.assign(**{str(name): column for name, column in marked.items()}).to_csv(
+        sink, index=False, lineterminator="\n"
+    )
     return sink.getvalue().encode()
+
+
+def _as_text(column: pd.Series) -> pd.Series:
+    return column.map(
+        lambda value: f"{AS_TEXT}{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+    )

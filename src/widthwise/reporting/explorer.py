@@ -1,0 +1,138 @@
+"""The explorer of layers: every layer's curves, correlations and two measures, for the series and widths one chooses.
+
+Its charts are one specification with empty tables, which the page's script fills from the content made here.
+"""
+
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from widthwise.analysis.experiment import Analysis
+from widthwise.analysis.summary import MEAN_OF_LAYERS
+from widthwise.reporting.theme import width_colours
+
+DEPTH_WIDTH, DEPTH_HEIGHT = 390, 170
+FACET_WIDTH, FACET_HEIGHT = 165, 110
+FACETS_BESIDE = 5
+DIGITS = 5
+Key = tuple[str, float, str]
+"""A series, a width factor and a layer."""
+
+
+def content(analysis: Analysis) -> dict[str, Any] | None:
+    """An experiment's layers as plain data; none where nothing was measured.
+
+    `rows` has one entry for each series, width factor and layer, in order of depth: the fields of `Analysis.layers`,
+    and `curve` (pairs of the share dropped and the share of unchanged labels) and `violin` (the share of pairs of units
+    in each of the intervals of |r| around `middles`).
+    """
+    if analysis.layers.empty:
+        return None
+    curves = analysis.ablation[analysis.ablation["layer"] != MEAN_OF_LAYERS]
+    curve_of = _by_layer(curves, ["share_dropped", "unchanged"])
+    violin_of = _by_layer(analysis.correlation, ["share"])
+    intervals = analysis.correlation[["low", "high"]].drop_duplicates()
+    rows = []
+    for row in analysis.layers.round(DIGITS).astype(object).where(analysis.layers.notna(), None).to_dict("records"):
+        key = (row["series"], row["width_factor"], row["layer"])
+        violin = [share for (share,) in violin_of.get(key, [])]
+        rows.append({**row, "curve": curve_of.get(key, []), "violin": violin})
+    widths = sorted(float(width) for width in analysis.layers["width_factor"].unique())
+    return {
+        "series": [name for name in analysis.series if name in set(analysis.layers["series"])],
+        "widths": widths,
+        "colours": width_colours(len(widths)),
+        "middles": intervals.mean(axis=1).round(DIGITS).tolist(),
+        "rows": rows,
+    }
+
+
+def _by_layer(table: pd.DataFrame, columns: list[str]) -> dict[Key, list[list[float]]]:
+    rounded = table.round(DIGITS)
+    return {
+        key: group[columns].to_numpy().tolist()
+        for key, group in rounded.groupby(["series", "width_factor", "layer"], sort=False)
+    }
+
+
+def specification() -> dict[str, Any]:
+    """The charts, whose tables `layers`, `curves` and `violins` are empty."""
+    by_depth = alt.hconcat(
+        _by_depth("auc", "Removability (AUC)", from_zero=False),
+        _by_depth("similarity", "Similarity", from_zero=True),
+    )
+    return alt.vconcat(by_depth, _curves(), _violins(), spacing=22).resolve_scale(color="independent").to_dict()
+
+
+def _colour() -> alt.Color:
+    return alt.Color("colour:N", scale=None)
+
+
+def _by_depth(measure: str, title: str, from_zero: bool) -> alt.LayerChart:
+    base = alt.Chart(alt.NamedData("layers")).encode(
+        x=alt.X("layer:N", title=None, sort=alt.EncodingSortField("depth", op="min"), axis=alt.Axis(labelAngle=-35)),
+        color=_colour(),
+        detail="width_factor:N",
+    )
+    points = base.mark_point(filled=True, size=45).encode(
+        y=alt.Y(f"{measure}:Q", title=title, scale=alt.Scale(zero=from_zero)),
+        tooltip=[
+            alt.Tooltip("layer:N", title="Layer"),
+            alt.Tooltip("width:N", title="Width factor"),
+            alt.Tooltip("units:Q", title="Units"),
+            alt.Tooltip(f"{measure}:Q", title=title, format=".4~f"),
+            alt.Tooltip(f"{measure}_std:Q", title="Deviation", format=".2~g"),
+            alt.Tooltip("n:Q", title="Replicates"),
+        ],
+    )
+    lines = base.mark_line(strokeWidth=1.6).encode(y=f"{measure}:Q")
+    bars = base.mark_rule(strokeWidth=1.2).encode(y=f"{measure}_low:Q", y2=f"{measure}_high:Q")
+    return (bars + lines + points).properties(width=DEPTH_WIDTH, height=DEPTH_HEIGHT)
+
+
+def _curves() -> alt.FacetChart:
+    return (
+        alt.Chart(alt.NamedData("curves"))
+        .mark_line(strokeWidth=1.6, point=alt.OverlayMarkDef(size=16, filled=True))
+        .encode(
+            x=alt.X("share_dropped:Q", title="Units dropped", axis=alt.Axis(format="~%", grid=False, tickCount=3)),
+            y=alt.Y("unchanged:Q", title="Unchanged labels", axis=alt.Axis(format="~%", tickCount=4)),
+            color=_colour(),
+            detail="width_factor:N",
+            tooltip=[
+                alt.Tooltip("layer:N", title="Layer"),
+                alt.Tooltip("width:N", title="Width factor"),
+                alt.Tooltip("share_dropped:Q", title="Units dropped", format=".1~%"),
+                alt.Tooltip("unchanged:Q", title="Unchanged labels", format=".1~%"),
+            ],
+        )
+        .properties(width=FACET_WIDTH, height=FACET_HEIGHT)
+        .facet(_facet(), columns=FACETS_BESIDE)
+    )
+
+
+def _violins() -> alt.FacetChart:
+    return (
+        alt.Chart(alt.NamedData("violins"))
+        .mark_area(orient="horizontal", interpolate="monotone", fillOpacity=0.75)
+        .encode(
+            x=alt.X("left:Q", title=None, axis=None, scale=alt.Scale(nice=False, zero=False)),
+            x2="right:Q",
+            y=alt.Y("middle:Q", title="|r| between units", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(tickCount=4)),
+            color=_colour(),
+            detail="width_factor:N",
+            tooltip=[
+                alt.Tooltip("layer:N", title="Layer"),
+                alt.Tooltip("width:N", title="Width factor"),
+                alt.Tooltip("middle:Q", title="|r|", format=".2f"),
+                alt.Tooltip("share:Q", title="Share of pairs", format=".2~%"),
+            ],
+        )
+        .properties(width=FACET_WIDTH, height=FACET_HEIGHT)
+        .facet(_facet(), columns=FACETS_BESIDE)
+    )
+
+
+def _facet() -> alt.Facet:
+    return alt.Facet("layer:N", title=None, sort=alt.EncodingSortField("depth", op="min"))

@@ -1,0 +1,126 @@
+"""A figure: a chart of an experiment's tables, with a title and a caption that say what it shows and of what."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+
+from widthwise.analysis.experiment import Analysis
+
+Chart = Callable[[Analysis, Sequence[str]], Any]
+"""From tables and the series to show, in order, to an Altair chart."""
+ACCURACY, AUC, SIMILARITY = "test_accuracy", "auc", "similarity"
+TITLE_ROOM = 46
+"""Characters of a title that fit above one panel."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart and what is said about it.
+
+    name: of its files, and of its place on the page: `6a` of a figure of the paper, else a word.
+    title: what it shows, in a few words.
+    caption: what each mark is, in a sentence or two.
+    draw: the chart.
+    bars: the measures that its error bars are of.
+    series: those that it shows; none: all of the experiment's.
+    panels: how many panels stand beside each other.
+    """
+
+    name: str
+    title: str
+    caption: str
+    draw: Chart
+    bars: tuple[str, ...] = ()
+    series: tuple[str, ...] = ()
+    panels: int = 1
+
+    @property
+    def of_paper(self) -> bool:
+        """Whether it is a figure of the paper."""
+        return any(sign.isdigit() for sign in self.name)
+
+    @property
+    def heading(self) -> str:
+        """Its title, with its number where it is a figure of the paper."""
+        return f"Figure {self.name}. {self.title}" if self.of_paper else self.title
+
+    def shown(self, analysis: Analysis) -> list[str]:
+        """The series that it can show, in order."""
+        there = set(analysis.networks["series"])
+        return [name for name in self.series or analysis.series if name in there]
+
+    def left_out(self, analysis: Analysis) -> list[str]:
+        """The series that it should show and has nothing of."""
+        there = set(analysis.networks["series"])
+        return [name for name in self.series or analysis.series if name not in there]
+
+
+def specification(figure: Figure, analysis: Analysis) -> dict[str, Any]:
+    """The figure as a Vega-Lite specification, with its title, scale, data and number of networks on it."""
+    room = TITLE_ROOM * figure.panels
+    lines = [line for text in details(figure, analysis) for line in wrapped(text, room)]
+    title = alt.TitleParams(wrapped(figure.heading, room), subtitle=lines)
+    return figure.draw(analysis, figure.shown(analysis)).properties(title=title).to_dict()
+
+
+def details(figure: Figure, analysis: Analysis) -> list[str]:
+    """Scale, data, number of networks, error bars and what is missing, a sentence each."""
+    said = [f"Experiment {analysis.label}. {scale_in_words(analysis)}"]
+    if analysis.data:
+        said.append(f"Data: {analysis.data}.")
+    if analysis.sweep.analysis != "parameters":
+        said.append(f"{_replicates(figure, analysis)}{_bars(figure, analysis)}")
+    left_out = figure.left_out(analysis)
+    if left_out:
+        said.append(f"Left out, for nothing of it was run: {'; '.join(left_out)}.")
+    return said
+
+
+def scale_in_words(analysis: Analysis) -> str:
+    """The scale, and what it reduces."""
+    sweep = analysis.sweep
+    note = sweep.note(analysis.scale)
+    changed = ", ".join(f"{path} = {value}" for path, value in sweep.overrides.items())
+    words = f"Scale {analysis.scale}{f': {note}' if note else ''}."
+    return f"{words} Set otherwise: {changed}." if changed else words
+
+
+def wrapped(text: str, room: int) -> list[str]:
+    """`text` in lines of at most `room` characters, but for longer words."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".lstrip()
+        if len(longer) > room and lines[-1]:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
+
+
+def _replicates(figure: Figure, analysis: Analysis) -> str:
+    shown = analysis.networks[analysis.networks["series"].isin(figure.shown(analysis))]
+    counts = shown.groupby(["series", "width_factor"]).size()
+    low, high = int(counts.min()), int(counts.max())
+    number = f"{low}" if low == high else f"{low} to {high}"
+    return f"n = {number} {'replicate' if high == 1 else 'replicates'} at each width."
+
+
+def _bars(figure: Figure, analysis: Analysis) -> str:
+    """What the error bars mean (Section 3, "Samplings and Replicates")."""
+    replicated = bool((analysis.summary["n"] > 1).any())
+    sampled = bool((analysis.summary["similarity_std"] > 0).any())
+    names = {ACCURACY: "accuracy", AUC: "AUC"}
+    between_networks = " and ".join(name for measure, name in names.items() if measure in figure.bars)
+    said = []
+    if between_networks and replicated:
+        said.append(f"of {between_networks} one SD between replicates")
+    elif AUC in figure.bars and sampled:
+        said.append("of AUC one SD between samplings")
+    if SIMILARITY in figure.bars and sampled:
+        said.append("of similarity the mean SD between samplings within a network")
+    if said:
+        return f" Error bars: {', '.join(said)}."
+    few = ["replicate"] * (not replicated) + ["sampling"] * (not sampled)
+    return f" No error bars: one {' and one '.join(few)} each." if figure.bars else ""

@@ -1,0 +1,85 @@
+"""What a store's experiments say in all: a summary in words, and a matrix of experiments by measures."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from widthwise.analysis.experiment import Analysis
+from widthwise.reporting.html import signed
+
+ANSWERS = ("supported", "not supported", "no valid evidence")
+MARKS = {"all": "▲", "some": "△", "none": "▬", "untested": "–"}
+
+
+def overview(analyses: Sequence[Analysis]) -> dict[str, Any]:
+    """Counts for the opening of the page: of trainings and networks, of series by their verdict, and what grows."""
+    verdicts = _all_verdicts(analyses)
+    kept = verdicts[verdicts["verdict"].isin(ANSWERS[:2])]
+    return {
+        "experiments": len(analyses),
+        "trainings": sum(int(analysis.runs["status"].isin(["trained", "diverged"]).sum()) for analysis in analyses),
+        "series": len(verdicts),
+        "tested": len(kept),
+        **{answer.replace(" ", "_"): int((verdicts["verdict"] == answer).sum()) for answer in ANSWERS},
+        "only_removability": _count(kept, True, False),
+        "only_similarity": _count(kept, False, True),
+        "both": _count(kept, True, True),
+        "reduced": sorted({analysis.scale for analysis in analyses if analysis.scale != "paper"}),
+    }
+
+
+def matrix(analyses: Sequence[Analysis]) -> list[dict[str, Any]]:
+    """A row for each experiment with a verdict: of removability, similarity and accuracy in how many series, and by
+    how much per doubling of width."""
+    return [
+        {
+            "id": analysis.name,
+            "title": analysis.sweep.title,
+            "label": analysis.label,
+            "scale": analysis.scale,
+            "removability": _growth(analysis.verdicts, "removability", "AUC per doubling"),
+            "similarity": _growth(analysis.verdicts, "similarity", "similar units per doubling"),
+            "accuracy": _accuracy(analysis.verdicts),
+            "verdicts": {answer: int((analysis.verdicts["verdict"] == answer).sum()) for answer in ANSWERS},
+        }
+        for analysis in analyses
+        if len(analysis.verdicts)
+    ]
+
+
+def _growth(verdicts: pd.DataFrame, measure: str, unit: str) -> dict[str, str]:
+    tested = verdicts[verdicts["obstacle"] == ""]
+    slopes = verdicts[f"{measure}_slope"].dropna()
+    effect = f"{_range(slopes)} {unit}" if len(slopes) else ""
+    if tested.empty:
+        return {"kind": "untested", "mark": MARKS["untested"], "text": "not tested", "effect": effect}
+    count = int(tested[f"{measure}_grows"].astype(bool).sum())
+    kind = "all" if count == len(tested) else "some" if count else "none"
+    return {"kind": kind, "mark": MARKS[kind], "text": f"grows in {count} of {len(tested)}", "effect": effect}
+
+
+def _accuracy(verdicts: pd.DataFrame) -> dict[str, str]:
+    changes = verdicts["accuracy_change"].dropna()
+    if changes.empty:
+        return {"kind": "untested", "mark": MARKS["untested"], "text": "not tested", "effect": ""}
+    kept = int(verdicts["accuracy_kept"].dropna().astype(bool).sum())
+    kind = "all" if kept == len(changes) else "some" if kept else "none"
+    text = f"kept in {kept} of {len(changes)}"
+    return {"kind": kind, "mark": "✓" if kind == "all" else "", "text": text, "effect": f"{_range(changes)} in all"}
+
+
+def _range(values: pd.Series) -> str:
+    low, high = signed(float(values.min())), signed(float(values.max()))
+    return low if low == high else f"{low} to {high}"
+
+
+def _all_verdicts(analyses: Sequence[Analysis]) -> pd.DataFrame:
+    columns = ["verdict", "removability_grows", "similarity_grows"]
+    tables = [analysis.verdicts[columns] for analysis in analyses if len(analysis.verdicts)]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
+
+
+def _count(verdicts: pd.DataFrame, removability: bool, similarity: bool) -> int:
+    grows = verdicts[["removability_grows", "similarity_grows"]].astype(bool)
+    return int(((grows["removability_grows"] == removability) & (grows["similarity_grows"] == similarity)).sum())

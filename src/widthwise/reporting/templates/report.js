@@ -1,0 +1,135 @@
+const { tables, settings, titles, store } = read("tables");
+const widthText = (width) => {
+  const inverse = 1 / width;
+  return (width < 1 && Math.abs(inverse - Math.round(inverse)) < 1e-6 ? `1/${Math.round(inverse)}` : String(width)) + "x";
+};
+
+// Tables whose trials are links.
+const trialLink = (identity) => element("a", identity, { href: `#trial=${identity}` });
+function linkTrials(cell, title, value) {
+  if (title !== "trial" && title !== "trials") return false;
+  const trials = Array.isArray(value) ? value : [value];
+  cell.replaceChildren(...trials.flatMap((each, at) => at ? [" ", trialLink(each)] : [trialLink(each)]));
+  return true;
+}
+for (const details of document.querySelectorAll("details[data-table]")) {
+  details.addEventListener("toggle", () => {
+    const place = details.querySelector(".sortable");
+    if (details.open && !place.firstChild) {
+      sortable(place, tables[details.dataset.experiment][details.dataset.table], { controls: details, fill: linkTrials });
+    }
+  });
+}
+
+// All that is known of one trial.
+const dialog = document.getElementById("trial");
+function showTrial(identity) {
+  const content = document.getElementById("trial-content");
+  content.replaceChildren();
+  for (const [experiment, { shared, own }] of Object.entries(settings)) {
+    if (!(identity in own)) continue;
+    const find = (name) => {
+      const table = tables[experiment]?.[name], at = table?.titles.indexOf("trial") ?? -1;
+      const row = at < 0 ? undefined : table.rows.find((each) => each[at] === identity);
+      return row && Object.fromEntries(table.titles.map((title, place) => [title, row[place]]));
+    };
+    const run = find("runs"), network = find("networks");
+    const counts = network ? "It counts: means and verdicts of this experiment include it." : run?.status === "trained"
+      ? "It does not count here: of the runs that differ in tuned values alone, another was chosen." : "It gave no network.";
+    const list = (pairs) => {
+      const place = document.createElement("dl");
+      for (const [name, value] of pairs) place.append(element("dt", name), element("dd", shown(value)));
+      return place;
+    };
+    const all = document.createElement("details");
+    all.append(element("summary", "Settings that it shares with the experiment's other trials"), list(Object.entries(shared)));
+    content.append(element("h3", titles[experiment]), element("p", counts),
+      list(Object.entries({ ...run, ...network }).filter(([name]) => name !== "trial")),
+      element("h4", "Its own settings"), list(Object.entries(own[identity]).filter(([, value]) => value !== "")), all);
+  }
+  const known = content.childElementCount > 0;
+  document.getElementById("trial-title").textContent = known ? `Trial ${identity}` : `There is no trial ${identity} here`;
+  if (known) content.append(element("p", "Its files, with the trained network: "), element("pre", `${store}/trials/${identity}`),
+    element("p", "To measure it again, unit by unit: "), element("pre", `widthwise profile ${store}/trials/${identity}`));
+  if (!dialog.open) dialog.showModal();
+}
+dialog.addEventListener("close", () => { if (location.hash.startsWith("#trial=")) history.replaceState(null, "", location.pathname + location.search); });
+
+// Claims by their answer.
+const answer = document.getElementById("answer");
+answer.addEventListener("change", () => {
+  for (const row of document.querySelectorAll("tr[data-answer]")) row.hidden = answer.value !== "" && row.dataset.answer !== answer.value;
+});
+
+// The explorer.
+const layers = read("layers"), form = document.getElementById("choice");
+const choose = { experiment: document.getElementById("choice-experiment"), series: document.getElementById("choice-series"), widths: document.getElementById("choice-widths") };
+const chosenWidths = () => [...choose.widths.querySelectorAll("input:checked")].map((box) => Number(box.value));
+const REACH = 0.45;
+let last = 0;
+async function explore() {
+  const { rows, middles, widths, colours } = layers[choose.experiment.value];
+  const wanted = chosenWidths(), some = rows.filter((row) => row.series === choose.series.value && wanted.includes(row.width_factor));
+  const about = (row) => ({ layer: row.layer, depth: row.depth, width: widthText(row.width_factor), width_factor: row.width_factor, colour: colours[widths.indexOf(row.width_factor)] });
+  const specification = read("explorer-specification");
+  specification.datasets = {
+    layers: some.map((row) => ({ ...about(row), units: row.units, n: row.n, auc: row.auc, auc_std: row.auc_std, similarity: row.similarity, similarity_std: row.similarity_std,
+      auc_low: row.auc - (row.auc_std ?? 0), auc_high: row.auc + (row.auc_std ?? 0),
+      similarity_low: row.similarity - (row.similarity_std ?? 0), similarity_high: row.similarity + (row.similarity_std ?? 0) })),
+    curves: some.flatMap((row) => row.curve.map(([share_dropped, unchanged]) => ({ ...about(row), share_dropped, unchanged }))),
+    violins: some.flatMap((row) => {
+      const peak = Math.max(...row.violin) || 1, centre = wanted.indexOf(row.width_factor);
+      return row.violin.map((share, at) => ({ ...about(row), share, middle: middles[at], left: centre - REACH * share / peak, right: centre + REACH * share / peak }));
+    }),
+  };
+  const turn = ++last;
+  const numbers = document.querySelector("#explorer-numbers .sortable");
+  const columns = ["layer", "depth", "width_factor", "units", "n", "auc", "auc_std", "similarity", "similarity_std", "dead_fraction"];
+  sortable(numbers, { titles: columns, numeric: columns.map((name) => name !== "layer"), rows: some.map((row) => columns.map((name) => row[name])) });
+  const place = document.getElementById("explorer-chart");
+  await vegaEmbed(place, specification, options("layers"));
+  if (turn === last) place.dataset.shows = [choose.experiment.value, choose.series.value, wanted.join(",")].join("/");
+}
+function offerSeries(series) {
+  const { series: all, widths, colours } = layers[choose.experiment.value];
+  choose.series.replaceChildren(...all.map((name) => element("option", name, { value: name })));
+  if (all.includes(series)) choose.series.value = series;
+  choose.widths.replaceChildren(element("legend", "Widths"), ...widths.map((width, at) => {
+    const label = document.createElement("label"), box = element("input", "", { type: "checkbox", value: width, checked: true });
+    const swatch = element("span", "", { className: "swatch" });
+    swatch.style.background = colours[at];
+    label.append(box, swatch, widthText(width));
+    return label;
+  }));
+}
+function keep() {
+  const words = new URLSearchParams({ experiment: choose.experiment.value, series: choose.series.value, widths: chosenWidths().join(",") });
+  history.replaceState(null, "", `#explorer?${words}`);
+}
+if (form) {
+  choose.experiment.replaceChildren(...Object.keys(layers).map((name) => element("option", titles[name], { value: name })));
+  offerSeries();
+  choose.experiment.addEventListener("change", () => { offerSeries(); keep(); explore(); });
+  for (const control of [choose.series, choose.widths]) control.addEventListener("change", () => { keep(); explore(); });
+  const seen = new IntersectionObserver(([entry]) => { if (entry.isIntersecting) { seen.disconnect(); explore(); } }, { rootMargin: "400px" });
+  seen.observe(document.getElementById("explorer-chart"));
+}
+
+// The address bar leads to a trial or to a choice of the explorer; to sections the browser goes by itself.
+function follow() {
+  const hash = location.hash.slice(1), [place, words] = hash.split("?");
+  if (hash.startsWith("trial=")) return showTrial(decodeURIComponent(hash.slice(6)));
+  if (dialog.open) dialog.close();
+  if (place !== "explorer" || !words || !form) return;
+  const wanted = new URLSearchParams(words);
+  if (!(wanted.get("experiment") in layers)) return;
+  choose.experiment.value = wanted.get("experiment");
+  offerSeries(wanted.get("series"));
+  const some = (wanted.get("widths") ?? "").split(",").map(Number);
+  for (const box of choose.widths.querySelectorAll("input")) box.checked = some.includes(Number(box.value));
+  document.getElementById("explorer").scrollIntoView();
+  explore();
+}
+window.addEventListener("hashchange", follow);
+follow();
+document.documentElement.dataset.ready = "true";

@@ -1,0 +1,48 @@
+// A table that can be sorted by any column and filtered by words.
+const STEP = 200;
+const shown = (value) => value === null ? "–" : typeof value === "number" && !Number.isInteger(value)
+  ? String(+value.toPrecision(4)) : String(value);
+const anyCell = (row, word) => row.some((value) => String(value).toLowerCase().includes(word));
+function sortable(place, { titles, numeric, rows }, { controls, matches = anyCell, wanted = () => true, fill } = {}) {
+  let column = -1, descending = false, count = STEP;
+  const table = document.createElement("table"), head = table.createTHead().insertRow(), body = table.createTBody();
+  const filter = controls?.querySelector("[data-filter]"), counted = controls?.querySelector("[data-count]");
+  const heads = titles.map((title, at) => {
+    const cell = document.createElement("th"), button = element("button", title, { type: "button" });
+    if (numeric[at]) cell.className = "number";
+    button.addEventListener("click", () => {
+      descending = column === at ? !descending : numeric[at];
+      column = at; count = STEP; update();
+    });
+    cell.append(button); head.append(cell);
+    return cell;
+  });
+  const more = element("button", "Show more", { type: "button", className: "more" });
+  more.addEventListener("click", () => { count += 5 * STEP; update(); });
+  place.replaceChildren(table, more);
+  function compare(one, other) {
+    if (one === null || other === null) return (one === null) - (other === null);
+    const order = typeof one === "number" ? one - other : String(one).localeCompare(String(other), undefined, { numeric: true });
+    return descending ? -order : order;
+  }
+  function update() {
+    const words = (filter?.value ?? "").toLowerCase().split(/\s+/).filter(Boolean);
+    const found = rows.filter((row) => wanted(row) && words.every((word) => matches(row, word)));
+    if (column >= 0) found.sort((one, other) => compare(one[column], other[column]));
+    heads.forEach((cell, at) => at === column
+      ? cell.setAttribute("aria-sort", descending ? "descending" : "ascending") : cell.removeAttribute("aria-sort"));
+    body.replaceChildren(...found.slice(0, count).map((row) => {
+      const line = document.createElement("tr");
+      row.forEach((value, at) => {
+        const cell = line.insertCell();
+        if (numeric[at]) cell.className = "number";
+        if (!fill?.(cell, titles[at], value)) cell.textContent = shown(value);
+      });
+      return line;
+    }));
+    more.hidden = found.length <= count;
+    if (counted) counted.textContent = `${found.length.toLocaleString("en")} of ${rows.length.toLocaleString("en")}`;
+  }
+  controls?.addEventListener("input", () => { count = STEP; update(); });
+  update();
+}
