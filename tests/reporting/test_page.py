@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -12,8 +13,9 @@ from widthwise import workflow
 from widthwise.analysis.experiment import analyze
 from widthwise.experiments.store import Store
 from widthwise.experiments.sweep import Sweep
-from widthwise.reporting.figure import details
+from widthwise.reporting.figure import details, specification
 from widthwise.reporting.figures import all_numbers, figures
+from widthwise.reporting.page import page
 
 pytestmark = pytest.mark.browser
 DRAWN = "document.documentElement.dataset.drawn !== undefined"
@@ -285,6 +287,26 @@ def test_names_with_markup_or_formulas_are_shown_as_text(listened, typed, tmp_pa
     assert said == []
     rows = (tmp_path / "store/report/own.paper/tables/summary.csv").read_text(encoding="utf-8").splitlines()
     assert rows[1].startswith("'=<img")
+
+
+def test_layers_with_markup_or_formulas_are_shown_as_text(listened, smoke_store: Path, tmp_path: Path):
+    opened, _, said = listened
+    analysis = analyze(Store(smoke_store), Sweep.load("mlp10-initialization"), "smoke")
+    renamed = {
+        name: getattr(analysis, name).replace({"layer": {"hidden": NAME}})
+        for name in ("layers", "ablation", "correlation")
+    }
+    hostile = replace(analysis, **renamed)
+    drawn = {figure.name: specification(figure, hostile) for figure in figures(hostile)}
+    file = tmp_path / "index.html"
+    file.write_text(page([hostile], [drawn], "runs"), encoding="utf-8")
+    opened.goto(f"{file.as_uri()}#explorer")
+    opened.wait_for_function(f"{SHOWN} !== undefined")
+    opened.locator("#explorer-numbers summary").click()
+    assert set(opened.locator("#explorer-numbers td:first-child").all_inner_texts()) == {NAME}
+    assert NAME in opened.locator("#explorer-chart svg text").all_inner_texts()
+    assert opened.locator("main img").count() == 0
+    assert said == []
 
 
 def test_a_store_of_missing_trials_has_a_page_too(empty_store: Store):

@@ -142,7 +142,7 @@ def _field_types(model: Any) -> dict[str, Any]:
 
 def _sections_in(annotation: Any) -> list[Any]:
     """The models and dataclasses that an annotation is made of."""
-    if is_dataclass(annotation) or (isinstance(annotation, type) and issubclass(annotation, Section)):
+    if isinstance(annotation, type) and (is_dataclass(annotation) or issubclass(annotation, Section)):
         return [annotation]
     return list(itertools.chain.from_iterable(map(_sections_in, get_args(annotation))))
 

@@ -7,6 +7,7 @@ from typing import Any
 import altair as alt
 
 from widthwise.analysis.experiment import Analysis
+from widthwise.reporting.plain import plain
 
 Chart = Callable[[Analysis, Sequence[str]], Any]
 """From tables and the series to show, in order, to an Altair chart."""
@@ -62,7 +63,7 @@ def specification(figure: Figure, analysis: Analysis) -> dict[str, Any]:
     room = TITLE_ROOM * figure.panels
     lines = [line for text in details(figure, analysis) for line in wrapped(text, room)]
     title = alt.TitleParams(wrapped(figure.heading, room), subtitle=lines)
-    return figure.draw(analysis, figure.shown(analysis)).properties(title=title).to_dict()
+    return plain(lambda: figure.draw(analysis, figure.shown(analysis)).properties(title=title))
 
 
 def details(figure: Figure, analysis: Analysis) -> list[str]:

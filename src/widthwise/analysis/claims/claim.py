@@ -89,8 +89,13 @@ def together(findings: Iterable[Finding]) -> Finding:
 
 
 def sentence(parts: Iterable[str]) -> str:
-    """Parts of a sentence as one."""
-    return f"{'; '.join(part.rstrip('.') for part in parts)}."
+    """Parts of a sentence as one; what is said twice, once."""
+    return f"{'; '.join(dict.fromkeys(part.rstrip('.') for part in parts))}."
+
+
+def counted(number: int, noun: str) -> str:
+    """So many of something: `1 pair`, `5 pairs`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def listed(names: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
-from widthwise.analysis.claims.claim import Check, Finding, listed, together
+from widthwise.analysis.claims.claim import Check, Finding, counted, listed, together
 from widthwise.analysis.claims.measures import (
     ACCURACY,
     AUC,
@@ -56,7 +56,7 @@ def greater(measure: Measure, *pairs: Pair, widest: int | None = None) -> Check:
         return Finding(
             "agrees" if above < SIGNIFICANCE else "disagrees" if below < SIGNIFICANCE else "cannot be told",
             f"{said}means {first.mean():.3g} and {second.mean():.3g}, p = {above:.2g}, reversed {below:.2g}, "
-            f"{len(first)} pairs",
+            f"{counted(len(first), 'pair')}",
         )
 
     claimed = listed([f"{more} has more than {less}" for more, less in pairs])
@@ -92,7 +92,7 @@ def alike(measure: Measure, *pairs: Pair, control: str = "") -> Check:
         low, high = mean - reach, mean + reach
         return Finding(
             within(low, high, ALIKE[measure]),
-            f"{said}{mean:+.3f} [{low:+.3f}, {high:+.3f}], {len(differences)} pairs",
+            f"{said}{mean:+.3f} [{low:+.3f}, {high:+.3f}], {counted(len(differences), 'pair')}",
         )
 
     return _of_pairs(
@@ -184,4 +184,4 @@ def _signed_rank_p_value(differences: Paired) -> float:
 
 
 def _too_few(said: str, pairs: int) -> Finding:
-    return Finding("cannot be told", f"{said}{pairs} pairs of networks that count, and {FEWEST_PAIRS} are needed")
+    return Finding("cannot be told", f"{said}{counted(pairs, 'pair')} of networks that count, of {FEWEST_PAIRS} needed")

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from widthwise.analysis.claims.claim import Check, Finding, listed
-from widthwise.analysis.claims.measures import SIMILARITY, collapsed_widths, counting, each
+from widthwise.analysis.claims.claim import Check, Finding, counted, listed
+from widthwise.analysis.claims.measures import SIMILARITY, collapsed_widths, counting, of_each
 from widthwise.analysis.experiment import Analysis
 from widthwise.analysis.runs import FITTED_ACCURACY
 from widthwise.analysis.summary import MEAN_OF_LAYERS
@@ -31,7 +31,7 @@ def fitted(*series: str, from_width: float = 1.0) -> Check:
         complete = len(reached) == planned
         return Finding("disagrees" if count < len(reached) else "agrees" if complete else "cannot be told", said)
 
-    return each(
+    return of_each(
         f"Agrees if every network of {from_width:g}× and wider of {listed(series)} has a training accuracy of at least "
         f"{FITTED_ACCURACY}; disagrees if one has less; cannot be told if one has collapsed, diverged or is missing.",
         judge,
@@ -77,7 +77,7 @@ def multiplies(at_least: float, *series: str) -> Check:
             f"{name}: {ratios.min():.2f}- to {ratios.max():.2f}-fold, {len(ratios)} doublings",
         )
 
-    return each(
+    return of_each(
         f"Agrees if every doubling of width multiplies the trainable parameters of {listed(series)} by {at_least:g} or "
         "more; disagrees if one does by less.",
         judge,
@@ -91,7 +91,8 @@ def as_theory(construction: str) -> Check:
     def judge(analysis: Analysis, names: Sequence[str]) -> Finding:
         rows = analysis.comparison[analysis.comparison["series"] == construction]
         failed = rows.loc[~rows["holds"].astype(bool), "quantity"].unique()
-        said = f"{int(rows['holds'].sum())} of {len(rows)} expectations hold, {rows['replicate'].nunique()} replicates"
+        replicates = counted(rows["replicate"].nunique(), "replicate")
+        said = f"{int(rows['holds'].sum())} of {len(rows)} expectations hold, {replicates}"
         if len(failed):
             return Finding("disagrees", f"{said}; not of {listed(list(failed))}.")
         return Finding("agrees" if len(rows) else "cannot be told", f"{said}.")
@@ -118,7 +119,7 @@ def curves_fall(*series: str) -> Check:
         said = f"{name}: {falling} of {len(steps)} curves fall, the greatest step is {steps.to_numpy().max():+.3g}"
         return Finding("agrees" if falling == len(steps) else "disagrees", said)
 
-    return each(
+    return of_each(
         f"Agrees if in {listed(series)} dropping more units never raises the share of unchanged labels by more than "
         f"{NEGLIGIBLE}, at any width, in means over layers and replicates; disagrees if it does.",
         judge,

@@ -20,7 +20,7 @@ from widthwise.analysis.claims.measures import (
     Widths,
     change,
     collapsed_widths,
-    each,
+    of_each,
     within,
 )
 from widthwise.analysis.experiment import Analysis
@@ -74,7 +74,7 @@ def layer_grows(measure: Measure, series: str, layer: str) -> Check:
             f"{layer}: {change(table, widths)[0]:+.3g} over {len(widths)} widths, p = {p_value:.2g}",
         )
 
-    return each(
+    return of_each(
         f"Agrees if {WORDS[measure]} of {layer} of {series} grows with width (Kendall's one-sided test of the means "
         f"over {FEWEST_REPLICATES} replicates or more, p < {SIGNIFICANCE}); disagrees if it does not where the test "
         "has the power to show it.",
@@ -102,7 +102,7 @@ def layers_flat(measure: Measure, series: str, *layers: str) -> Check:
             findings.append(Finding(within(low, high, ALIKE[measure]), said))
         return together(findings)
 
-    return each(
+    return of_each(
         f"Agrees if the change of {WORDS[measure]}{', as a share of its mean,' if measure == SIMILARITY else ''} over "
         f"all widths lies, with its 90% interval, within ±{ALIKE[measure]} in {listed(layers)} of {series} (means over "
         f"{FEWEST_REPLICATES} replicates or more); disagrees if the interval lies wholly outside.",
@@ -124,7 +124,7 @@ def every_layer_grows(series: str) -> Check:
             return together(each for each in found.values() if isinstance(each, Finding))
         findings = []
         for layer in tables[AUC]:
-            both, (_, widths) = [tables[measure][layer][0] for measure in (AUC, SIMILARITY)], tables[AUC][layer]
+            both, widths = [tables[measure][layer][0] for measure in (AUC, SIMILARITY)], tables[AUC][layer][1]
             p_value = float(holm(np.array([_p_value_of_order(table, widths) for table in both])).min())
             fell = all(table[0, -1] < table[0, 0] for table in both)
             answer = "agrees" if p_value < SIGNIFICANCE else "disagrees" if fell else "cannot be told"
@@ -134,7 +134,7 @@ def every_layer_grows(series: str) -> Check:
             )
         return together(findings)
 
-    return each(
+    return of_each(
         f"Agrees if removability or similarity of every layer of {series} grows with width (Kendall's one-sided test "
         f"of the means over {FEWEST_REPLICATES} replicates or more, p < {SIGNIFICANCE} after Holm's correction for the "
         "two); disagrees if a layer has less of both at the widest than at the narrowest.",
@@ -159,7 +159,7 @@ def _at_each_width(
         of_series = _layers(analysis, name)
         by_width = of_series.pivot(index="width_factor", columns="layer", values=measure)
         if among:
-            by_width = by_width[list(among)]
+            by_width = by_width.reindex(columns=list(among))
         held = [width for width, values in by_width.iterrows() if holds(values)]
         count, widths = len(held), len(by_width)
         at = f", at {listed([f'{width:g}×' for width in held])}" if 0 < count < widths else ""
@@ -169,7 +169,7 @@ def _at_each_width(
         answer = "agrees" if count == widths else "disagrees" if 2 * count < widths else "cannot be told"
         return Finding(answer, said)
 
-    return each(
+    return of_each(
         f"Agrees if in {series} {claimed}, in means over replicates at every width; disagrees if this fails at more "
         f"than half of the widths; {FEWEST_WIDTHS} widths or more.",
         judge,

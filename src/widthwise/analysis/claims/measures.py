@@ -20,7 +20,7 @@ WORDS: dict[Measure, str] = {AUC: "removability", SIMILARITY: "similarity", ACCU
 Widths = Float[np.ndarray, " widths"]
 
 
-def each(criterion: str, judge: Callable[[Analysis, str], Finding], series: tuple[str, ...] = ()) -> Check:
+def of_each(criterion: str, judge: Callable[[Analysis, str], Finding], series: tuple[str, ...] = ()) -> Check:
     """A check of each series by itself: it agrees where all do, and disagrees where any does."""
 
     def judge_all(analysis: Analysis, names: Sequence[str]) -> Finding:
@@ -68,7 +68,7 @@ def too_little(analysis: Analysis, series: str, measure: Measure, obstacle: str)
     if networks.empty:
         return Finding("cannot be told", f"{series}: {obstacle}")
     means = networks.groupby("width_factor")[measure].mean().sort_index()
-    ends = listed([f"{means.iloc[place]:.3g} at {means.index[place]:g}×" for place in (0, -1)])
+    ends = listed([f"{means.iloc[place]:.3g} at {means.index[place]:g}×" for place in (0, -1)][: len(means)])
     return Finding("cannot be told", f"{series}: {obstacle} ({WORDS[measure]} {ends})")
 
 

@@ -15,14 +15,14 @@ from widthwise.analysis.claims.measures import (
     WORDS,
     Measure,
     change,
-    each,
+    of_each,
     too_little,
     trend_table,
     verdict_of,
     within,
 )
 from widthwise.analysis.experiment import Analysis
-from widthwise.analysis.trend import page_p_value, smallest_page_p_value
+from widthwise.analysis.trend import page_p_value
 from widthwise.analysis.verdict import ACCURACY_MARGIN, SIGNIFICANCE
 
 FLAT: dict[Measure, float] = {AUC: 0.05, ACCURACY: 0.05, SIMILARITY: 0.5}
@@ -42,7 +42,7 @@ def grows(measure: Measure, *series: str) -> Check:
 
     Without growth it disagrees, provided that the test could have shown a perfect trend.
     """
-    return each(
+    return of_each(
         f"Agrees if {WORDS[measure]} grows with width for {_names(series)} ({PAGE}); disagrees if it does not where "
         "the test has the power to show it.",
         lambda analysis, name: _grows(analysis, name, measure),
@@ -58,7 +58,7 @@ def either_grows(*series: str) -> Check:
         growing = [finding for finding in both if finding.answer == "agrees"]
         return together(growing or both)
 
-    return each(
+    return of_each(
         f"Agrees if removability or similarity grows with width for {_names(series)} ({PAGE}); disagrees if neither "
         "does where the test has the power to show it.",
         judge,
@@ -86,24 +86,25 @@ def supported(*left_out: str) -> Check:
 
 
 def falls(measure: Measure, *series: str) -> Check:
-    """Page's trend test with the widths in reverse. It is one test a series, not corrected for others."""
+    """Page's trend test with the widths in reverse. It is one test a series, not corrected for others.
+
+    With two replicates of three widths or more it can show a perfect trend.
+    """
 
     def judge(analysis: Analysis, name: str) -> Finding:
         found = trend_table(analysis, name, measure)
         if isinstance(found, Finding):
             return found
         table, widths = found
-        if smallest_page_p_value(*table.shape) >= SIGNIFICANCE:
-            return too_little(analysis, name, measure, f"{len(table)} replicates at {len(widths)} widths show no trend")
         p_value = page_p_value(table[:, ::-1])
         return Finding(
             "agrees" if p_value < SIGNIFICANCE else "disagrees",
             f"{name}: {change(table, widths)[0]:+.3g} over the widths, p = {p_value:.2g}, n = {len(table)}",
         )
 
-    return each(
+    return of_each(
         f"Agrees if {WORDS[measure]} falls with width for {_names(series)} (Page's trend test with the widths in "
-        f"reverse, p < {SIGNIFICANCE}); disagrees if it does not where the test has the power to show it.",
+        f"reverse, p < {SIGNIFICANCE}); disagrees if it does not.",
         judge,
         series,
     )
@@ -123,9 +124,11 @@ def flat(measure: Measure, *series: str) -> Check:
             return found
         middle, low, high = change(*found)
         said = f"{name}: {middle:+{digits}} [{low:+{digits}}, {high:+{digits}}] over the widths, n = {len(found[0])}"
+        if measure != ACCURACY:
+            said += f" (growth p = {verdict_of(analysis, name)[f'{WORDS[measure]}_p_holm']:.2g})"
         return Finding(within(low, high, FLAT[measure]), said)
 
-    return each(
+    return of_each(
         f"Agrees if the change of {WORDS[measure]} over all widths for {_names(series)} lies, with its 90% interval, "
         f"within ±{FLAT[measure]}{' similar units per unit' if measure == SIMILARITY else ''}; disagrees if the "
         "interval lies wholly outside.",
@@ -150,7 +153,7 @@ def kept(*series: str) -> Check:
         said = f"{name}: {middle:+.3f} [{low:+.3f}, {high:+.3f}] over the widths, n = {row['replicates']}"
         return Finding(answer, said)
 
-    return each(
+    return of_each(
         f"Agrees if test accuracy falls over the widths by at most {ACCURACY_MARGIN} with 95% confidence for "
         f"{_names(series)}; disagrees if it falls by more with the same confidence.",
         judge,
@@ -184,7 +187,7 @@ def more_than_doubles(*series: str) -> Check:
             f"at least {least[best]:.2f}-fold",
         )
 
-    return each(
+    return of_each(
         f"Agrees if for {_names(series)} some doubling of width more than doubles similarity in every "
         f"replicate; disagrees if none does in the mean over replicates; steps from below {FEWEST_TO_DOUBLE} similar "
         "units do not count.",
