@@ -54,7 +54,7 @@ def test_list_finds_what_makes_a_figure():
 def test_report_draws_figures_by_their_number(own_smoke_store: Path):
     drawn = widthwise("report", own_smoke_store, "--figure", "B5", "--format", "pdf", "--format", "svg")
     assert drawn.returncode == 0
-    assert [Path(line).name for line in drawn.stdout.splitlines()] == ["B5.pdf", "B5.svg"]
+    assert [Path(line).name for line in drawn.stdout.splitlines()] == ["B5.svg", "B5.pdf"]
     assert all(Path(line).is_file() for line in drawn.stdout.splitlines())
     for words, said in (
         (["--figure", "6"], "figure 6 is made by alexnet-initialization, and nothing of it was run"),
@@ -73,7 +73,7 @@ def test_parameters_are_counted_without_training_or_files(tmp_path: Path):
     (line,) = (line for line in counted.stdout.splitlines() if line.startswith("ResNet-18"))
     assert line.split()[1:] == ["831", "k", "3.06", "M", "11.7", "M", "45.7", "M", "181", "M"]
     figures = tmp_path / "store/report/parameters.paper/figures"
-    assert {file.name for file in figures.iterdir()} == {"B1a.png", "B1b.png", "B1c.png"}
+    assert {file.name for file in figures.iterdir()} == {"B1a.svg", "B1b.svg", "B1c.svg"}
 
 
 def test_a_run_prints_the_verdict_and_the_page_and_a_second_trains_nothing(own_smoke_store: Path):

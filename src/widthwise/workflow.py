@@ -273,8 +273,7 @@ def _report_store(source: Store, formats: Sequence[FileFormat]) -> Report:
     from widthwise.analysis.experiment import analyze
     from widthwise.reporting.write import write
 
-    analyses = [analyze(source, *stored) for stored in sweeps]
-    page = write(source, analyses, formats)
+    page, analyses = write(source, (analyze(source, *stored) for stored in sweeps), formats)
     tables = {each.name: each.tables() for each in analyses}
     content = {"stamp": stamp, "tables": {key: list(value) for key, value in tables.items()}}
     source.write(paths.STAMP, json.dumps(content).encode())

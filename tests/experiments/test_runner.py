@@ -24,7 +24,8 @@ SWEEP = Sweep.load("mlp10-initialization")
 def tables(store: Store, trials) -> dict[str, list[pd.DataFrame]]:
     """All tables of all trials but for the time that they took."""
     ids = [trial.id for trial in trials]
-    found = {name: list(store.tables(ids, name).values()) for name in ("history", "layers", "ablation", "correlation")}
+    names = ("history", "layers", "ablation", "correlation")
+    found = {name: [store.table(identity, name) for identity in ids] for name in names}
     return {name: [table.drop(columns="seconds", errors="ignore") for table in each] for name, each in found.items()}
 
 

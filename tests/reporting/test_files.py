@@ -18,16 +18,13 @@ from widthwise.reporting.theme import SERIES_COLOURS, width_colours
 from widthwise.reporting.write import csv
 
 MAGIC = {"png": b"\x89PNG", "svg": b"<svg", "pdf": b"%PDF"}
-FIGURES = {
-    "mlp10-initialization": ["B5", "ablation-curves", "correlation-violins"],
-    "constructions": ["constructions", "ablation-curves", "correlation-violins"],
-}
+FIGURES = {"mlp10-initialization": ["B5"], "constructions": ["constructions"]}
 
 
 @pytest.mark.parametrize("experiment", FIGURES)
 def test_every_figure_is_there_in_every_format_that_is_wanted(own_smoke_store: Path, experiment: str):
     folder = own_smoke_store / "report" / f"{experiment}.smoke" / "figures"
-    assert {file.name for file in folder.iterdir()} == {f"{name}.png" for name in FIGURES[experiment]}
+    assert {file.name for file in folder.iterdir()} == {f"{name}.svg" for name in FIGURES[experiment]}
     workflow.report(own_smoke_store, formats=("png", "svg", "pdf"))
     for name in FIGURES[experiment]:
         for file_format, magic in MAGIC.items():
@@ -78,9 +75,9 @@ def test_every_figure_of_the_paper_is_drawn_from_a_store_that_has_everything(who
     for experiment, made in PAPER.items():
         folder = whole_store / "report" / f"{experiment}.smoke" / "figures"
         for figure in made:
-            content = (folder / f"{figure.name}.png").read_bytes()
-            assert content.startswith(MAGIC["png"])
-            assert len(content) > 5000
+            content = (folder / f"{figure.name}.svg").read_text(encoding="utf-8")
+            assert f"Figure {figure.name}. {figure.title.split()[0]}" in content
+            assert content.count("<path") > 10
 
 
 def test_figures_are_drawn_by_their_number_alone(own_smoke_store: Path):

@@ -124,6 +124,5 @@ def _of_varied(layers: pd.DataFrame, varied: Varied) -> pd.DataFrame:
 
 def _stacked(chosen: pd.DataFrame, store: Store, name: str) -> pd.DataFrame:
     """One table of every chosen trial, with the trial and its place in the sweep in front."""
-    tables = store.tables(chosen["trial"], name)
     places = chosen[["trial", "series", "width_factor", "replicate"]]
-    return pd.merge(places, pd.concat([table.assign(trial=trial) for trial, table in tables.items()]), on="trial")
+    return pd.merge(places, store.stacked(chosen["trial"], name), on="trial")

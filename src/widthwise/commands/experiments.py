@@ -104,7 +104,7 @@ def report(
         typer.Option("--figure", metavar="NUMBER", help="Draw only this figure of the paper, such as 6 or B3."),
     ] = None,
     formats: Annotated[
-        list[str] | None, typer.Option("--format", help="Of the figures' files: png, svg or pdf; png by default.")
+        list[str] | None, typer.Option("--format", help="Of the figures' files: png, svg or pdf; svg by default.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -112,11 +112,10 @@ def report(
     from widthwise import workflow
     from widthwise.reporting.paths import DEFAULT_FORMATS, FORMATS
 
-    known = {name: name for name in FORMATS}
-    unknown = [name for name in formats or () if name not in known]
+    unknown = [name for name in formats or () if name not in FORMATS]
     if unknown:
         raise RequestError(f"--format {unknown[0]}: there are {', '.join(FORMATS)}")
-    wanted = [known[name] for name in formats or DEFAULT_FORMATS]
+    wanted = [name for name in FORMATS if name in (formats or DEFAULT_FORMATS)]
     if figures:
         _show_figures(workflow.draw(store, figures, wanted), as_json)
     else:

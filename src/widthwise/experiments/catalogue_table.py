@@ -57,7 +57,7 @@ def entry(sweep: Sweep) -> Entry:
     groups: dict[str, list[Run]] = {}
     for run in runs:
         groups.setdefault(_network(run.trial), []).append(run)
-    scales = [scale for scale in SCALES if scale == "paper" or scale in sweep.scales]
+    scales: list[Scale] = [scale for scale in SCALES if scale == "paper" or scale in sweep.scales]
     return Entry(
         sweep,
         tuple(_row(network, of_network) for network, of_network in groups.items()),

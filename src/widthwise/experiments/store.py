@@ -20,7 +20,7 @@ import io
 import itertools
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -202,12 +202,11 @@ class Store:
             present = {entry.rpartition("/")[2] for entry in self._files.ls(self.path("trials"), detail=False)}
         candidates = [trial for identity, trial in unique.items() if identity in present]
         finished, damaged = {}, {}
-        with ThreadPoolExecutor(READERS) as pool:
-            for trial, result in zip(candidates, pool.map(self._inspect, candidates), strict=True):
-                if isinstance(result, str):
-                    damaged[trial.id] = result
-                elif result is not None:
-                    finished[trial.id] = result
+        for trial, result in zip(candidates, self._each(self._inspect, candidates), strict=True):
+            if isinstance(result, str):
+                damaged[trial.id] = result
+            elif result is not None:
+                finished[trial.id] = result
         return Inspection(finished, damaged)
 
     def outcome_digests(self, trials: Iterable[Trial]) -> dict[str, str]:
@@ -255,11 +254,22 @@ class Store:
         """One of a trial's tables: `history`, `layers`, `ablation` or `correlation`."""
         return pq.read_table(io.BytesIO(self.read(f"trials/{identity}/{name}.parquet"))).to_pandas()
 
-    def tables(self, identities: Iterable[str], name: str) -> dict[str, pd.DataFrame]:
-        """The same table of many trials, by their ids."""
-        wanted = list(identities)
+    def stacked(self, identities: Iterable[str], name: str) -> pd.DataFrame:
+        """The same table of many trials, one below the other, with the trial's id in the column `trial`."""
+
+        def read(identity: str) -> pa.Table:
+            table = pq.read_table(io.BytesIO(self.read(f"trials/{identity}/{name}.parquet")), use_threads=False)
+            return table.append_column("trial", pa.array([identity] * len(table), pa.string()))
+
+        tables = self._each(read, list(identities))
+        return pa.concat_tables(tables, promote_options="default").to_pandas()  # once, which takes longer than reading
+
+    def _each(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+        """`function` of each: in threads where files come over a network, which on a disk wait for each other."""
+        if self._local:
+            return [function(item) for item in items]
         with ThreadPoolExecutor(READERS) as pool:
-            return dict(zip(wanted, pool.map(lambda identity: self.table(identity, name), wanted), strict=True))
+            return list(pool.map(function, items))
 
     def csv(self, name: str) -> pd.DataFrame:
         """A CSV file in the store as a table; an apostrophe in front marks text that looks like a formula."""

@@ -1,5 +1,6 @@
 """Charts of an experiment's tables: what a figure shows, of which series, decides its caller (`figures`)."""
 
+import copy
 from collections.abc import Sequence
 
 import altair as alt
@@ -8,6 +9,7 @@ import pandas as pd
 
 from widthwise.analysis.experiment import Analysis
 from widthwise.analysis.summary import MEAN_OF_LAYERS
+from widthwise.reporting.composing import Specification, joined, layered, named, view, where_isolated
 from widthwise.reporting.theme import SERIES_COLOURS, SERIES_SHAPES, width_colours
 
 PANEL = 250
@@ -22,8 +24,6 @@ WIDTH_LABEL = (
     "? '1/' + format(1 / datum.value, '~r') : format(datum.value, '~r')) + 'x'"
 )
 FADED = 0.06
-Layered = alt.LayerChart | alt.FacetChart
-Concatenated = alt.HConcatChart
 
 
 MEASURES = {
@@ -35,7 +35,7 @@ MEASURES = {
 OF_LAYERS = ("auc", "similarity")
 
 
-def panels(analysis: Analysis, series: Sequence[str], measures: Sequence[str] = tuple(MEASURES)) -> Concatenated:
+def panels(analysis: Analysis, series: Sequence[str], measures: Sequence[str] = tuple(MEASURES)) -> Specification:
     """Measures against the width factor, a panel each and a line a series (as the paper's Figs. 1, 4, 5, 6, B3 …).
 
     Error bars as in the paper: of AUC and accuracy one standard deviation between replicates, of similarity the mean
@@ -45,12 +45,11 @@ def panels(analysis: Analysis, series: Sequence[str], measures: Sequence[str] = 
     summary = analysis.summary[analysis.summary["series"].isin(shown)]
     networks = analysis.networks[analysis.networks["series"].isin(shown)]
     colour, shape = _kinds("series", shown)
-    return _beside(
-        [_over_widths(summary, networks, measure, "series", colour, shape) for measure in measures], "series"
-    )
+    views = [_over_widths(summary, networks, measure, "series", colour, shape) for measure in measures]
+    return joined(views, ["color", "shape"], isolating="series")
 
 
-def layer_panels(analysis: Analysis, series: Sequence[str], layers: Sequence[str] = ()) -> Concatenated:
+def layer_panels(analysis: Analysis, series: Sequence[str], layers: Sequence[str] = ()) -> Specification:
     """Removability and similarity of the layers of one series against the width factor (as the paper's Figs. B6 to
     B9).
 
@@ -62,10 +61,11 @@ def layer_panels(analysis: Analysis, series: Sequence[str], layers: Sequence[str
     table = of_series[of_series["layer"].isin(layers)] if layers else of_series
     shown = list(table.sort_values("depth")["layer"].unique())
     colour, shape = _kinds("layer", shown)
-    return _beside([_over_widths(table, None, measure, "layer", colour, shape) for measure in OF_LAYERS], "layer")
+    views = [_over_widths(table, None, measure, "layer", colour, shape) for measure in OF_LAYERS]
+    return joined(views, ["color", "shape"], isolating="layer")
 
 
-def parameter_panel(analysis: Analysis, series: Sequence[str]) -> alt.LayerChart:
+def parameter_panel(analysis: Analysis, series: Sequence[str]) -> Specification:
     """Trainable parameters against the width factor, both on a logarithmic scale (as the paper's Fig. B1)."""
     table = analysis.summary[analysis.summary["series"].isin(series)]
     shown = [name for name in analysis.series if name in set(table["series"])]
@@ -78,7 +78,7 @@ def parameter_panel(analysis: Analysis, series: Sequence[str]) -> alt.LayerChart
         alt.Tooltip("parameters:Q", title="Parameters", format=",d"),
     ]
     points = base.mark_point(filled=True, size=55).encode(shape=shape, tooltip=tooltip)
-    return (base.mark_line(strokeWidth=1.8) + points).properties(width=PANEL, height=PANEL)
+    return layered([base.mark_line(strokeWidth=1.8), points], width=PANEL, height=PANEL)
 
 
 def _kinds(field: str, names: list[str]) -> tuple[alt.Color, alt.Shape]:
@@ -92,13 +92,6 @@ def _kinds(field: str, names: list[str]) -> tuple[alt.Color, alt.Shape]:
 
     colour = alt.Color(f"{field}:N", sort=names, scale=scale(SERIES_COLOURS), legend=legend)
     return colour, alt.Shape(f"{field}:N", sort=names, scale=scale(SERIES_SHAPES), legend=legend)
-
-
-def _beside(charts: list[alt.LayerChart], field: str) -> Concatenated:
-    """Panels beside each other, in all of which a click on a legend's entry isolates it."""
-    isolated = alt.selection_point(name=f"isolated_{field}", fields=[field], bind="legend")
-    charts[0] = charts[0].add_params(isolated)  # a selection belongs to one view and acts on all
-    return alt.hconcat(*charts).resolve_scale(color="shared", shape="shared")
 
 
 def _width_axis(table: pd.DataFrame) -> alt.X:
@@ -118,19 +111,18 @@ def _over_widths(
     field: str,
     colour: alt.Color,
     shape: alt.Shape,
-) -> alt.LayerChart:
+) -> Specification:
     """One panel: a measure against the width factor, a line for each value of `field`."""
     title, deviation = MEASURES[measure], f"{measure}_std"
     table = summary.assign(
         low=lambda each: each[measure] - each[deviation].fillna(0),
         high=lambda each: each[measure] + each[deviation].fillna(0),
     )
-    isolated = f"isolated_{field}"
     x = _width_axis(table)
     y = alt.Y(f"{measure}:Q", title=title, scale=alt.Scale(zero=measure == "similarity"))
-    bright = {"condition": {"param": isolated, "value": 1.0}, "value": FADED}
-    base = alt.Chart(table[[field, "width_factor", measure, "low", "high", deviation, "n"]]).encode(x=x, color=colour)
-    base = base.encode(opacity=alt.OpacityValue(**bright))
+    base = alt.Chart(table[[field, "width_factor", measure, "low", "high", deviation, "n"]]).encode(
+        x=x, color=colour, opacity=where_isolated(field, FADED)
+    )
     bars = base.mark_rule(strokeWidth=1.2).encode(y=alt.Y("low:Q", title=title), y2="high:Q")
     lines = base.mark_line(strokeWidth=1.8).encode(y=y)
     means = base.mark_point(filled=True, size=55).encode(
@@ -146,18 +138,17 @@ def _over_widths(
     )
     layers = [bars, lines, means]
     if networks is not None:
-        faint = {"condition": {"param": isolated, "value": 0.35}, "value": FADED / 3}
         single = alt.Chart(networks[[field, "width_factor", measure]]).mark_circle(size=14)
-        layers.insert(2, single.encode(x=x, y=y, color=colour, opacity=alt.OpacityValue(**faint)))
-    return alt.layer(*layers).properties(width=PANEL, height=PANEL)
+        faint = where_isolated(field, FADED / 3, bright=0.35)
+        layers.insert(2, single.encode(x=x, y=y, color=colour, opacity=faint))
+    return layered(layers, width=PANEL, height=PANEL)
 
 
-def ablation_curves(analysis: Analysis, series: Sequence[str]) -> alt.ConcatChart:
+def ablation_curves(analysis: Analysis, series: Sequence[str]) -> Specification:
     """The proportion of unchanged labels against the share of dropped units, a line a width (as the paper's Fig. 2)."""
     layers = list(analysis.ablation["layer"].unique())
     shown = MEAN_OF_LAYERS if MEAN_OF_LAYERS in layers else layers[0]
     curves = analysis.ablation[analysis.ablation["layer"] == shown].drop(columns="layer")
-    isolated = _isolated_width()
     line = (
         alt.Chart()
         .mark_line(point=alt.OverlayMarkDef(size=22, filled=True), strokeWidth=1.6)
@@ -170,7 +161,7 @@ def ablation_curves(analysis: Analysis, series: Sequence[str]) -> alt.ConcatChar
                 scale=alt.Scale(zero=False),
             ),
             color=_width_colour(curves),
-            opacity=alt.condition(isolated, alt.value(1.0), alt.value(FADED)),
+            opacity=where_isolated("width_factor", FADED),
             tooltip=[
                 alt.Tooltip("series:N", title="Series"),
                 alt.Tooltip("width_factor:O", title="Width factor"),
@@ -181,10 +172,10 @@ def ablation_curves(analysis: Analysis, series: Sequence[str]) -> alt.ConcatChar
             ],
         )
     )
-    return _by_series(line, curves, analysis, series, isolated)
+    return _by_series(view(line), curves, analysis, series)
 
 
-def correlation_violins(analysis: Analysis, series: Sequence[str], layer: str = "") -> alt.ConcatChart:
+def correlation_violins(analysis: Analysis, series: Sequence[str], layer: str = "") -> Specification:
     """How |r| is distributed over the pairs of units of a layer, by default each network's last, a violin a width (as
     the paper's Fig. 3).
 
@@ -200,7 +191,6 @@ def correlation_violins(analysis: Analysis, series: Sequence[str], layer: str = 
     middle = (shares["low"] + shares["high"]) / 2
     outline = shares.assign(left=centre - half, right=centre + half, middle=middle).drop(columns=["low", "high"])
     positions = [float(np.log2(width)) for width in sorted(shares["width_factor"].unique())]
-    isolated = _isolated_width()
     violin = (
         alt.Chart()
         .mark_area(orient="horizontal", interpolate="monotone", fillOpacity=0.75)
@@ -218,7 +208,7 @@ def correlation_violins(analysis: Analysis, series: Sequence[str], layer: str = 
             x2="right:Q",
             y=alt.Y("middle:Q", title="|r| between units", scale=alt.Scale(domain=[0, 1])),
             color=_width_colour(shares),
-            opacity=alt.condition(isolated, alt.value(1.0), alt.value(FADED)),
+            opacity=where_isolated("width_factor", FADED),
             tooltip=[
                 alt.Tooltip("series:N", title="Series"),
                 alt.Tooltip("width_factor:O", title="Width factor"),
@@ -229,10 +219,10 @@ def correlation_violins(analysis: Analysis, series: Sequence[str], layer: str = 
     )
     threshold = analysis.sweep.trials(analysis.scale)[0].measurement.similarity_threshold
     line = alt.Chart().mark_rule(strokeDash=[4, 3], opacity=0.6).encode(y=alt.datum(threshold))
-    return _by_series(violin + line, outline.round(4), analysis, series, isolated)
+    return _by_series(layered([violin, line]), outline.round(4), analysis, series)
 
 
-def constructions(analysis: Analysis, series: Sequence[str]) -> alt.ConcatChart:
+def constructions(analysis: Analysis, series: Sequence[str]) -> Specification:
     """What Section 2.3 leads to expect of each construction, beside what was measured; a mark a replicate."""
     shown = analysis.comparison[analysis.comparison["quantity"] != "output difference"]
     series = [name for name in series if name in set(shown["series"])]
@@ -250,7 +240,7 @@ def constructions(analysis: Analysis, series: Sequence[str]) -> alt.ConcatChart:
         )
         long.loc[(long["kind"] == "expected") & (long["relation"] == "<"), "kind"] = "expected below"
         chart = (
-            alt.Chart(long, title=quantity[0].upper() + quantity[1:])
+            alt.Chart(long)
             .mark_point(size=60, strokeWidth=1.8)
             .encode(
                 x=alt.X("series:N", sort=series, title=None, axis=alt.Axis(labelAngle=0)),
@@ -260,14 +250,9 @@ def constructions(analysis: Analysis, series: Sequence[str]) -> alt.ConcatChart:
                 shape=shape,
                 tooltip=["series:N", "replicate:O", "kind:N", alt.Tooltip("value:Q", format=".4~f")],
             )
-            .properties(width=PANEL, height=SMALL_PANEL_HEIGHT)
         )
-        charts.append(chart)
-    return alt.concat(*charts, columns=COLUMNS).resolve_scale(color="shared", shape="shared")
-
-
-def _isolated_width() -> alt.Parameter:
-    return alt.selection_point(name="isolated_width", fields=["width_factor"], bind="legend")
+        charts.append(view(chart, title=quantity[0].upper() + quantity[1:], width=PANEL, height=SMALL_PANEL_HEIGHT))
+    return joined(charts, ["color", "shape"], columns=COLUMNS)
 
 
 def _width_colour(table: pd.DataFrame) -> alt.Color:
@@ -280,14 +265,12 @@ def _width_colour(table: pd.DataFrame) -> alt.Color:
     )
 
 
-def _by_series(
-    chart: alt.Chart | Layered, table: pd.DataFrame, analysis: Analysis, series: Sequence[str], isolated: alt.Parameter
-) -> alt.ConcatChart:
-    """The same chart for each series, side by side, on the same scales."""
-    charts = [
-        chart.properties(data=table[table["series"] == name], title=name, width=PANEL, height=SMALL_PANEL_HEIGHT)
+def _by_series(content: Specification, table: pd.DataFrame, analysis: Analysis, series: Sequence[str]) -> Specification:
+    """The same view for each series, side by side, on the same scales."""
+    size = {"width": PANEL, "height": SMALL_PANEL_HEIGHT}
+    views = [
+        {**copy.deepcopy(content), "data": named(table[table["series"] == name]), "title": name, **size}
         for name in analysis.series
         if name in set(series) & set(table["series"])
     ]
-    charts[0] = charts[0].add_params(isolated)  # a selection belongs to one view and acts on all
-    return alt.concat(*charts, columns=COLUMNS).resolve_scale(color="shared", x="shared", y="shared")
+    return joined(views, ["color", "x", "y"], isolating="width_factor", columns=COLUMNS)

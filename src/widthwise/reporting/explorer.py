@@ -20,15 +20,13 @@ Key = tuple[str, float, str]
 """A series, a width factor and a layer."""
 
 
-def content(analysis: Analysis) -> dict[str, Any] | None:
-    """An experiment's layers as plain data; none where nothing was measured.
+def content(analysis: Analysis) -> dict[str, Any]:
+    """An experiment's layers as plain data.
 
     `rows` has one entry for each series, width factor and layer, in order of depth: the fields of `Analysis.layers`,
     and `curve` (pairs of the share dropped and the share of unchanged labels) and `violin` (the share of pairs of units
     in each of the intervals of |r| around `middles`).
     """
-    if analysis.layers.empty:
-        return None
     curves = analysis.ablation[analysis.ablation["layer"] != MEAN_OF_LAYERS]
     curve_of = _by_layer(curves, ["share_dropped", "unchanged"])
     violin_of = _by_layer(analysis.correlation, ["share"])
@@ -49,15 +47,13 @@ def content(analysis: Analysis) -> dict[str, Any] | None:
 
 
 def _by_layer(table: pd.DataFrame, columns: list[str]) -> dict[Key, list[list[float]]]:
-    rounded = table.round(DIGITS)
-    return {
-        key: group[columns].to_numpy().tolist()
-        for key, group in rounded.groupby(["series", "width_factor", "layer"], sort=False)
-    }
+    values = table[columns].round(DIGITS).to_numpy()
+    places: dict[Any, Any] = table.groupby(["series", "width_factor", "layer"], sort=False).indices
+    return {key: values[rows].tolist() for key, rows in places.items()}
 
 
 def specification() -> dict[str, Any]:
-    """The charts, whose tables `layers`, `curves` and `violins` are empty."""
+    """The charts, without their tables `layers`, `curves` and `violins`."""
     by_depth = alt.hconcat(
         _by_depth("auc", "Removability (AUC)", from_zero=False),
         _by_depth("similarity", "Similarity", from_zero=True),
@@ -69,7 +65,7 @@ def _colour() -> alt.Color:
     return alt.Color("colour:N", scale=None)
 
 
-def _by_depth(measure: str, title: str, from_zero: bool) -> alt.LayerChart:
+def _by_depth(measure: str, title: str, from_zero: bool) -> alt.LayerChart | alt.FacetChart:
     base = alt.Chart(alt.NamedData("layers")).encode(
         x=alt.X("layer:N", title=None, sort=alt.EncodingSortField("depth", op="min"), axis=alt.Axis(labelAngle=-35)),
         color=_colour(),

@@ -2,15 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import altair as alt
 
 from widthwise.analysis.experiment import Analysis
-from widthwise.reporting.plain import plain
+from widthwise.reporting.composing import Specification, complete
 
-Chart = Callable[[Analysis, Sequence[str]], Any]
-"""From tables and the series to show, in order, to an Altair chart."""
+Chart = Callable[[Analysis, Sequence[str]], Specification]
+"""From tables and the series to show, in order, to a chart."""
 ACCURACY, AUC, SIMILARITY = "test_accuracy", "auc", "similarity"
 TITLE_ROOM = 46
 """Characters of a title that fit above one panel."""
@@ -58,12 +55,12 @@ class Figure:
         return [name for name in self.series or analysis.series if name not in there]
 
 
-def specification(figure: Figure, analysis: Analysis) -> dict[str, Any]:
+def specification(figure: Figure, analysis: Analysis) -> Specification:
     """The figure as a Vega-Lite specification, with its title, scale, data and number of networks on it."""
     room = TITLE_ROOM * figure.panels
     lines = [line for text in details(figure, analysis) for line in wrapped(text, room)]
-    title = alt.TitleParams(wrapped(figure.heading, room), subtitle=lines)
-    return plain(lambda: figure.draw(analysis, figure.shown(analysis)).properties(title=title))
+    title = {"text": wrapped(figure.heading, room), "subtitle": lines}
+    return complete(lambda: figure.draw(analysis, figure.shown(analysis)), title=title)
 
 
 def details(figure: Figure, analysis: Analysis) -> list[str]:

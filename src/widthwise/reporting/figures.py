@@ -116,6 +116,7 @@ CONSTRUCTIONS = Figure(
     charts.constructions,
     panels=3,
 )
+PANELS_OF_ANY = _panels("panels", "Accuracy, removability and similarity")
 ABLATION_CURVES = Figure("ablation-curves", "Ablation curves", CURVES, charts.ablation_curves, panels=3)
 CORRELATION_VIOLINS = Figure(
     *("correlation-violins", "Correlations", VIOLINS.format(layer="the last layer"), charts.correlation_violins),
@@ -124,16 +125,20 @@ CORRELATION_VIOLINS = Figure(
 
 
 def figures(analysis: Analysis) -> list[Figure]:
-    """The figures of an experiment, in the order of the page."""
-    own = PAPER.get(analysis.sweep.name, ())
-    if analysis.sweep.analysis == "parameters":
-        names = tuple(analysis.series)
-        return list(own) or [_parameters("parameters", analysis.sweep.title, names)]
-    if analysis.sweep.analysis == "constructions":
-        return [CONSTRUCTIONS, ABLATION_CURVES, CORRELATION_VIOLINS]
-    whole = any(figure.panels == 3 and not figure.series for figure in own)
-    panels = [] if whole else [_panels("panels", "Accuracy, removability and similarity")]
-    return [*own, *panels, ABLATION_CURVES, CORRELATION_VIOLINS]
+    """The figures of an experiment, in the order of the page: those of the paper, or of any sweep.
+
+    Every layer's curves and correlations are in the page's explorer, too.
+    """
+    own = PAPER.get(analysis.sweep.name)
+    if own:
+        return list(own)
+    match analysis.sweep.analysis:
+        case "parameters":
+            return [_parameters("parameters", analysis.sweep.title, tuple(analysis.series))]
+        case "constructions":
+            return [CONSTRUCTIONS]
+        case _:
+            return [PANELS_OF_ANY, ABLATION_CURVES, CORRELATION_VIOLINS]
 
 
 def numbered(wanted: str) -> dict[str, tuple[str, ...]]:

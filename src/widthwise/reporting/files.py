@@ -1,9 +1,14 @@
 """Figures as files."""
 
+import multiprocessing
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import vl_convert
 
+from widthwise.main_module import main_hidden
 from widthwise.reporting.paths import FileFormat
 from widthwise.reporting.theme import INK, styled
 
@@ -20,3 +25,10 @@ def render(specification: dict[str, Any], file_format: FileFormat) -> bytes:
             return vl_convert.vegalite_to_svg(drawn).encode()
         case "pdf":
             return vl_convert.vegalite_to_pdf(drawn)
+
+
+@contextmanager
+def drawing_process() -> Iterator[ProcessPoolExecutor]:
+    """A process to draw in: Vega does not let other threads of its own process work."""
+    with main_hidden(), ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        yield pool

@@ -7,7 +7,6 @@ import altair
 import pandas as pd
 import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-from markupsafe import Markup
 
 
 def template(name: str) -> Template:
@@ -23,10 +22,10 @@ def template(name: str) -> Template:
     return environment.get_template(name)
 
 
-def drawing_code() -> Markup:
+def drawing_code() -> str:
     """Vega-Lite's own code, which draws the charts, as one script without imports."""
     version = ".".join(altair.SCHEMA_VERSION.lstrip("v").split(".")[:2])
-    return Markup(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=version))
+    return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=version)
 
 
 def number(value: Any) -> str:

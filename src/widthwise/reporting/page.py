@@ -3,10 +3,12 @@
 import json
 import shlex
 from collections.abc import Sequence
+from concurrent.futures import Future
 from importlib.metadata import version
 from typing import Any
 
 import pandas as pd
+from markupsafe import Markup
 
 from widthwise.analysis.claims import compare_with_paper
 from widthwise.analysis.experiment import Analysis
@@ -14,9 +16,10 @@ from widthwise.analysis.runs import FITTED_ACCURACY, NEARLY_BEST
 from widthwise.analysis.verdict import ACCURACY_MARGIN, SIGNIFICANCE
 from widthwise.experiments.sweep import catalogue
 from widthwise.reporting import explorer
+from widthwise.reporting.composing import Specification
 from widthwise.reporting.figure import details
 from widthwise.reporting.figures import figures
-from widthwise.reporting.html import drawing_code, template
+from widthwise.reporting.html import template
 from widthwise.reporting.overview import ANSWERS, matrix, overview
 from widthwise.reporting.theme import PAGE_INK, styled
 
@@ -28,11 +31,19 @@ TABLES = {
 DIGITS = 6
 
 
-def page(analyses: Sequence[Analysis], specifications: Sequence[dict[str, dict[str, Any]]], store: str) -> str:
-    """The page's HTML: the analyses in order, each with its figures' Vega-Lite specifications by name."""
+def page(
+    analyses: Sequence[Analysis],
+    specifications: Sequence[dict[str, Specification]],
+    store: str,
+    code: Future[str],
+) -> str:
+    """The page's HTML: the analyses in order, each with its figures' Vega-Lite specifications by name.
+
+    `code` is the script that draws them, which is asked for last.
+    """
     claims = compare_with_paper(analyses)
     experiments = [_experiment(*pair) for pair in zip(analyses, specifications, strict=True)]
-    layers = {analysis.name: found for analysis in analyses if (found := explorer.content(analysis)) is not None}
+    layers = {analysis.name: explorer.content(analysis) for analysis in analyses if len(analysis.layers)}
     return template("page.html.jinja").render(
         experiments=experiments,
         overview=overview(analyses),
@@ -46,7 +57,7 @@ def page(analyses: Sequence[Analysis], specifications: Sequence[dict[str, dict[s
         tables={each["id"]: each["tables"] for each in experiments},
         settings={analysis.name: _settings(analysis) for analysis in analyses},
         table_titles=TABLES,
-        drawing_code=drawing_code(),
+        drawing_code=Markup(code.result()),
         version=version("widthwise"),
         significance=SIGNIFICANCE,
         margin=ACCURACY_MARGIN,
@@ -56,7 +67,7 @@ def page(analyses: Sequence[Analysis], specifications: Sequence[dict[str, dict[s
     )
 
 
-def _experiment(analysis: Analysis, specifications: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def _experiment(analysis: Analysis, specifications: dict[str, Specification]) -> dict[str, Any]:
     drawn = figures(analysis)
     return {
         "id": analysis.name,
@@ -91,7 +102,7 @@ def _experiment(analysis: Analysis, specifications: dict[str, dict[str, Any]]) -
     }
 
 
-def _for_page(specification: dict[str, Any]) -> dict[str, Any]:
+def _for_page(specification: Specification) -> Specification:
     """A figure's specification without its title, which the page itself says."""
     return styled({key: value for key, value in specification.items() if key != "title"}, PAGE_INK)
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 FileFormat = Literal["png", "svg", "pdf"]
 FORMATS: tuple[FileFormat, ...] = ("png", "svg", "pdf")
-DEFAULT_FORMATS: tuple[FileFormat, ...] = ("png",)
+DEFAULT_FORMATS: tuple[FileFormat, ...] = ("svg",)
 
 PAGE = "report/index.html"
 STAMP = "report/stamp.json"

@@ -6,6 +6,7 @@ from importlib.metadata import version
 from typing import Any
 
 import pandas as pd
+from markupsafe import Markup
 
 from widthwise.measurement.result import COLUMN_TITLES, Profile, write_whole
 from widthwise.measurement.units import MECHANISMS
@@ -58,7 +59,7 @@ def profile_page(profile: Profile) -> str:
         mechanisms=[kind for kind in MECHANISMS if (units["mechanism"] == kind).any()],
         counts=units["mechanism"].value_counts().to_dict(),
         untold=int(units["mechanism"].isna().sum()),
-        drawing_code=drawing_code(),
+        drawing_code=Markup(drawing_code()),
         version=version("widthwise"),
     )
 

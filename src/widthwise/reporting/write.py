@@ -3,20 +3,20 @@
 import hashlib
 import io
 import json
-import os
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
 from importlib.metadata import version
-from typing import Any
 
 import pandas as pd
 
 from widthwise.analysis.experiment import Analysis
 from widthwise.experiments.store import Store
 from widthwise.reporting import paths
+from widthwise.reporting.composing import Specification
 from widthwise.reporting.figure import Figure, specification
 from widthwise.reporting.figures import figures
-from widthwise.reporting.files import render
+from widthwise.reporting.files import drawing_process, render
+from widthwise.reporting.html import drawing_code
 from widthwise.reporting.page import page
 from widthwise.reporting.paths import FORMATS, FileFormat
 
@@ -25,35 +25,39 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 AS_TEXT = "'"
 
 
-def write(store: Store, analyses: list[Analysis], formats: Sequence[FileFormat]) -> str:
-    """Write the report of `analyses` into the store and return the page's path.
+def write(store: Store, analyses: Iterable[Analysis], formats: Sequence[FileFormat]) -> tuple[str, list[Analysis]]:
+    """Write the report of `analyses` into the store; the page's path, and the analyses.
 
     Figures that would show just what their files already show are not drawn again; files in other formats that were
-    drawn before are kept up to date, too.
+    drawn before are kept up to date, too. They are drawn in a process beside this one while the next are prepared.
     """
     before = _drawn_before(store)
     digests: dict[str, str] = {}
-    specifications: list[dict[str, Any]] = []
-    wanted: list[tuple[str, dict[str, Any], FileFormat]] = []
-    for analysis in analyses:
-        for name, table in analysis.tables().items():
-            store.write(paths.table(analysis.name, name), csv(table))
-        drawn = {figure.name: specification(figure, analysis) for figure in figures(analysis) if figure.shown(analysis)}
-        for name, content in drawn.items():
-            digest = digests[f"{analysis.name}/{name}"] = _digest(content)
-            for file_format in FORMATS:
-                path = paths.figure(analysis.name, name, file_format)
-                there = store.has(path)
-                changed = before.get(f"{analysis.name}/{name}") != digest
-                if (there or file_format in formats) and (changed or not there):
-                    wanted.append((path, content, file_format))
-        specifications.append(drawn)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for (path, _, _), content in zip(wanted, pool.map(lambda each: render(*each[1:]), wanted), strict=True):
-            store.write(path, content)
+    prepared: list[Analysis] = []
+    specifications: list[dict[str, Specification]] = []
+    drawing: list[tuple[str, Future[bytes]]] = []
+    with drawing_process() as pool:
+        code = pool.submit(drawing_code)
+        for analysis in analyses:
+            prepared.append(analysis)
+            for name, table in analysis.tables().items():
+                store.write(paths.table(analysis.name, name), csv(table))
+            drawn = {each.name: specification(each, analysis) for each in figures(analysis) if each.shown(analysis)}
+            for name, content in drawn.items():
+                digest = digests[f"{analysis.name}/{name}"] = _digest(content)
+                for file_format in FORMATS:
+                    path = paths.figure(analysis.name, name, file_format)
+                    there = store.has(path)
+                    changed = before.get(f"{analysis.name}/{name}") != digest
+                    if (there or file_format in formats) and (changed or not there):
+                        drawing.append((path, pool.submit(render, content, file_format)))
+            specifications.append(drawn)
+        content = page(prepared, specifications, store.location, code)
+        for path, file in drawing:
+            store.write(path, file.result())
     store.write(paths.FIGURES, json.dumps(digests).encode())
-    store.write(paths.PAGE, page(analyses, specifications, store.location).encode())
-    return store.path(paths.PAGE)
+    store.write(paths.PAGE, content.encode())
+    return store.path(paths.PAGE), prepared
 
 
 def write_figure(store: Store, analysis: Analysis, figure: Figure, formats: Sequence[FileFormat]) -> list[str]:
@@ -65,7 +69,7 @@ def write_figure(store: Store, analysis: Analysis, figure: Figure, formats: Sequ
     return [store.path(name) for name in names]
 
 
-def _digest(content: dict[str, Any]) -> str:
+def _digest(content: Specification) -> str:
     return hashlib.sha256(json.dumps([version("widthwise"), content], sort_keys=True).encode()).hexdigest()
 
 

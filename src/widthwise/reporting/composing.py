@@ -1,0 +1,86 @@
+"""Charts of several views, put together as Vega-Lite specifications.
+
+Single views are Altair's. It can also layer and join them, but it copies and checks all that they consist of at every
+step, which for a report of thirty figures took longer than everything else together.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import altair as alt
+import pandas as pd
+from altair.utils.schemapi import debug_mode
+
+Specification = dict[str, Any]
+DIGITS = 10
+APART = "widthwise"
+
+_tables: ContextVar[dict[str, list[dict[str, Any]]]] = ContextVar("tables")
+
+
+def complete(make: Callable[[], Specification], **properties: Any) -> Specification:
+    """The specification that `make` gives, with each of its tables once, under `datasets`."""
+    with _tables_apart() as tables:
+        content = {**make(), **properties}
+    return {"$schema": alt.SCHEMA_URL, **content, "datasets": tables}
+
+
+def view(chart: alt.Chart, **properties: Any) -> Specification:
+    """A single view."""
+    return {**chart.to_dict(validate=False, context={"top_level": False}), **properties}
+
+
+def layered(charts: Sequence[alt.Chart], **properties: Any) -> Specification:
+    """Views on top of each other, the first at the bottom."""
+    return {"layer": [view(chart) for chart in charts], **properties}
+
+
+def joined(
+    views: Sequence[Specification], shared: Sequence[str], isolating: str = "", columns: int | None = None
+) -> Specification:
+    """Views beside each other, in rows of `columns`.
+
+    Args:
+        shared: the scales that they have in common.
+        isolating: a field; a click on a legend's entry sets the parameter `isolated_FIELD`.
+    """
+    if isolating:  # a selection belongs to one view and acts on all
+        first = views[0]["layer"][0] if "layer" in views[0] else views[0]
+        selection = {"type": "point", "fields": [isolating]}
+        first["params"] = [{"name": f"isolated_{isolating}", "select": selection, "bind": "legend"}]
+    resolved = {"scale": dict.fromkeys(shared, "shared")}
+    if columns is None:
+        return {"hconcat": list(views), "resolve": resolved}
+    return {"concat": list(views), "columns": columns, "resolve": resolved}
+
+
+def where_isolated(field: str, faded: float, bright: float = 1.0) -> alt.OpacityValue:
+    """An opacity that leaves what is not isolated hardly visible."""
+    return alt.OpacityValue(faded, condition={"param": f"isolated_{field}", "value": bright})
+
+
+def named(table: pd.DataFrame) -> dict[str, str]:
+    """A table by its name in `datasets`."""
+    content = table.to_json(orient="records", double_precision=DIGITS)
+    name = f"data-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
+    tables = _tables.get()
+    if name not in tables:
+        tables[name] = json.loads(content)
+    return {"name": name}
+
+
+@contextmanager
+def _tables_apart() -> Iterator[dict[str, list[dict[str, Any]]]]:
+    """Collect the tables of charts in place of writing them into each view. The tests check Vega-Lite's schema."""
+    tables: dict[str, list[dict[str, Any]]] = {}
+    token = _tables.set(tables)
+    alt.data_transformers.register(APART, lambda data: named(data) if isinstance(data, pd.DataFrame) else data)
+    try:
+        with alt.data_transformers.enable(APART), debug_mode(False):
+            yield tables
+    finally:
+        _tables.reset(token)
