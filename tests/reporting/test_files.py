@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import altair as alt
 import pandas as pd
 import pytest
 
@@ -78,6 +79,14 @@ def test_every_figure_of_the_paper_is_drawn_from_a_store_that_has_everything(who
             content = (folder / f"{figure.name}.svg").read_text(encoding="utf-8")
             assert f"Figure {figure.name}. {figure.title.split()[0]}" in content
             assert content.count("<path") > 10
+
+
+def test_every_figure_is_valid_vega_lite(whole_store: Path):
+    """They are put together by hand, so that nothing else has checked them."""
+    for stored in Store(whole_store).sweeps():
+        analysis = analyze(Store(whole_store), *stored)
+        for figure in figures(analysis):
+            alt.Root.validate(specification(figure, analysis))
 
 
 def test_figures_are_drawn_by_their_number_alone(own_smoke_store: Path):

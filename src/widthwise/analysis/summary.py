@@ -90,7 +90,7 @@ def ablation_curves(chosen: pd.DataFrame, store: Store, varied: Varied) -> pd.Da
     """
     curves = _stacked(chosen, store, "ablation")
     keys = ["trial", "series", "width_factor", "replicate", "layer", "share_dropped"]
-    curves = curves.groupby(keys, sort=False, as_index=False)["unchanged"].mean()
+    curves = curves.groupby(keys, sort=False)[["unchanged"]].mean().reset_index()
     if curves["layer"].nunique() > 1:
         keys.remove("layer")
         whole = (

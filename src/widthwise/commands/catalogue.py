@@ -13,7 +13,7 @@ from widthwise.commands.terminal import AsJson, print_json, results
 STAR = "★"
 FEW = 2
 """So many values of a setting are named; more are counted."""
-COLUMNS = ("Network", "Data", "Initialization", "Optimizer", "Regularizers", "Rate × batch")
+COLUMNS = ("Network", "Initialization", "Optimizer", "Regularizers", "Rate × batch")
 
 
 def list_experiments(
@@ -53,11 +53,13 @@ def _show(each: Any) -> None:
     results.print(Padding(Text(sweep.title), (0, 0, 0, 2)))
     table = Table(box=None, pad_edge=False, header_style="dim", show_edge=False, expand=False)
     for heading in COLUMNS:
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, overflow="fold", min_width=len(heading))
     for row in each.rows:
-        settings = (row.data, row.initialization, row.optimizer, row.regularizers, row.rate_and_batch)
+        settings = (row.initialization, row.optimizer, row.regularizers, row.rate_and_batch)
         table.add_row(row.network, *map(_setting, settings))
     results.print(Padding(table, (0, 0, 0, 2)))
+    data = dict.fromkeys(str(_setting(row.data)) for row in each.rows)
+    results.print(Padding(Text.assemble(("data   ", "dim"), "; ".join(data)), (0, 0, 0, 2)))
     counts = Table.grid(padding=(0, 2))
     counts.add_column(style="dim")
     counts.add_column(justify="right", no_wrap=True)
@@ -72,7 +74,7 @@ def _show(each: Any) -> None:
 def _widths(sweep: Any) -> str:
     axes = sweep.at("paper")
     copies = "1 replicate" if axes.replicates == 1 else f"{axes.replicates} replicates"
-    return f"{len(axes.widths)} widths, {copies}"
+    return f"{len(axes.widths)} {'width' if len(axes.widths) == 1 else 'widths'}, {copies}"
 
 
 def _setting(setting: Any) -> Text:

@@ -110,12 +110,12 @@ def report(
 ) -> None:
     """Write the page, the figures and the tables of everything that was run into a store, or figures alone."""
     from widthwise import workflow
-    from widthwise.reporting.paths import DEFAULT_FORMATS, FORMATS
+    from widthwise.reporting.paths import DEFAULT_FORMATS, FORMATS, FileFormat
 
     unknown = [name for name in formats or () if name not in FORMATS]
     if unknown:
         raise RequestError(f"--format {unknown[0]}: there are {', '.join(FORMATS)}")
-    wanted = [name for name in FORMATS if name in (formats or DEFAULT_FORMATS)]
+    wanted: list[FileFormat] = [name for name in FORMATS if name in (formats or DEFAULT_FORMATS)]
     if figures:
         _show_figures(workflow.draw(store, figures, wanted), as_json)
     else:

@@ -123,8 +123,7 @@ def _network(trial: Trial) -> str:
 def _data(trial: Trial) -> str:
     if isinstance(trial.data, TeacherData):
         return f"{trial.data.dimensions:,} dimensions"
-    labels = "random labels" if trial.data.random_label_share == 1 else ""
-    return f"{KNOWN_AS[trial.data.name]}{f', {labels}' if labels else ''}"
+    return "random labels" if trial.data.random_label_share == 1 else KNOWN_AS[trial.data.name]
 
 
 def _initialization(trial: Trial) -> str:

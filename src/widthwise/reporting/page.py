@@ -84,6 +84,7 @@ def _experiment(analysis: Analysis, specifications: dict[str, Specification]) ->
         "data": analysis.data,
         "verdicts": analysis.verdicts.to_dict("records"),
         "comparison": analysis.comparison.to_dict("records"),
+        "held": int(analysis.comparison["holds"].sum()) if len(analysis.comparison) else 0,
         "environment": analysis.environment,
         "figures": [
             {
