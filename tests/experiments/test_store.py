@@ -131,6 +131,13 @@ def test_sweeps_are_remembered(empty_store: Store):
     assert again.trials("smoke") == sweep.trials("smoke")
 
 
+def test_named_series_keep_their_order(empty_store: Store):
+    sweep = Sweep.load("alexnet-regularization")
+    empty_store.add_sweep(sweep, "paper")
+    ((again, _, _),) = empty_store.sweeps()
+    assert [run.series for run in again.runs("paper")] == [run.series for run in sweep.runs("paper")]
+
+
 def test_another_version_of_a_sweep_is_kept_beside_it(empty_store: Store):
     """Another title is none; other trials are."""
     first = Sweep.load("constructions")

@@ -305,7 +305,8 @@ class Store:
         Another version of it, one with other trials, is kept under a name with its digest.
         """
         name = f"sweeps/{sweep.name}.{scale}.json"
-        content = _json(sweep.model_dump(mode="json", exclude_unset=True))
+        plain = sweep.model_dump(mode="json", exclude_unset=True)
+        content = (json.dumps(plain, indent=1) + "\n").encode()  # named series keep their order
         before = self.read(name) if self.has(name) else content
         if before != content:
             earlier = self._sweep(self.path(name)).digest(scale)

@@ -199,7 +199,7 @@ class Sweep(Axes):
 
     def digest(self, scale: Scale) -> str:
         """What tells two versions of a sweep apart: a short digest of their trials."""
-        content = json.dumps([trial.id for trial in self.trials(scale)])
+        content = json.dumps(sorted(trial.id for trial in self.trials(scale)))
         return hashlib.sha256(content.encode()).hexdigest()[:6]
 
     def runs(self, scale: Scale, source: str | None = None) -> Iterator[Run]:
