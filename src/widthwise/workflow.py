@@ -19,6 +19,7 @@ from widthwise.experiments.sweep import Scale, Sweep
 from widthwise.experiments.trial import Trial
 from widthwise.reporting import paths
 from widthwise.reporting.paths import DEFAULT_FORMATS, FORMATS, FileFormat
+from widthwise.spreadsheet import from_csv
 
 
 @dataclass(frozen=True)
@@ -299,7 +300,8 @@ def _read(store: Store, stamp: str) -> Report | None:
             return None
         store.read(paths.PAGE)
         tables = {
-            key: {name: store.csv(paths.table(key, name)) for name in names} for key, names in found["tables"].items()
+            key: {name: from_csv(store.read(paths.table(key, name))) for name in names}
+            for key, names in found["tables"].items()
         }
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None

@@ -16,7 +16,6 @@ from widthwise.reporting.figure import details, specification, wrapped
 from widthwise.reporting.figures import PAPER, figures, numbered
 from widthwise.reporting.files import render
 from widthwise.reporting.theme import SERIES_COLOURS, width_colours
-from widthwise.reporting.write import csv
 
 MAGIC = {"png": b"\x89PNG", "svg": b"<svg", "pdf": b"%PDF"}
 FIGURES = {"mlp10-initialization": ["B5"], "constructions": ["constructions"]}
@@ -152,15 +151,3 @@ def test_convergence_has_a_series_for_each_epoch_that_was_kept(whole_store: Path
 def test_titles_are_broken_where_they_end():
     assert wrapped("one two three", 7) == ["one two", "three"]
     assert wrapped("incomprehensibilities yes", 5) == ["incomprehensibilities", "yes"]
-
-
-@pytest.mark.parametrize("name", ["=1+1", "+x", "-x", "@SUM(A1)", "\tx"])
-def test_text_is_no_formula_in_a_table(empty_store: Store, name: str):
-    """A spreadsheet that opens the file shows the name, and reading it back gives the name again."""
-    table = pd.DataFrame({"series": [name, "plain"], "value": [-1.5, 2.0]})
-    content = csv(table)
-    cell = content.decode().split("\n")[1].rpartition(",")[0].strip('"')
-    assert cell == f"'{name}"
-    assert ",-1.5" in content.decode(), "numbers are numbers"
-    empty_store.write("report/table.csv", content)
-    pd.testing.assert_frame_equal(empty_store.csv("report/table.csv"), table, check_dtype=False)

@@ -271,14 +271,6 @@ class Store:
         with ThreadPoolExecutor(READERS) as pool:
             return list(pool.map(function, items))
 
-    def csv(self, name: str) -> pd.DataFrame:
-        """A CSV file in the store as a table; an apostrophe in front marks text that looks like a formula."""
-        content = io.BytesIO(self.read(name))
-        table = pd.read_csv(content, keep_default_na=False, na_values=[""], dtype={"series": str})
-        if "series" in table:
-            table["series"] = table["series"].str.removeprefix("'")
-        return table
-
     def environment(self, identity: str) -> dict[str, str]:
         """Where a trial ran: versions, device, commit."""
         return json.loads(self.read(f"trials/{identity}/trial.json"))["environment"]

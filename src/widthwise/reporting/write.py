@@ -1,13 +1,10 @@
 """A store's report: one page that opens offline, and its tables and figures as files beside it."""
 
 import hashlib
-import io
 import json
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from importlib.metadata import version
-
-import pandas as pd
 
 from widthwise.analysis.experiment import Analysis
 from widthwise.experiments.store import Store
@@ -19,10 +16,7 @@ from widthwise.reporting.files import drawing_process, render
 from widthwise.reporting.html import drawing_code
 from widthwise.reporting.page import page
 from widthwise.reporting.paths import FORMATS, FileFormat
-
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""A spreadsheet would take text that begins so for a formula."""
-AS_TEXT = "'"
+from widthwise.spreadsheet import to_csv
 
 
 def write(store: Store, analyses: Iterable[Analysis], formats: Sequence[FileFormat]) -> tuple[str, list[Analysis]]:
@@ -41,7 +35,7 @@ def write(store: Store, analyses: Iterable[Analysis], formats: Sequence[FileForm
         for analysis in analyses:
             prepared.append(analysis)
             for name, table in analysis.tables().items():
-                store.write(paths.table(analysis.name, name), csv(table))
+                store.write(paths.table(analysis.name, name), to_csv(table))
             drawn = {each.name: specification(each, analysis) for each in figures(analysis) if each.shown(analysis)}
             for name, content in drawn.items():
                 digest = digests[f"{analysis.name}/{name}"] = _digest(content)
@@ -80,19 +74,3 @@ def _drawn_before(store: Store) -> dict[str, str]:
     except (FileNotFoundError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def csv(table: pd.DataFrame) -> bytes:
-    """A table as CSV. Text that a spreadsheet would take for a formula is marked as text, with an apostrophe."""
-    sink = io.StringIO()
-    marked = {name: _as_text(column) for name, column in table.items() if not pd.api.types.is_numeric_dtype(column)}
-    table.assign(**{str(name): column for name, column in marked.items()}).to_csv(
-        sink, index=False, lineterminator="\n"
-    )
-    return sink.getvalue().encode()
-
-
-def _as_text(column: pd.Series) -> pd.Series:
-    return column.map(
-        lambda value: f"{AS_TEXT}{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
-    )
