@@ -9,7 +9,8 @@ from pathlib import Path
 
 @functools.cache
 def environment(device: str = "cpu", threads: int = 1, processes: int = 1) -> dict[str, str]:
-    """Versions of what computes, the machine, processes and threads of each and, from a git checkout, the commit."""
+    """Versions of what computes, the machine, the GPU if one is used, processes and threads of each and, from a git
+    checkout, the commit."""
     packages = {name: version(name) for name in ("widthwise", "torch", "numpy")}
     return {
         **packages,
@@ -18,10 +19,19 @@ def environment(device: str = "cpu", threads: int = 1, processes: int = 1) -> di
         "processor": _processor(),
         "system": platform.system(),
         "device": device,
+        **_accelerator(device),
         "threads": str(threads),
         "processes": str(processes),
         "commit": _commit(),
     }
+
+
+def _accelerator(device: str) -> dict[str, str]:
+    if not device.startswith("cuda"):
+        return {}
+    import torch
+
+    return {"accelerator": torch.cuda.get_device_name(device)}
 
 
 def _processor() -> str:
