@@ -135,6 +135,12 @@ def test_a_file_may_extend_an_experiment(tmp_path: Path):
     assert len(sweep.trials("paper")) * 3 == len(base.trials("paper"))
     assert {trial.training.epochs for trial in sweep.trials("paper")} == {4}
     assert sweep.note("quick") == base.note("quick")
+    some = load(tmp_path, "extends: alexnet-initialization\nseries: {scheme: [LeCun normal]}\nwidths: [0.25, 1]")
+    assert {run.series for scale in SCALES for run in some.runs(scale)} == {"LeCun normal"}
+    whole = {trial.id for trial in Sweep.load("alexnet-initialization").trials("paper")}
+    assert len(whole & {trial.id for trial in some.trials("paper")}) == 6, "a store trains them once"
+    with pytest.raises(RequestError, match=r"own\.yaml: scheme has no 'He'; there are Glorot normal, He normal"):
+        load(tmp_path, "extends: alexnet-initialization\nseries: {scheme: [He]}")
     with pytest.raises(RequestError, match=r"own\.yaml: extends: there is no experiment 'mlp'"):
         load(tmp_path, "extends: mlp")
 

@@ -294,6 +294,12 @@ def _content(file: Any, source: str) -> dict[str, Any]:
         raise RequestError(f"{source}: {EXTENDS}: there is no experiment {base!r}; there are {', '.join(catalogue())}")
     below = _content(files[base], f"{base}.yaml")
     scales = {**below.get("scales", {})}
+    if isinstance(content.get("series"), dict):  # in place of the base's at every scale
+        named = below.get("series", {})
+        content["series"] = {
+            path: _chosen(named.get(path), axis, source, path) for path, axis in content["series"].items()
+        }
+        scales = {scale: {**changes, "series": content["series"]} for scale, changes in scales.items()}
     for scale, changes in content.get("scales", {}).items():
         scales[scale] = {**scales.get(scale, {}), **changes}
         if "trial" in changes:
