@@ -1,5 +1,6 @@
 """Figures as files, and the tables beside them."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from widthwise.reporting.files import render
 from widthwise.reporting.theme import SERIES_COLOURS, width_colours
 
 MAGIC = {"png": b"\x89PNG", "svg": b"<svg", "pdf": b"%PDF"}
+NO_MARKS = re.compile(r'class="mark-\w+ role-mark[^>]*/>')
 FIGURES = {"mlp10-initialization": ["B5"], "constructions": ["constructions"]}
 
 
@@ -78,6 +80,7 @@ def test_every_figure_of_the_paper_is_drawn_from_a_store_that_has_everything(who
             content = (folder / f"{figure.name}.svg").read_text(encoding="utf-8")
             assert f"Figure {figure.name}. {figure.title.split()[0]}" in content
             assert content.count("<path") > 10
+            assert not NO_MARKS.search(content), f"figure {figure.name} lacks a kind of its marks"
 
 
 def test_every_figure_is_valid_vega_lite(whole_store: Path):

@@ -18,6 +18,8 @@ from altair.utils.schemapi import debug_mode
 Specification = dict[str, Any]
 DIGITS = 10
 APART = "widthwise"
+NO_TABLE = {"name": "empty"}
+"""What Altair writes for a chart without a table; in a layer it would stand before the table around it."""
 
 _tables: ContextVar[dict[str, list[dict[str, Any]]]] = ContextVar("tables")
 
@@ -30,8 +32,11 @@ def complete(make: Callable[[], Specification], **properties: Any) -> Specificat
 
 
 def view(chart: alt.Chart, **properties: Any) -> Specification:
-    """A single view."""
-    return {**chart.to_dict(validate=False, context={"top_level": False}), **properties}
+    """A single view; of a chart without a table one that draws from the table of what it is layered in."""
+    content = chart.to_dict(validate=False, context={"top_level": False})
+    if content["data"] == NO_TABLE:
+        del content["data"]
+    return {**content, **properties}
 
 
 def layered(charts: Sequence[alt.Chart], **properties: Any) -> Specification:
