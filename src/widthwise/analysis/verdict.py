@@ -30,6 +30,8 @@ class _Evidence:
     widths: np.ndarray
     replicates: int
     excluded: int
+    without: list[float]
+    """Widths at which no network counts."""
     tables: dict[str, np.ndarray]
 
     @property
@@ -40,8 +42,11 @@ class _Evidence:
             return f"a trend needs at least {FEWEST_WIDTHS} widths, and there are {len(self.widths)}"
         if self.replicates < FEWEST_REPLICATES:
             note = left_out if self.excluded else ""
+            places = " and ".join(f"{width:g}x" for width in self.without)
+            nowhere = f"; no network counts at {places}" if len(self.without) < len(self.widths) and places else ""
             return (
                 f"a test needs at least {FEWEST_REPLICATES} complete replicates, and there are {self.replicates}{note}"
+                f"{nowhere}"
             )
         return ""
 
@@ -113,7 +118,8 @@ def _gather(networks: pd.DataFrame, series: str, widths: list[float], replicates
         table = of_series.pivot(index="replicate", columns="width_factor", values=column)
         tables[name] = table.reindex(columns=ordered).dropna().to_numpy(dtype=float)
     complete = len(tables["accuracy"])
-    return _Evidence(series, np.array(ordered), complete, replicates - complete, tables)
+    without = [width for width in ordered if width not in set(of_series["width_factor"])]
+    return _Evidence(series, np.array(ordered), complete, replicates - complete, without, tables)
 
 
 def _answer(row: dict) -> tuple[Answer, str]:

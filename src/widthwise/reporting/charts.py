@@ -19,11 +19,18 @@ VIOLIN_REACH = 0.42
 """Half the width of the widest place of a violin, in doublings of width."""
 COLUMNS = 3
 LEGEND_COLUMNS = 3
-WIDTH_LABEL = (
-    "(datum.value < 1 && abs(1 / datum.value - round(1 / datum.value)) < 1e-6 "
-    "? '1/' + format(1 / datum.value, '~r') : format(datum.value, '~r')) + 'x'"
-)
 FADED = 0.06
+NUMERATORS = (1, 3, 5, 7, 9)
+
+
+def width_label(width: str) -> str:
+    """A Vega expression of a width factor as one says it: `4x`, `1/4x`, `5/32x`. So does `widthText` on the page."""
+    fractions = (
+        f"abs({top} / {width} - round({top} / {width})) < 1e-6 ? '{top}/' + round({top} / {width}) : "
+        for top in NUMERATORS
+    )
+    number = f"format({width}, '~r')"
+    return f"({width} < 1 ? ({''.join(fractions)}{number}) : {number}) + 'x'"
 
 
 MEASURES = {
@@ -100,7 +107,7 @@ def _width_axis(table: pd.DataFrame) -> alt.X:
         "width_factor:Q",
         title="Width factor",
         scale=alt.Scale(type="log", base=2, domain=[widths[0] / 1.15, widths[-1] * 1.15], nice=False),
-        axis=alt.Axis(values=widths, labelExpr=WIDTH_LABEL, grid=False),
+        axis=alt.Axis(values=widths, labelExpr=width_label("datum.value"), grid=False),
     )
 
 
@@ -201,7 +208,7 @@ def correlation_violins(analysis: Analysis, series: Sequence[str], layer: str = 
                 scale=alt.Scale(domain=[positions[0] - 0.5, positions[-1] + 0.5], nice=False, zero=False),
                 axis=alt.Axis(
                     values=positions,
-                    labelExpr=WIDTH_LABEL.replace("datum.value", "pow(2, datum.value)"),
+                    labelExpr=width_label("pow(2, datum.value)"),
                     grid=False,
                 ),
             ),
@@ -261,7 +268,9 @@ def _width_colour(table: pd.DataFrame) -> alt.Color:
         "width_factor:O",
         title="Width factor",
         scale=alt.Scale(domain=widths, range=width_colours(len(widths))),
-        legend=alt.Legend(orient="bottom", direction="horizontal", labelExpr=WIDTH_LABEL, symbolOpacity=1),
+        legend=alt.Legend(
+            orient="bottom", direction="horizontal", labelExpr=width_label("datum.value"), symbolOpacity=1
+        ),
     )
 
 

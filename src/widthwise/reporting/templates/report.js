@@ -1,7 +1,8 @@
 const { tables, settings, titles, store } = read("tables");
 const widthText = (width) => {
-  const inverse = 1 / width;
-  return (width < 1 && Math.abs(inverse - Math.round(inverse)) < 1e-6 ? `1/${Math.round(inverse)}` : String(width)) + "x";
+  const whole = (value) => Math.abs(value - Math.round(value)) < 1e-6;
+  const top = width < 1 ? [1, 3, 5, 7, 9].find((each) => whole(each / width)) : undefined;
+  return (top ? `${top}/${Math.round(top / width)}` : String(width)) + "x";
 };
 
 // Tables whose trials are links.
