@@ -1,5 +1,6 @@
 """The main job from end to end: run a sweep into a store, and report on what the store holds."""
 
+import functools
 import hashlib
 import json
 import os
@@ -140,6 +141,10 @@ def train(
         TrialError: the work failed; the same call goes on from the last checkpoint.
     """
     trial = network if isinstance(network, Trial) else single_trial(network, width, assignments, seed)
+    if trial.training.epochs == 0:
+        raise RequestError(
+            "with training.epochs=0 there is nothing to train; a dry run counts parameters and arithmetic"
+        )
     target = Store(store)
     target.prepare()
     if data is not None:
@@ -238,16 +243,16 @@ def draw(
     source = store if isinstance(store, Store) else Store(store)
     sweeps = _sweeps_of(source)
     drawn: list[DrawnFigure] = []
+    analyzed = functools.cache(lambda place: analyze(source, *sweeps[place]))
     for wanted in figures:
         for experiment, names in numbered(wanted).items():
-            found = [stored for stored in sweeps if stored.sweep.name == experiment]
+            found = [place for place, stored in enumerate(sweeps) if stored.sweep.name == experiment]
             if not found:
                 raise RequestError(
                     f"figure {wanted} is made by {experiment}, and nothing of it was run into {source.location}; "
                     f"widthwise run {experiment} --store {source.location} does that"
                 )
-            for stored in found:
-                analysis = analyze(source, *stored)
+            for analysis in map(analyzed, found):
                 for figure in (each for each in figures_of(analysis) if each.name in names):
                     paths = write_figure(source, analysis, figure, formats) if figure.shown(analysis) else []
                     drawn.append(DrawnFigure(figure.name, analysis.name, paths, figure.left_out(analysis)))

@@ -407,7 +407,7 @@ def test_training_that_diverged_was_run():
     he = analysis_of(pd.DataFrame())
     runs = pd.DataFrame({"series": [HE], "status": ["diverged"]})
     row = row_of("he-removability-flat", Analysis(**{**vars(he), "runs": runs}))
-    assert (row["answer"], row["evidence"]) == ("cannot be told", "Training diverged in every network.")
+    assert (row["answer"], row["evidence"]) == ("cannot be told", "No network counts: every training diverged.")
     beside = analysis_of(networks(GLOROT))
     beside = Analysis(
         **{

@@ -134,13 +134,18 @@ def test_a_file_may_extend_an_experiment(tmp_path: Path):
     assert sweep.title == base.title
     assert len(sweep.trials("paper")) * 3 == len(base.trials("paper"))
     assert {trial.training.epochs for trial in sweep.trials("paper")} == {4}
-    assert sweep.note("quick") == base.note("quick")
+    assert sweep.note("quick") == f"{base.note('quick')}; of these replicates as this sweep has them"
+    assert sweep.figures == [], "a figure of the paper shows the paper's experiment"
     some = load(tmp_path, "extends: alexnet-initialization\nseries: {scheme: [LeCun normal]}\nwidths: [0.25, 1]")
     assert {run.series for scale in SCALES for run in some.runs(scale)} == {"LeCun normal"}
     whole = {trial.id for trial in Sweep.load("alexnet-initialization").trials("paper")}
     assert len(whole & {trial.id for trial in some.trials("paper")}) == 6, "a store trains them once"
     with pytest.raises(RequestError, match=r"own\.yaml: scheme has no 'He'; there are Glorot normal, He normal"):
         load(tmp_path, "extends: alexnet-initialization\nseries: {scheme: [He]}")
+    wide = load(tmp_path, "extends: mlp10k-initialization\nwidths: [1, 2, 4]\nreplicates: 5")
+    for scale in SCALES:
+        axes = wide.at(scale)
+        assert (axes.widths, axes.replicates) == ([1, 2, 4], 5), "in place of the base's, at every scale"
     with pytest.raises(RequestError, match=r"own\.yaml: extends: there is no experiment 'mlp'"):
         load(tmp_path, "extends: mlp")
 
@@ -288,3 +293,21 @@ def test_a_wrong_assignment_is_said_in_a_sentence(assignment: str, said: str):
 def test_a_scale_that_a_sweep_lacks_is_refused(tmp_path: Path):
     with pytest.raises(RequestError, match="own has no scale 'quick': it has paper"):
         load(tmp_path, "replicates: 2").trials("quick")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("extends: alexnet-initialization\nscales: {quick: }", "each scale must be a mapping"),
+        ("extends: alexnet-initialization\ntrial:", "trial must be a mapping"),
+        ("extends: alexnet-initialization\nseries: {scheme: He normal}", "scheme must be a list of names, of Glorot"),
+        ("extends: alexnet-initialization\nseries: {scheme: [{X: 1}]}", "scheme must be a list of names, of Glorot"),
+        ("name: parameters", "has the name of an experiment of the catalogue"),
+        ("name: mine+yours", r"a sweep's name has no \+, which --set puts there"),
+        ("analysis: parameters", "trains nothing; training.epochs must be 0"),
+        ("analysis: convergence", "makes a series of each of training.keep_epochs"),
+    ],
+)
+def test_what_a_file_of_ones_own_cannot_say(tmp_path: Path, text: str, said: str):
+    with pytest.raises(RequestError, match=said):
+        load(tmp_path, text)

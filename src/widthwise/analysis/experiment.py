@@ -81,7 +81,9 @@ def analyze(store: Store, sweep: Sweep, scale: Scale, version: str = "") -> Anal
     series = list(runs["series"].unique())
     if sweep.analysis == "parameters":
         counted = runs[runs["status"] == "counted"]
-        return Analysis(sweep, scale, runs, counted, series, settings, summary=counted[COUNTED], version=version)
+        return Analysis(
+            sweep, scale, runs, counted, series, settings, summary=counted.reindex(columns=COUNTED), version=version
+        )
     chosen = choose(runs)
     names = {}
     if sweep.analysis == "convergence":

@@ -1,6 +1,7 @@
 """Every run of a sweep as a row, and of those that differ in tuned values alone, the one that counts."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -43,8 +44,16 @@ def collect(store: Store, runs: Sequence[Run]) -> pd.DataFrame:
 def settings_of(runs: Sequence[Run]) -> pd.DataFrame:
     """A row a trial: `trial`, and every field of its settings by its path; a field that it does not have is missing."""
     trials = {run.trial.id: run.trial for run in runs}
-    table = pd.json_normalize([trial.model_dump(mode="json") for trial in trials.values()])
+    table = pd.DataFrame([_by_path(trial.model_dump(mode="json")) for trial in trials.values()], dtype=object)
     return table.assign(trial=list(trials))
+
+
+def _by_path(content: dict[str, Any], before: str = "") -> dict[str, Any]:
+    """Nested fields by their paths, such as `training.epochs`."""
+    fields: dict[str, Any] = {}
+    for name, value in content.items():
+        fields |= _by_path(value, f"{before}{name}.") if isinstance(value, dict) else {f"{before}{name}": value}
+    return fields
 
 
 def choose(runs: pd.DataFrame) -> pd.DataFrame:

@@ -9,6 +9,8 @@ from widthwise.experiments.store import Store
 MEAN_OF_LAYERS = "mean of layers"
 
 
+NETWORK = ["trial", "series"]
+"""What tells the networks of an experiment apart: two series may share a trial."""
 MEASURES = ["auc", "auc_std", "similarity", "similarity_std", "dead_fraction"]
 
 Varied = Mapping[str, Collection[str]]
@@ -19,7 +21,7 @@ def layers_of_networks(chosen: pd.DataFrame, store: Store) -> pd.DataFrame:
     """The table `layers` of every chosen network, with its trial and its place in the sweep in front, and `depth`:
     the layer's place in its network, counted from 1."""
     layers = _stacked(chosen, store, "layers")
-    return layers.assign(depth=layers.groupby("trial", sort=False).cumcount() + 1)
+    return layers.assign(depth=layers.groupby(NETWORK, sort=False).cumcount() + 1)
 
 
 def measure_networks(chosen: pd.DataFrame, layers: pd.DataFrame, varied: Varied) -> pd.DataFrame:
@@ -29,9 +31,9 @@ def measure_networks(chosen: pd.DataFrame, layers: pd.DataFrame, varied: Varied)
     between samplings. Where the width of some layers alone varies, as in the paper's Inception-v3-layer, it is those.
     """
     counted = _of_varied(layers, varied)
-    measures = counted.groupby("trial")[MEASURES].mean()
-    measures.insert(0, "units", counted.groupby("trial")["units"].sum())
-    return chosen.join(measures, on="trial")
+    measures = counted.groupby(NETWORK)[MEASURES].mean()
+    measures.insert(0, "units", counted.groupby(NETWORK)["units"].sum())
+    return chosen.join(measures, on=NETWORK)
 
 
 def measure_epochs(chosen: pd.DataFrame, store: Store, varied: Varied, names: Mapping[int, str]) -> pd.DataFrame:
@@ -125,4 +127,4 @@ def _of_varied(layers: pd.DataFrame, varied: Varied) -> pd.DataFrame:
 def _stacked(chosen: pd.DataFrame, store: Store, name: str) -> pd.DataFrame:
     """One table of every chosen trial, with the trial and its place in the sweep in front."""
     places = chosen[["trial", "series", "width_factor", "replicate"]]
-    return pd.merge(places, store.stacked(chosen["trial"], name), on="trial")
+    return pd.merge(places, store.stacked(chosen["trial"].drop_duplicates(), name), on="trial")

@@ -150,7 +150,7 @@ def _show_report(report: Any, as_json: bool) -> None:
         print_json({"page": report.page, "experiments": tables})
         return
     for experiment, tables in report.tables.items():
-        results.print(f"\n{experiment}", style="bold")
+        results.print(f"\n{experiment}", style="bold", markup=False)
         if "verdicts" in tables:
             results.print(_verdict_table(tables["verdicts"]))
         elif "comparison" in tables:
@@ -159,7 +159,7 @@ def _show_report(report: Any, as_json: bool) -> None:
             results.print(_parameter_table(tables["summary"]))
         else:
             results.print("no trained network yet")
-    results.print(f"\nThe page: {report.page}", soft_wrap=True)
+    results.print(f"\nThe page: {report.page}", soft_wrap=True, markup=False)
 
 
 ANSWER_STYLES = {"supported": "green", "not supported": "red", "no valid evidence": "yellow"}

@@ -72,12 +72,17 @@ def making(figure: str, sweeps: Sequence[Sweep]) -> list[Sweep]:
     Raises:
         RequestError: there is none.
     """
-    wanted = figure.strip().upper()
+    wanted = figure_name(figure)
     found = [sweep for sweep in sweeps if any(_same_figure(name.upper(), wanted) for name in sweep.figures)]
     if not found:
         names = sorted({name for sweep in sweeps for name in sweep.figures})
         raise RequestError(f"no experiment makes the figure {figure!r}: they make {', '.join(names)}")
     return found
+
+
+def figure_name(text: str) -> str:
+    """A figure's name of what a person writes for it, in capitals: `6A` of `6a` or `Fig. 6a`."""
+    return text.strip().removeprefix("Figure ").removeprefix("Fig. ").upper()
 
 
 def _same_figure(name: str, wanted: str) -> bool:

@@ -32,6 +32,9 @@ AXIS_OF = {"network.width_factor": "widths", "seed": "replicates", "data.seed": 
 """Fields of a trial that an axis of every sweep decides."""
 AXES = ("widths", "replicates")
 EXTENDS = "extends"
+OVERRIDDEN = "+"
+"""What follows it in a sweep's name stands for the values that were set from outside."""
+NOT_INHERITED = ("name", "figures")
 
 
 @dataclass(frozen=True)
@@ -119,9 +122,14 @@ class Sweep(Axes):
             path = Path(name)
             if not path.is_file():
                 raise RequestError(f"there is no sweep file {name}")
-            if path.stem in catalogue():
+            sweep = cls._parse(path, str(path), path.stem)
+            if sweep.name in catalogue():
                 raise RequestError(f"{name} has the name of an experiment of the catalogue; name the file otherwise")
-            return cls._parse(path, str(path), path.stem)
+            if OVERRIDDEN in sweep.name:
+                raise RequestError(
+                    f"{name}: a sweep's name has no {OVERRIDDEN}, which --set puts there; name it otherwise"
+                )
+            return sweep
         files = catalogue()
         if name not in files:
             near = difflib.get_close_matches(name, files, n=3, cutoff=0.4)
@@ -225,7 +233,19 @@ class Sweep(Axes):
             decided = {"network.width_factor": width, "seed": replicate, "data.seed": replicate}
             for path, value in {**tuned, **decided}.items():
                 content = overlaid(content, nested(path, value))
-            yield Run(label, width, replicate, tuned, resolved(content, source))
+            trial = resolved(content, source)
+            self._check_epochs(trial, axes, source)
+            yield Run(label, width, replicate, tuned, trial)
+
+    def _check_epochs(self, trial: Trial, axes: Axes, source: str) -> None:
+        recipe = trial.training
+        if self.analysis == "parameters" and recipe.epochs:
+            raise RequestError(f"{source}: the analysis of parameters trains nothing; training.epochs must be 0")
+        if self.analysis == "convergence" and (not recipe.kept_epochs or recipe.patience or axes.series):
+            raise RequestError(
+                f"{source}: the analysis of convergence makes a series of each of training.keep_epochs; it needs "
+                "these, all epochs (training.patience: null), and no series"
+            )
 
     def _label(self, combination: dict[str, Value], content: dict[str, Any], source: str) -> str:
         named = {path: value for path, value in combination.items() if path in self.named_axes}
@@ -270,6 +290,8 @@ def _chosen(axis: Any, values: Any, source: str, path: str) -> Any:
     """What takes an axis's place: of one with names, those parts that `values` names."""
     if not isinstance(axis, dict) or isinstance(values, dict):
         return values
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise RequestError(f"{source}: {path} must be a list of names, of {', '.join(axis)}")
     unknown = [value for value in values if value not in axis]
     if unknown:
         raise RequestError(f"{source}: {path} has no {unknown[0]!r}; there are {', '.join(axis)}")
@@ -293,19 +315,39 @@ def _content(file: Any, source: str) -> dict[str, Any]:
     if base not in files:
         raise RequestError(f"{source}: {EXTENDS}: there is no experiment {base!r}; there are {', '.join(catalogue())}")
     below = _content(files[base], f"{base}.yaml")
-    scales = {**below.get("scales", {})}
-    if isinstance(content.get("series"), dict):  # in place of the base's at every scale
-        named = below.get("series", {})
-        content["series"] = {
-            path: _chosen(named.get(path), axis, source, path) for path, axis in content["series"].items()
-        }
-        scales = {scale: {**changes, "series": content["series"]} for scale, changes in scales.items()}
-    for scale, changes in content.get("scales", {}).items():
-        scales[scale] = {**scales.get(scale, {}), **changes}
-        if "trial" in changes:
-            scales[scale]["trial"] = overlaid(below.get("scales", {}).get(scale, {}).get("trial", {}), changes["trial"])
-    merged = {**below, **content, "trial": overlaid(below.get("trial", {}), content.get("trial", {}))}
+    for holder in (content, *_mapping(content, "scales", source).values()):
+        for field in ("trial", "series"):
+            _mapping(holder, field, source)
+    named, own = below.get("series", {}), _mapping(content, "series", source)
+    if own:
+        content["series"] = {path: _chosen(named.get(path), axis, source, path) for path, axis in own.items()}
+    scales = {}
+    for scale in {**below.get("scales", {}), **content.get("scales", {})}:
+        inherited = below.get("scales", {}).get(scale, {})
+        changes = content.get("scales", {}).get(scale, {})
+        kept = {field: value for field, value in inherited.items() if field == "trial" or field not in content}
+        replaced = [
+            field for field in Axes.model_fields if field in content and field in inherited and field != "trial"
+        ]
+        if replaced and kept.get("note"):
+            kept["note"] += f"; of these {' and '.join(replaced)} as this sweep has them"
+        trial = overlaid(inherited.get("trial", {}), changes.get("trial", {}))
+        scales[scale] = {**kept, **changes, **({"trial": trial} if trial else {})}
+    inherited = {field: value for field, value in below.items() if field not in NOT_INHERITED}
+    merged = {**inherited, **content, "trial": overlaid(below.get("trial", {}), content.get("trial", {}))}
     return {**merged, "scales": scales} if scales else merged
+
+
+def _mapping(content: Any, field: str, source: str) -> dict[str, Any]:
+    """A field that is a mapping, or left out.
+
+    Raises:
+        RequestError: it is something else.
+    """
+    if not isinstance(content, dict) or not isinstance(content.get(field, {}), dict):
+        what = field if isinstance(content, dict) else "each scale"
+        raise RequestError(f"{source}: {what} must be a mapping of fields and values")
+    return content.get(field, {})
 
 
 def catalogue() -> dict[str, Any]:

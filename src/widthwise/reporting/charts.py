@@ -17,6 +17,7 @@ PANEL = 250
 SMALL_PANEL_HEIGHT = 180
 VIOLIN_REACH = 0.42
 """Half the width of the widest place of a violin, in doublings of width."""
+ROUNDED = dict.fromkeys(("left", "right", "middle", "share"), 4)
 COLUMNS = 3
 LEGEND_COLUMNS = 3
 FADED = 0.06
@@ -94,11 +95,13 @@ def _kinds(field: str, names: list[str]) -> tuple[alt.Color, alt.Shape]:
         orient="bottom", direction="horizontal", columns=LEGEND_COLUMNS, title=None, symbolOpacity=1, labelLimit=240
     )
 
-    def scale(choices: list[str]) -> alt.Scale:
-        return alt.Scale(domain=names, range=[choices[place % len(choices)] for place in range(len(names))])
-
-    colour = alt.Color(f"{field}:N", sort=names, scale=scale(SERIES_COLOURS), legend=legend)
-    return colour, alt.Shape(f"{field}:N", sort=names, scale=scale(SERIES_SHAPES), legend=legend)
+    places = range(len(names))
+    colours = [SERIES_COLOURS[place % len(SERIES_COLOURS)] for place in places]
+    shapes = [SERIES_SHAPES[(place + place // len(SERIES_COLOURS)) % len(SERIES_SHAPES)] for place in places]
+    return (
+        alt.Color(f"{field}:N", sort=names, scale=alt.Scale(domain=names, range=colours), legend=legend),
+        alt.Shape(f"{field}:N", sort=names, scale=alt.Scale(domain=names, range=shapes), legend=legend),
+    )
 
 
 def _width_axis(table: pd.DataFrame) -> alt.X:
@@ -224,9 +227,9 @@ def correlation_violins(analysis: Analysis, series: Sequence[str], layer: str = 
             ],
         )
     )
-    threshold = analysis.sweep.trials(analysis.scale)[0].measurement.similarity_threshold
+    threshold = next(analysis.sweep.runs(analysis.scale)).trial.measurement.similarity_threshold
     line = alt.Chart().mark_rule(strokeDash=[4, 3], opacity=0.6).encode(y=alt.datum(threshold))
-    return _by_series(layered([violin, line]), outline.round(4), analysis, series)
+    return _by_series(layered([violin, line]), outline.round(ROUNDED), analysis, series)
 
 
 def constructions(analysis: Analysis, series: Sequence[str]) -> Specification:

@@ -9,7 +9,7 @@ import altair as alt
 import pandas as pd
 
 from widthwise.analysis.experiment import Analysis
-from widthwise.analysis.summary import MEAN_OF_LAYERS
+from widthwise.analysis.summary import MEAN_OF_LAYERS, MEASURES
 from widthwise.reporting.theme import width_colours
 
 DEPTH_WIDTH, DEPTH_HEIGHT = 390, 170
@@ -32,7 +32,8 @@ def content(analysis: Analysis) -> dict[str, Any]:
     violin_of = _by_layer(analysis.correlation, ["share"])
     intervals = analysis.correlation[["low", "high"]].drop_duplicates()
     rows = []
-    for row in analysis.layers.round(DIGITS).astype(object).where(analysis.layers.notna(), None).to_dict("records"):
+    rounded = analysis.layers.round(dict.fromkeys(MEASURES, DIGITS)).astype(object)
+    for row in rounded.where(analysis.layers.notna(), None).to_dict("records"):
         key = (row["series"], row["width_factor"], row["layer"])
         violin = [share for (share,) in violin_of.get(key, [])]
         rows.append({**row, "curve": curve_of.get(key, []), "violin": violin})

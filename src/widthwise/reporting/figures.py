@@ -5,6 +5,7 @@ from functools import partial
 
 from widthwise.analysis.experiment import Analysis
 from widthwise.errors import RequestError
+from widthwise.experiments.catalogue_table import figure_name
 from widthwise.reporting import charts
 from widthwise.reporting.figure import ACCURACY, AUC, SIMILARITY, Figure
 
@@ -147,7 +148,7 @@ def numbered(wanted: str) -> dict[str, tuple[str, ...]]:
     Raises:
         RequestError: the paper has no such figure.
     """
-    name = wanted.strip().removeprefix("Figure ").removeprefix("Fig. ").upper()
+    name = figure_name(wanted)
     found = {
         experiment: tuple(figure.name for figure in made if _is(figure.name, name))
         for experiment, made in PAPER.items()

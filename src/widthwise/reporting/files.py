@@ -31,4 +31,8 @@ def render(specification: dict[str, Any], file_format: FileFormat) -> bytes:
 def drawing_process() -> Iterator[ProcessPoolExecutor]:
     """A process to draw in: Vega does not let other threads of its own process work."""
     with main_hidden(), ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        yield pool
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise

@@ -13,12 +13,16 @@ MARKS = {"all": "▲", "some": "△", "none": "▬", "untested": "–"}
 
 
 def overview(analyses: Sequence[Analysis]) -> dict[str, Any]:
-    """Counts for the opening of the page: of trainings and networks, of series by their verdict, and what grows."""
+    """Counts for the opening of the page: of trainings and networks, of series by their verdict, and what grows.
+
+    An earlier version of an experiment is not counted beside the later one.
+    """
+    analyses = [analysis for analysis in analyses if not analysis.version]
     verdicts = _all_verdicts(analyses)
     kept = verdicts[verdicts["verdict"].isin(ANSWERS[:2])]
     return {
         "experiments": len(analyses),
-        "trainings": sum(int(analysis.runs["status"].isin(["trained", "diverged"]).sum()) for analysis in analyses),
+        "trainings": len(_trained(analyses)),
         "series": len(verdicts),
         "tested": len(kept),
         **{answer.replace(" ", "_"): int((verdicts["verdict"] == answer).sum()) for answer in ANSWERS},
@@ -46,6 +50,12 @@ def matrix(analyses: Sequence[Analysis]) -> list[dict[str, Any]]:
         for analysis in analyses
         if len(analysis.verdicts)
     ]
+
+
+def _trained(analyses: Sequence[Analysis]) -> set[str]:
+    """The trials that were trained; two experiments may share them."""
+    ended = (analysis.runs[analysis.runs["status"].isin(["trained", "diverged"])] for analysis in analyses)
+    return {trial for runs in ended for trial in runs["trial"]}
 
 
 def _growth(verdicts: pd.DataFrame, measure: str, unit: str) -> dict[str, str]:

@@ -50,7 +50,9 @@ class Check:
         if missing or not needed:
             return Finding("not run", f"Nothing was run of {listed(missing) or 'what it is about'}.")
         if analysis.networks.empty:
-            return Finding("cannot be told", "Training diverged in every network.")
+            awaited = int((analysis.runs["status"] == "missing").sum())
+            why = f"{counted(awaited, 'training')} not run yet" if awaited else "every training diverged"
+            return Finding("cannot be told", f"No network counts: {why}.")
         return self.judge(analysis, needed)
 
 

@@ -1,5 +1,6 @@
 """Kinds of test that need no test of significance: counts, and what must hold of every network."""
 
+import math
 from collections.abc import Sequence
 
 from widthwise.analysis.claims.claim import Check, Finding, counted, listed
@@ -49,6 +50,8 @@ def samplings_agree() -> Check:
         removability, deviation, similarity = (
             networks[name].mean() for name in ("auc_std", "similarity_std", SIMILARITY)
         )
+        if math.isnan(removability) or math.isnan(deviation):
+            return Finding("cannot be told", "Each network was measured with one sampling.")
         share = deviation / similarity if similarity else 0.0
         return Finding(
             "agrees" if removability <= NEGLIGIBLE and share <= NEGLIGIBLE else "disagrees",

@@ -22,6 +22,6 @@ const near = new IntersectionObserver((entries) => {
 }, { rootMargin: "600px" });
 for (const chart of waiting) near.observe(chart);
 const idle = window.requestIdleCallback ?? ((work) => setTimeout(work, 50));
-const drawNext = () => { const [next] = waiting; if (next) draw(next).then(() => idle(drawNext)); };
+const drawNext = () => { const [next] = waiting; if (next) draw(next).finally(() => idle(drawNext)); };
 if (charts === 0) document.documentElement.dataset.drawn = 0;
 idle(drawNext);

@@ -27,16 +27,20 @@ const dialog = document.getElementById("trial");
 function showTrial(identity) {
   const content = document.getElementById("trial-content");
   content.replaceChildren();
+  const statuses = new Set(), folder = `${store}/trials/${identity}`;
   for (const [experiment, { shared, own }] of Object.entries(settings)) {
-    if (!(identity in own)) continue;
+    if (!Object.hasOwn(own, identity)) continue;
     const find = (name) => {
       const table = tables[experiment]?.[name], at = table?.titles.indexOf("trial") ?? -1;
       const row = at < 0 ? undefined : table.rows.find((each) => each[at] === identity);
       return row && Object.fromEntries(table.titles.map((title, place) => [title, row[place]]));
     };
     const run = find("runs"), network = find("networks");
-    const counts = network ? "It counts: means and verdicts of this experiment include it." : run?.status === "trained"
-      ? "It does not count here: of the runs that differ in tuned values alone, another was chosen." : "It gave no network.";
+    const counts = run?.status === "counted" ? "Its parameters and its arithmetic were counted; it was not trained."
+      : network ? "It counts: means and verdicts of this experiment include it."
+      : run?.status === "trained" ? "It does not count here: of the runs that differ in tuned values alone, another was chosen, or one is not run yet."
+      : run?.status === "diverged" ? "Its training diverged, so there is no network." : "It was not run yet.";
+    statuses.add(run?.status);
     const list = (pairs) => {
       const place = document.createElement("dl");
       for (const [name, value] of pairs) place.append(element("dt", name), element("dd", shown(value)));
@@ -50,8 +54,9 @@ function showTrial(identity) {
   }
   const known = content.childElementCount > 0;
   document.getElementById("trial-title").textContent = known ? `Trial ${identity}` : `There is no trial ${identity} here`;
-  if (known) content.append(element("p", "Its files, with the trained network: "), element("pre", `${store}/trials/${identity}`),
-    element("p", "To measure it again, unit by unit: "), element("pre", `widthwise profile ${store}/trials/${identity}`));
+  if (statuses.has("trained")) content.append(element("p", "Its files, with the trained network: "), element("pre", folder),
+    element("p", "To measure it again, unit by unit: "), element("pre", `widthwise profile ${/^[\w@%+=:,./-]+$/.test(folder) ? folder : `'${folder.replaceAll("'", `'"'"'`)}'`}`));
+  else if (statuses.has("diverged")) content.append(element("p", "Its files: "), element("pre", folder));
   if (!dialog.open) dialog.showModal();
 }
 dialog.addEventListener("close", () => { if (location.hash.startsWith("#trial=")) history.replaceState(null, "", location.pathname + location.search); });
@@ -67,7 +72,7 @@ const layers = read("layers"), form = document.getElementById("choice");
 const choose = { experiment: document.getElementById("choice-experiment"), series: document.getElementById("choice-series"), widths: document.getElementById("choice-widths") };
 const chosenWidths = () => [...choose.widths.querySelectorAll("input:checked")].map((box) => Number(box.value));
 const REACH = 0.45;
-let last = 0;
+let last = 0, drawing, nearby;
 async function explore() {
   const { rows, middles, widths, colours } = layers[choose.experiment.value];
   const wanted = chosenWidths(), some = rows.filter((row) => row.series === choose.series.value && wanted.includes(row.width_factor));
@@ -88,8 +93,13 @@ async function explore() {
   const columns = ["layer", "depth", "width_factor", "units", "n", "auc", "auc_std", "similarity", "similarity_std", "dead_fraction"];
   sortable(numbers, { titles: columns, numeric: columns.map((name) => name !== "layer"), rows: some.map((row) => columns.map((name) => row[name])) });
   const place = document.getElementById("explorer-chart");
-  await vegaEmbed(place, specification, options("layers"));
-  if (turn === last) place.dataset.shows = [choose.experiment.value, choose.series.value, wanted.join(",")].join("/");
+  const shows = [choose.experiment.value, choose.series.value, wanted.join(",")].join("/"), fresh = document.createElement("div");
+  const result = await vegaEmbed(fresh, specification, options("layers"));
+  if (turn !== last) return result.finalize(); // another choice was made meanwhile
+  drawing?.finalize();
+  drawing = result;
+  place.replaceChildren(fresh);
+  place.dataset.shows = shows;
 }
 function offerSeries(series) {
   const { series: all, widths, colours } = layers[choose.experiment.value];
@@ -112,23 +122,24 @@ if (form) {
   offerSeries();
   choose.experiment.addEventListener("change", () => { offerSeries(); keep(); explore(); });
   for (const control of [choose.series, choose.widths]) control.addEventListener("change", () => { keep(); explore(); });
-  const seen = new IntersectionObserver(([entry]) => { if (entry.isIntersecting) { seen.disconnect(); explore(); } }, { rootMargin: "400px" });
-  seen.observe(document.getElementById("explorer-chart"));
+  nearby = new IntersectionObserver(([entry]) => { if (entry.isIntersecting) { nearby.disconnect(); explore(); } }, { rootMargin: "400px" });
+  nearby.observe(document.getElementById("explorer-chart"));
 }
 
 // The address bar leads to a trial or to a choice of the explorer; to sections the browser goes by itself.
 function follow() {
   const hash = location.hash.slice(1), [place, words] = hash.split("?");
-  if (hash.startsWith("trial=")) return showTrial(decodeURIComponent(hash.slice(6)));
+  if (hash.startsWith("trial=")) return showTrial(new URLSearchParams(hash).get("trial"));
   if (dialog.open) dialog.close();
   if (place !== "explorer" || !words || !form) return;
   const wanted = new URLSearchParams(words);
-  if (!(wanted.get("experiment") in layers)) return;
+  if (!Object.hasOwn(layers, wanted.get("experiment"))) return;
   choose.experiment.value = wanted.get("experiment");
   offerSeries(wanted.get("series"));
   const some = (wanted.get("widths") ?? "").split(",").map(Number);
   for (const box of choose.widths.querySelectorAll("input")) box.checked = some.includes(Number(box.value));
   document.getElementById("explorer").scrollIntoView();
+  nearby.disconnect();
   explore();
 }
 window.addEventListener("hashchange", follow);
