@@ -55,6 +55,9 @@ def networks(series: str, replicates: int = 3, widths=WIDTHS, noise=0.002, seed=
     return pd.DataFrame(rows)
 
 
+NO_LAYERS = pd.DataFrame(columns=["series", "width_factor", "layer", "depth", "n", "auc", "similarity"])
+
+
 def analysis_of(
     table: pd.DataFrame, experiment: str = "alexnet-initialization", scale: Scale = "paper", **tables: pd.DataFrame
 ) -> Analysis:
@@ -67,7 +70,7 @@ def analysis_of(
     runs = pd.DataFrame({"series": series, "status": "missing"})
     return Analysis(
         **{"sweep": sweep, "scale": scale, "networks": table, "series": series, "settings": pd.DataFrame()},
-        **{"runs": runs, **tables},
+        **{"runs": runs, "layers": NO_LAYERS, "ablation": NO_LAYERS.assign(share_dropped=[], unchanged=[]), **tables},
     )
 
 
@@ -122,6 +125,8 @@ NOISY = networks("A", noise=0.2)
         (fitted("A"), FLAT, FLAT.assign(train_accuracy=0.9), FLAT[FLAT["width_factor"] < 4]),
         (samplings_agree(), FLAT, FLAT.assign(auc_std=0.02), FLAT.assign(degenerate=True)),
         (samplings_agree(), FLAT, FLAT.assign(similarity_std=1.0), FLAT.assign(degenerate=True)),
+        (samplings_agree(), FLAT, FLAT.assign(auc_std=0.02), FLAT.assign(auc_std=np.nan, similarity_std=np.nan)),
+        (grows("auc", "A"), MORE_REMOVABLE, FLAT, networks("A", noise=0.05, auc=growing(0.01, 0.6), seed=3)),
     ],
 )
 def test_of_one_series(check: Check, agrees: pd.DataFrame, disagrees: pd.DataFrame, too_little: pd.DataFrame):
@@ -146,7 +151,8 @@ ABOVE, BELOW = (
         (alike("auc", ("A", "B")), FLAT, ABOVE, NOISY),
         (alike("auc", control="B"), FLAT, BELOW, ABOVE[ABOVE["width_factor"] == 4]),
         (alike("similarity", ("A", "B")), FLAT, ABOVE, networks("A", noise=0.5)),
-        (same_trend(("A", "B")), LESS_SIMILAR, MORE_SIMILAR, SINGLE),
+        (same_trend(("A", "B")), FLAT, MORE_SIMILAR, SINGLE),
+        (same_trend(("A", "B")), FLAT, LESS_SIMILAR, NOISY),
         (same_trend(control="B"), FLAT, MORE_REMOVABLE, SINGLE),
     ],
 )
@@ -395,12 +401,25 @@ def test_the_largest_scale_with_anything_of_the_claim_counts():
     assert row_of("he-more-similar-than-glorot", quick, paper)["evidence"] == "Nothing was run of He normal."
 
 
+def test_what_is_said_of_all_series_takes_all():
+    """The quick scale has two of six initializations: they can speak against a claim about all, not for it."""
+    for scale, expected in (("paper", "agrees"), ("quick", "cannot be told")):
+        widths, names = load("alexnet-initialization").at(scale).widths, planned("alexnet-initialization", scale)
+        rising = pd.concat([networks(name, 3, widths, auc=growing(0.03, 0.6)) for name in names])
+        row = row_of("alexnet-initialization-hypothesis", analysis_of(rising, scale=scale))
+        assert row["answer"] == expected, row["evidence"]
+    assert "this scale leaves out series" in row["evidence"]
+
+
 def test_changed_sweeps_and_earlier_versions_do_not_count():
     he = analysis_of(networks(HE))
-    changed = Analysis(**{**vars(he), "sweep": he.sweep.with_values(["replicates=2"])})
+    changed = Analysis(**{**vars(he), "sweep": he.sweep.with_values(["training.epochs=2"])})
     earlier = Analysis(**{**vars(he), "version": "abc"})
     assert row_of("he-removability-flat", changed, earlier)["answer"] == "not run"
     assert row_of("he-removability-flat", changed, earlier, he)["answer"] == "agrees"
+    more = Analysis(**{**vars(he), "sweep": he.sweep.with_values(["replicates=5"])})
+    row = row_of("he-removability-flat", he, more)
+    assert row["experiment"] == more.sweep.name, "where the paper has one replicate, more can tell"
 
 
 def test_training_that_diverged_was_run():

@@ -3,7 +3,7 @@
 from widthwise.analysis.claims.claim import Claim
 from widthwise.analysis.claims.comparisons import alike, greater, same_trend
 from widthwise.analysis.claims.exact import curves_fall, fitted
-from widthwise.analysis.claims.layers import every_layer_grows, lead
+from widthwise.analysis.claims.layers import every_layer_grows, layer_grows, lead
 from widthwise.analysis.claims.measures import ACCURACY, AUC, SIMILARITY
 from widthwise.analysis.claims.trends import either_grows, flat, grows, kept, more_than_doubles
 
@@ -50,7 +50,7 @@ BY_INITIALIZATION = (
     Claim(
         "he-similarity-grows",
         "With He's initialization, wider AlexNets have more repeated units.",
-        "Sections 2.2 and 4, Figs. 3b and 6b",
+        "Section 4, Fig. 6b",
         INITIALIZATION,
         grows(SIMILARITY, HE),
     ),
@@ -63,10 +63,17 @@ BY_INITIALIZATION = (
     ),
     Claim(
         "he-more-similar-than-glorot",
-        "In wide AlexNets units correlate much more with He's initialization than with Glorot's, where they hardly do.",
-        "Section 2.2, Figs. 3a and 3b",
+        "Wide AlexNets have more repeated units with He's initialization than with Glorot's.",
+        "Section 4, Fig. 6b",
         INITIALIZATION,
         greater(SIMILARITY, (HE, GLOROT), widest=2),
+    ),
+    Claim(
+        "he-last-convolution-similarity-grows",
+        "With He's initialization, units of the last convolution correlate more in wider AlexNets.",
+        "Section 2.2, Fig. 3b",
+        INITIALIZATION,
+        layer_grows(SIMILARITY, HE, "conv2"),
     ),
     Claim(
         "lecun-removability-between",
@@ -88,6 +95,13 @@ BY_INITIALIZATION = (
         "Section 4, Fig. 6b",
         INITIALIZATION,
         more_than_doubles(LECUN, HE),
+    ),
+    Claim(
+        "uniform-accuracy-alike",
+        "AlexNets of uniform initial weights are as accurate as those of normal ones.",
+        "Section 4, Fig. B3a",
+        INITIALIZATION,
+        alike(ACCURACY, *UNIFORM),
     ),
     Claim(
         "uniform-removability-alike",
@@ -171,7 +185,7 @@ BY_REGULARIZER = (
     ),
     Claim(
         "weight-decay-improves-accuracy-least",
-        "Weight decay improves test accuracy least of all regularizers.",
+        "Weight decay improves test accuracy only slightly: less than any other regularizer.",
         "Fig. B10a",
         REGULARIZATION,
         greater(ACCURACY, *((name, "weight decay") for name in ("augmentation", "dropout", "all three"))),

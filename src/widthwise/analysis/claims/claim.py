@@ -53,7 +53,11 @@ class Check:
             awaited = int((analysis.runs["status"] == "missing").sum())
             why = f"{counted(awaited, 'training')} not run yet" if awaited else "every training diverged"
             return Finding("cannot be told", f"No network counts: {why}.")
-        return self.judge(analysis, needed)
+        finding = self.judge(analysis, needed)
+        if finding.answer == "agrees" and not self.series and _leaves_out_series(analysis):
+            said = f"{finding.evidence.rstrip('.')}; this scale leaves out series that the claim is about."
+            return Finding("cannot be told", said)
+        return finding
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,13 @@ def counted(number: int, noun: str) -> str:
 def listed(names: Sequence[str]) -> str:
     """Names as one reads them: `A, B and C`."""
     return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+
+
+def _leaves_out_series(analysis: Analysis) -> bool:
+    """Whether the experiment has series at the paper's scale that it does not have at this one."""
+    sweep = analysis.sweep
+    here, there = (sweep.at(scale).series for scale in (analysis.scale, "paper"))
+    return any(len(values) < len(there[axis]) for axis, values in here.items())
 
 
 def _run(analysis: Analysis) -> set[str]:

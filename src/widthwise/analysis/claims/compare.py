@@ -10,7 +10,7 @@ from widthwise.analysis.claims.everywhere import CLAIMS_EVERYWHERE
 from widthwise.analysis.claims.imagenet import CLAIMS_ON_IMAGENET
 from widthwise.analysis.claims.perceptrons import CLAIMS_ON_PERCEPTRONS
 from widthwise.analysis.experiment import Analysis
-from widthwise.experiments.sweep import SCALES
+from widthwise.experiments.sweep import OVERRIDDEN, SCALES
 
 CLAIMS: tuple[Claim, ...] = (*CLAIMS_EVERYWHERE, *CLAIMS_ON_IMAGENET, *CLAIMS_ON_CIFAR10, *CLAIMS_ON_PERCEPTRONS)
 """Every outcome that the paper states in words and an experiment of the catalogue can show."""
@@ -21,24 +21,25 @@ NOT_RUN = Finding("not run", "Nothing was run.")
 def compare_with_paper(analyses: Sequence[Analysis]) -> pd.DataFrame:
     """A row a claim: what the paper states, how it is tested, and what our networks say.
 
-    The experiment counts at the largest scale at which anything was run of the series that the claim is about; sweeps
-    in which something is set otherwise, and earlier versions, do not.
+    The experiment counts at the largest scale at which anything was run of the series that the claim is about, with
+    more replicates where that alone is set otherwise, as where the paper has one. Other sweeps in which something is
+    set otherwise do not count, nor earlier versions.
 
     Returns: `name, statement, source, experiment, scale, criterion, answer, evidence`. `answer` is `agrees`,
         `disagrees`, `cannot be told` (there is too little) or `not run`; `scale` is empty where nothing was run.
     """
-    counting = [each for each in analyses if not each.sweep.overrides and not each.version]
+    counting = [each for each in analyses if set(each.sweep.overrides) <= {"replicates"} and not each.version]
     rows = []
     for claim in CLAIMS:
-        of_claim = [each for each in counting if each.sweep.name == claim.experiment and claim.test.has_data(each)]
-        largest = max(of_claim, key=lambda each: SCALES.index(each.scale), default=None)
+        of_claim = [each for each in counting if _base(each) == claim.experiment and claim.test.has_data(each)]
+        largest = max(of_claim, key=_size, default=None)
         finding = claim.test(largest) if largest else NOT_RUN
         rows.append(
             {
                 "name": claim.name,
                 "statement": claim.statement,
                 "source": claim.source,
-                "experiment": claim.experiment,
+                "experiment": largest.sweep.name if largest else claim.experiment,
                 "scale": largest.scale if largest else "",
                 "criterion": claim.criterion,
                 "answer": finding.answer,
@@ -46,3 +47,12 @@ def compare_with_paper(analyses: Sequence[Analysis]) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _base(analysis: Analysis) -> str:
+    """The name of the experiment that a sweep is, or in which it sets something otherwise."""
+    return analysis.sweep.name.partition(OVERRIDDEN)[0]
+
+
+def _size(analysis: Analysis) -> tuple[int, int]:
+    return SCALES.index(analysis.scale), analysis.sweep.at(analysis.scale).replicates

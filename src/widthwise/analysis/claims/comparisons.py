@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
-from widthwise.analysis.claims.claim import Check, Finding, counted, listed, together
+from widthwise.analysis.claims.claim import Answer, Check, Finding, counted, listed, together
 from widthwise.analysis.claims.measures import (
     ACCURACY,
     AUC,
@@ -22,7 +22,7 @@ from widthwise.analysis.claims.measures import (
     verdict_of,
     within,
 )
-from widthwise.analysis.claims.trends import PAGE, slope_in_words
+from widthwise.analysis.claims.trends import FLAT, PAGE, slope_in_words
 from widthwise.analysis.experiment import Analysis
 from widthwise.analysis.trend import CONFIDENCE
 from widthwise.analysis.verdict import ACCURACY_MARGIN, FEWEST_REPLICATES, SIGNIFICANCE
@@ -107,7 +107,8 @@ def alike(measure: Measure, *pairs: Pair, control: str = "") -> Check:
 
 
 def same_trend(*pairs: Pair, control: str = "") -> Check:
-    """Of each pair of series both grow, or neither, in removability and in similarity (`verdict`).
+    """Of each pair of series both grow, or neither grows and their changes over the widths differ by little, in
+    removability and in similarity (`verdict`).
 
     That one trend is significant and another is not does not show that they differ: it disagrees only where, besides,
     that which grows gains more over the widths than the other, replicate by replicate (one-sided at 5%, Student's t).
@@ -120,9 +121,10 @@ def same_trend(*pairs: Pair, control: str = "") -> Check:
         return together(_same_trend(analysis, one, other, measure) for measure in (AUC, SIMILARITY))
 
     return _of_pairs(
-        f"Agrees if removability and similarity each grow, or not, alike in {_compared(pairs, control)} ({PAGE}); "
-        "disagrees if one grows, the other does not, and the one gains more (paired replicates, one-sided t-test, p < "
-        f"{SIGNIFICANCE}).",
+        f"Agrees if removability and similarity each grow in both of {_compared(pairs, control)} ({PAGE}), or in "
+        f"neither and the changes over all widths differ, with a 90% interval, by at most {FLAT[AUC]} and "
+        f"{FLAT[SIMILARITY]}; disagrees if one grows, the other does not, and the one gains more (paired replicates, "
+        f"one-sided t-test, p < {SIGNIFICANCE}), or if neither grows and the interval lies wholly outside.",
         judge,
         pairs,
         control,
@@ -136,14 +138,15 @@ def _same_trend(analysis: Analysis, one: str, other: str, measure: Measure) -> F
         return Finding("cannot be told", "; ".join(obstacles))
     said = " against ".join(f"{name}: {slope_in_words(analysis, name, word)}" for name in (one, other))
     first, second = (bool(row[f"{word}_grows"]) for row in rows)
-    if first == second:
+    if first and second:
         return Finding("agrees", said)
-    more, less = (one, other) if first else (other, one)
+    more, less = (other, one) if second else (one, other)
     gain = (complete(analysis, more, measure) - complete(analysis, less, measure)).dropna()
     if len(gain) < FEWEST_REPLICATES:
         return Finding("cannot be told", f"{said}, and {len(gain)} replicates are complete in both")
     middle, low, high = change(gain.to_numpy(), gain.columns.to_numpy(dtype=float))
-    answer = "disagrees" if low > 0 else "cannot be told"
+    gains_more: Answer = "disagrees" if low > 0 else "cannot be told"
+    answer = gains_more if first or second else within(low, high, FLAT[measure])
     return Finding(answer, f"{said}; {more} gains {middle:.3g} [{low:.3g}, {high:.3g}] more over the widths")
 
 

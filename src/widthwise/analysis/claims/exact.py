@@ -118,13 +118,15 @@ def curves_fall(*series: str) -> Check:
         if mean.empty:
             return Finding("cannot be told", f"{name}: every width has a network that has collapsed to one label")
         steps = mean.pivot(index="width_factor", columns="share_dropped", values="unchanged").diff(axis=1).iloc[:, 1:]
-        falling = int((steps <= NEGLIGIBLE).all(axis=1).sum())
+        fall = (steps <= NEGLIGIBLE).all(axis=1) & (steps.sum(axis=1) < -NEGLIGIBLE)
+        falling = int(fall.sum())
         said = f"{name}: {falling} of {len(steps)} curves fall, the greatest step is {steps.to_numpy().max():+.3g}"
         return Finding("agrees" if falling == len(steps) else "disagrees", said)
 
     return of_each(
         f"Agrees if in {listed(series)} dropping more units never raises the share of unchanged labels by more than "
-        f"{NEGLIGIBLE}, at any width, in means over layers and replicates; disagrees if it does.",
+        f"{NEGLIGIBLE}, at any width, in means over layers and replicates, and dropping all lowers it by more; "
+        "disagrees if not.",
         judge,
         series,
     )

@@ -21,6 +21,7 @@ from widthwise.analysis.claims.measures import (
     change,
     collapsed_widths,
     of_each,
+    unchanged,
     within,
 )
 from widthwise.analysis.experiment import Analysis
@@ -59,7 +60,7 @@ def in_order(measure: Measure, series: str, *layers: str) -> Check:
 def layer_grows(measure: Measure, series: str, layer: str) -> Check:
     """Kendall's test of a layer's means over replicates: whether their order is that of the widths, one-sided.
 
-    Without growth it disagrees, provided that the test could have shown a perfect order.
+    It disagrees where, besides, the change over all widths is a fall or within the margin of `layers_flat`.
     """
 
     def judge(analysis: Analysis, name: str) -> Finding:
@@ -68,16 +69,19 @@ def layer_grows(measure: Measure, series: str, layer: str) -> Check:
             return found
         table, widths = found[layer]
         p_value = _p_value_of_order(table, widths)
-        able = smallest_page_p_value(*table.shape) < SIGNIFICANCE
+        middle, low, high = change(table, widths)
+        margin = ALIKE[measure] * (max(float(table.mean()), LEAST_SIMILARITY) if measure == SIMILARITY else 1.0)
+        against = smallest_page_p_value(*table.shape) < SIGNIFICANCE and unchanged(low, high, margin)
         return Finding(
-            "agrees" if p_value < SIGNIFICANCE else "disagrees" if able else "cannot be told",
-            f"{layer}: {change(table, widths)[0]:+.3g} over {len(widths)} widths, p = {p_value:.2g}",
+            "agrees" if p_value < SIGNIFICANCE else "disagrees" if against else "cannot be told",
+            f"{layer}: {middle:+.3g} [{low:+.3g}, {high:+.3g}] over {len(widths)} widths, p = {p_value:.2g}",
         )
 
     return of_each(
         f"Agrees if {WORDS[measure]} of {layer} of {series} grows with width (Kendall's one-sided test of the means "
-        f"over {FEWEST_REPLICATES} replicates or more, p < {SIGNIFICANCE}); disagrees if it does not where the test "
-        "has the power to show it.",
+        f"over {FEWEST_REPLICATES} replicates or more, p < {SIGNIFICANCE}); disagrees if it does not and the change "
+        f"over all widths, with its 90% interval, is a fall or within ±{ALIKE[measure]}"
+        f"{' of its mean' if measure == SIMILARITY else ''}.",
         judge,
         (series,),
     )

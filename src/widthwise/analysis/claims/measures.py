@@ -83,6 +83,12 @@ def change(table: Table, widths: Widths) -> tuple[float, float, float]:
     return middle, low, -change_over_widths(-table, widths)[1]
 
 
+def unchanged(low: float, high: float, margin: float) -> bool:
+    """Whether an interval shows that something did not grow: it fell, or what it may have changed by is no more than a
+    margin and may be nothing."""
+    return high <= 0 or (low <= 0 and within(low, high, margin) == "agrees")
+
+
 def within(low: float, high: float, margin: float) -> Answer:
     """Two one-sided tests at 5%: whether an interval of 90% lies within a margin, wholly outside, or neither."""
     if -margin <= low and high <= margin:

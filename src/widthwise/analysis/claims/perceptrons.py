@@ -1,13 +1,14 @@
 """What the paper states of perceptrons, of the constructions made from one, and of the number of parameters."""
 
 from widthwise.analysis.claims.claim import Claim
-from widthwise.analysis.claims.comparisons import greater, same_trend
+from widthwise.analysis.claims.comparisons import alike, greater, same_trend
 from widthwise.analysis.claims.exact import as_theory, multiplies
 from widthwise.analysis.claims.measures import ACCURACY, AUC, SIMILARITY
 from widthwise.analysis.claims.trends import flat, grows
 
 FEW_DIMENSIONS, MANY_DIMENSIONS, OPTIMIZER = "mlp10-initialization", "mlp10k-initialization", "mlp10k-optimizer"
-SMALLEST, LARGEST = "σ = 0.0001", "σ = 10000"
+SMALL, LARGE = ("σ = 0.0001", "σ = 0.01"), ("σ = 100", "σ = 10000")
+MIDDLE = "σ = 0.01"
 PARAMETERS, CONSTRUCTIONS = "parameters", "constructions"
 
 BY_INITIALIZATION = (
@@ -24,6 +25,13 @@ BY_INITIALIZATION = (
         "Fig. B5b",
         FEW_DIMENSIONS,
         flat(AUC),
+    ),
+    Claim(
+        "mlp10-removability-alike",
+        "On data of 10 dimensions perceptrons are about as removable whatever σ is.",
+        "Fig. B5b",
+        FEW_DIMENSIONS,
+        alike(AUC, control=MIDDLE),
     ),
     Claim(
         "mlp10-similarity-grows",
@@ -47,25 +55,32 @@ BY_INITIALIZATION = (
         flat(AUC),
     ),
     Claim(
+        "mlp10k-removability-alike",
+        "On data of 10,000 dimensions perceptrons are about as removable whatever σ is.",
+        "Fig. B4b",
+        MANY_DIMENSIONS,
+        alike(AUC, control=MIDDLE),
+    ),
+    Claim(
         "mlp10k-small-sigma-similarity-grows",
         "On data of 10,000 dimensions similarity grows with width where σ is small.",
         "Section 4, Appendix B.2, Fig. B4c",
         MANY_DIMENSIONS,
-        grows(SIMILARITY, SMALLEST),
+        grows(SIMILARITY, *SMALL),
     ),
     Claim(
         "mlp10k-large-sigma-removability-flat",
         "On data of 10,000 dimensions removability is flat over widths where σ is very large.",
         "Section 4, Appendix B.2, Fig. B4b",
         MANY_DIMENSIONS,
-        flat(AUC, LARGEST),
+        flat(AUC, *LARGE),
     ),
     Claim(
         "mlp10k-large-sigma-similarity-flat",
         "On data of 10,000 dimensions similarity is flat over widths where σ is very large.",
         "Section 4, Appendix B.2, Fig. B4c",
         MANY_DIMENSIONS,
-        flat(SIMILARITY, LARGEST),
+        flat(SIMILARITY, *LARGE),
     ),
 )
 
@@ -97,6 +112,13 @@ BY_OPTIMIZER = (
         "Fig. B11a",
         OPTIMIZER,
         flat(ACCURACY),
+    ),
+    Claim(
+        "optimizers-removability-alike",
+        "Perceptrons are about as removable whatever the optimizer.",
+        "Fig. B11b",
+        OPTIMIZER,
+        alike(AUC, ("sgd", "momentum"), ("adam", "momentum")),
     ),
     Claim(
         "optimizer-trends-alike",

@@ -15,9 +15,11 @@ from widthwise.analysis.claims.measures import (
     WORDS,
     Measure,
     change,
+    complete,
     of_each,
     too_little,
     trend_table,
+    unchanged,
     verdict_of,
     within,
 )
@@ -31,20 +33,20 @@ FEWEST_TO_DOUBLE = 0.1
 """The similarity from which a doubling counts: where there is less, a few pairs of units more double it."""
 VERDICTS: dict[str, Answer] = {
     "supported": "agrees",
-    "not supported": "disagrees",
     "no valid evidence": "cannot be told",
 }
+UNGROWN = "the change over all widths, with its 90% interval, is a fall or within what is called flat"
 PAGE = f"Page's trend test over replicates, p < {SIGNIFICANCE} after Holm's correction"
 
 
 def grows(measure: Measure, *series: str) -> Check:
     """Page's trend test of each series, Holm-corrected over the experiment's series and both measures (`verdict`).
 
-    Without growth it disagrees, provided that the test could have shown a perfect trend.
+    That growth is not shown does not show that there is none: it disagrees where the change is flat, or a fall.
     """
     return of_each(
-        f"Agrees if {WORDS[measure]} grows with width for {_names(series)} ({PAGE}); disagrees if it does not where "
-        "the test has the power to show it.",
+        f"Agrees if {WORDS[measure]} grows with width for {_names(series)} ({PAGE}); disagrees if it does not and "
+        f"{UNGROWN} (±{FLAT[measure]}).",
         lambda analysis, name: _grows(analysis, name, measure),
         series,
     )
@@ -54,32 +56,32 @@ def either_grows(*series: str) -> Check:
     """As `grows`, of removability or similarity: it disagrees where neither grows."""
 
     def judge(analysis: Analysis, name: str) -> Finding:
-        both = [_grows(analysis, name, measure) for measure in (AUC, SIMILARITY)]
-        growing = [finding for finding in both if finding.answer == "agrees"]
-        return together(growing or both)
+        return _either_grows(analysis, name)
 
     return of_each(
         f"Agrees if removability or similarity grows with width for {_names(series)} ({PAGE}); disagrees if neither "
-        "does where the test has the power to show it.",
+        f"does and of both {UNGROWN} (±{FLAT[AUC]} and ±{FLAT[SIMILARITY]}).",
         judge,
         series,
     )
 
 
 def supported(*left_out: str) -> Check:
-    """The verdicts on all series but those left out: it disagrees where any is `not supported`."""
+    """The verdicts on all series but those left out: it disagrees where any is `not supported`, as `either_grows`."""
 
     def judge(analysis: Analysis, names: Sequence[str]) -> Finding:
         findings = []
         for name in names:
             row = verdict_of(analysis, name)
             why = "" if row["verdict"] == "supported" else f", {row['reason']}"
-            findings.append(Finding(VERDICTS[row["verdict"]], f"{name}: {row['verdict']}{why}"))
+            answer = VERDICTS.get(row["verdict"]) or _either_grows(analysis, name).answer
+            findings.append(Finding(answer, f"{name}: {row['verdict']}{why}"))
         return together(findings)
 
     return Check(
         f"Agrees if the verdict on every series{f' but {listed(left_out)}' if left_out else ''} is that the claim is "
-        "supported, accuracy being kept and removability or similarity growing; disagrees if any is not supported.",
+        "supported, accuracy being kept and removability or similarity growing; disagrees if any is not supported and "
+        f"of both {UNGROWN} (±{FLAT[AUC]} and ±{FLAT[SIMILARITY]}).",
         judge,
         left_out=left_out,
     )
@@ -97,14 +99,17 @@ def falls(measure: Measure, *series: str) -> Check:
             return found
         table, widths = found
         p_value = page_p_value(table[:, ::-1])
+        middle, low, high = change(table, widths)
+        against = unchanged(-high, -low, FLAT[measure])
         return Finding(
-            "agrees" if p_value < SIGNIFICANCE else "disagrees",
-            f"{name}: {change(table, widths)[0]:+.3g} over the widths, p = {p_value:.2g}, n = {len(table)}",
+            "agrees" if p_value < SIGNIFICANCE else "disagrees" if against else "cannot be told",
+            f"{name}: {middle:+.3g} [{low:+.3g}, {high:+.3g}] over the widths, p = {p_value:.2g}, n = {len(table)}",
         )
 
     return of_each(
         f"Agrees if {WORDS[measure]} falls with width for {_names(series)} (Page's trend test with the widths in "
-        f"reverse, p < {SIGNIFICANCE}); disagrees if it does not.",
+        f"reverse, p < {SIGNIFICANCE}); disagrees if it does not and the change over all widths, with its 90% "
+        f"interval, is a growth or within what is called flat (±{FLAT[measure]}).",
         judge,
         series,
     )
@@ -204,9 +209,22 @@ def _grows(analysis: Analysis, series: str, measure: Measure) -> Finding:
     row, word = verdict_of(analysis, series), WORDS[measure]
     if row["obstacle"]:
         return too_little(analysis, series, measure, row["obstacle"])
-    return Finding(
-        "agrees" if row[f"{word}_grows"] else "disagrees", f"{series}: {slope_in_words(analysis, series, word)}"
-    )
+    said = f"{series}: {slope_in_words(analysis, series, word)}"
+    if row[f"{word}_grows"]:
+        return Finding("agrees", said)
+    table = complete(analysis, series, measure)
+    _, low, high = change(table.to_numpy(), table.columns.to_numpy(dtype=float))
+    return Finding("disagrees" if unchanged(low, high, FLAT[measure]) else "cannot be told", said)
+
+
+def _either_grows(analysis: Analysis, series: str) -> Finding:
+    """Whether removability or similarity grows; it disagrees where of neither it can be."""
+    both = [_grows(analysis, series, measure) for measure in (AUC, SIMILARITY)]
+    for answer in ("agrees", "cannot be told"):
+        some = [finding for finding in both if finding.answer == answer]
+        if some:
+            return together(some if answer == "agrees" else (Finding("cannot be told", each.evidence) for each in both))
+    return together(both)
 
 
 def slope_in_words(analysis: Analysis, series: str, measure: str) -> str:
