@@ -105,10 +105,18 @@ def test_json_is_for_programs(own_smoke_store: Path):
 
 def test_report_draws_again_what_was_changed(own_smoke_store: Path):
     page = own_smoke_store / "report" / "index.html"
+    figure = own_smoke_store / "report/mlp10-initialization.smoke/figures/B5.svg"
+    for file in (page, figure):
+        file.unlink()
+        shown = widthwise("report", own_smoke_store)
+        assert shown.returncode == 0
+        assert file.is_file()
+    other = figure.with_name("of-another-version.svg")
+    other.write_text("")
     page.unlink()
     shown = widthwise("report", own_smoke_store)
-    assert shown.returncode == 0
-    assert page.is_file()
+    assert not other.exists()
+    assert figure.is_file()
     assert "constructions.smoke" in shown.stdout
 
 

@@ -271,7 +271,7 @@ def _sweeps_of(source: Store) -> list[StoredSweep]:
 def _report_store(source: Store, formats: Sequence[FileFormat]) -> Report:
     sweeps = _sweeps_of(source)
     stamp = _stamp(source, sweeps, formats)
-    reported = _read(source, stamp)
+    reported = _read(source, stamp, formats)
     if reported is not None:
         return reported
 
@@ -297,13 +297,17 @@ def _stamp(store: Store, sweeps: Sequence[StoredSweep], formats: Sequence[FileFo
     return digest.hexdigest()
 
 
-def _read(store: Store, stamp: str) -> Report | None:
+def _read(store: Store, stamp: str, formats: Sequence[FileFormat]) -> Report | None:
     """The report that is already there, if it was made from just what `stamp` says and is whole."""
     try:
         found = json.loads(store.read(paths.STAMP))
         if found["stamp"] != stamp:
             return None
         store.read(paths.PAGE)
+        drawn = [name.rpartition("/") for name in json.loads(store.read(paths.FIGURES))]
+        files = [paths.figure(experiment, name, each) for experiment, _, name in drawn for each in formats]
+        if not all(map(store.has, files)):
+            return None
         tables = {
             key: {name: from_csv(store.read(paths.table(key, name))) for name in names}
             for key, names in found["tables"].items()

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import Future
 from importlib.metadata import version
 
@@ -49,9 +49,19 @@ def write(store: Store, analyses: Iterable[Analysis], formats: Sequence[FileForm
         content = page(prepared, specifications, store.location, code)
         for path, file in drawing:
             store.write(path, file.result())
+    for analysis, drawn in zip(prepared, specifications, strict=True):
+        _remove_others(store, paths.figures(analysis.name), drawn)
+        _remove_others(store, paths.tables(analysis.name), analysis.tables())
     store.write(paths.FIGURES, json.dumps(digests).encode())
     store.write(paths.PAGE, content.encode())
     return store.path(paths.PAGE), prepared
+
+
+def _remove_others(store: Store, folder: str, written: Collection[str]) -> None:
+    """Remove what an earlier report made and this one does not, as after another version of the experiment."""
+    for name in store.names(folder):
+        if name.rpartition("/")[2].partition(".")[0] not in written:
+            store.remove(name)
 
 
 def write_figure(store: Store, analysis: Analysis, figure: Figure, formats: Sequence[FileFormat]) -> list[str]:
