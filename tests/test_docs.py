@@ -25,7 +25,7 @@ def commands(page: Path) -> list[list[str]]:
 
 
 def at_smoke_scale(words: list[str]) -> list[str]:
-    """The same command with the smallest scale of what it runs, and of a sweep of one's own an epoch and a replicate."""
+    """The same command with the smallest scale of what it runs; a sweep of one's own with an epoch and a replicate."""
     if words[0] != "run":
         return words
     if words[1].endswith(".yaml"):
