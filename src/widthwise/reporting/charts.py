@@ -16,7 +16,7 @@ PANEL = 250
 """Width and height of the paper's three panels, in pixels."""
 SMALL_PANEL_HEIGHT = 180
 VIOLIN_REACH = 0.42
-"""Half the width of the widest place of a violin, in doublings of width."""
+"""Half the width of the widest place of a violin, as a share of the distance to the next."""
 ROUNDED = dict.fromkeys(("left", "right", "middle", "share"), 4)
 COLUMNS = 3
 LEGEND_COLUMNS = 3
@@ -196,8 +196,9 @@ def correlation_violins(analysis: Analysis, series: Sequence[str], layer: str = 
     wanted = table["layer"] == layer if layer else table["layer"] == table.groupby("series")["layer"].transform("last")
     shares = table[wanted].drop(columns="layer")
     peak = shares.groupby(["series", "width_factor"])["share"].transform("max")
-    half = VIOLIN_REACH * (shares["share"] / peak).fillna(0)
     centre = np.log2(shares["width_factor"])
+    apart = min([1.0, *np.diff(np.unique(centre))])
+    half = VIOLIN_REACH * apart * (shares["share"] / peak).fillna(0)
     middle = (shares["low"] + shares["high"]) / 2
     outline = shares.assign(left=centre - half, right=centre + half, middle=middle).drop(columns=["low", "high"])
     positions = [float(np.log2(width)) for width in sorted(shares["width_factor"].unique())]
@@ -208,7 +209,7 @@ def correlation_violins(analysis: Analysis, series: Sequence[str], layer: str = 
             x=alt.X(
                 "left:Q",
                 title="Width factor",
-                scale=alt.Scale(domain=[positions[0] - 0.5, positions[-1] + 0.5], nice=False, zero=False),
+                scale=alt.Scale(domain=[positions[0] - apart / 2, positions[-1] + apart / 2], nice=False, zero=False),
                 axis=alt.Axis(
                     values=positions,
                     labelExpr=width_label("pow(2, datum.value)"),

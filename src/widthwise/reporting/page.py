@@ -41,7 +41,7 @@ def page(
 
     `code` is the script that draws them, which is asked for last.
     """
-    claims = compare_with_paper(analyses)
+    claims = compare_with_paper(analyses).sort_values("answer", key=lambda each: each == "not run", kind="stable")
     experiments = [_experiment(*pair) for pair in zip(analyses, specifications, strict=True)]
     layers = {analysis.name: explorer.content(analysis) for analysis in analyses if len(analysis.layers)}
     return template("page.html.jinja").render(
@@ -90,6 +90,7 @@ def _experiment(analysis: Analysis, specifications: dict[str, Specification]) ->
             {
                 "name": figure.name,
                 "heading": figure.heading,
+                "panels": figure.panels,
                 "caption": " ".join([figure.caption, *details(figure, analysis)]),
                 "specification": _for_page(specifications[figure.name]),
             }
