@@ -85,7 +85,7 @@ def test_a_collapsed_network_takes_its_replicate_out():
         ),
         (networks().iloc[:0], 3, WIDTHS, "there are 0 (3 left out"),
         (networks().query("width_factor != 2"), 3, WIDTHS, "or is missing); no network counts at 2x."),
-        (networks().query("width_factor < 2"), 3, WIDTHS, "or is missing); no network counts at 2x and 4x."),
+        (networks().query("width_factor < 2"), 3, WIDTHS, "or is missing); no network counts at 2x, 4x."),
     ],
 )
 def test_too_little_is_said_to_be_too_little(table: pd.DataFrame, replicates: int, widths: list, said: str):

@@ -42,7 +42,7 @@ class _Evidence:
             return f"a trend needs at least {FEWEST_WIDTHS} widths, and there are {len(self.widths)}"
         if self.replicates < FEWEST_REPLICATES:
             note = left_out if self.excluded else ""
-            places = " and ".join(f"{width:g}x" for width in self.without)
+            places = ", ".join(f"{width:g}x" for width in self.without)
             nowhere = f"; no network counts at {places}" if len(self.without) < len(self.widths) and places else ""
             return (
                 f"a test needs at least {FEWEST_REPLICATES} complete replicates, and there are {self.replicates}{note}"
