@@ -93,7 +93,7 @@ async function explore() {
   const columns = ["layer", "depth", "width_factor", "units", "n", "auc", "auc_std", "similarity", "similarity_std", "dead_fraction"];
   sortable(numbers, { titles: columns, numeric: columns.map((name) => name !== "layer"), rows: some.map((row) => columns.map((name) => row[name])) });
   const place = document.getElementById("explorer-chart");
-  const shows = [choose.experiment.value, choose.series.value, wanted.join(",")].join("/"), fresh = document.createElement("div");
+  const shows = [choose.experiment.value, choose.series.value, wanted.join(",")].join("/"), fresh = element("div", "", { className: "chart drawn" });
   const result = await vegaEmbed(fresh, specification, options("layers"));
   if (turn !== last) return result.finalize(); // another choice was made meanwhile
   drawing?.finalize();
