@@ -13,7 +13,14 @@ from widthwise.analysis.claims import CLAIMS, Claim, compare_with_paper
 from widthwise.analysis.claims.claim import Check, Finding, listed, together
 from widthwise.analysis.claims.comparisons import alike, greater, same_trend
 from widthwise.analysis.claims.exact import as_theory, curves_fall, fitted, multiplies, samplings_agree
-from widthwise.analysis.claims.layers import every_layer_grows, in_order, layer_grows, layers_flat, lead
+from widthwise.analysis.claims.layers import (
+    every_layer_grows,
+    in_order,
+    layer_grows,
+    layers_flat,
+    lead,
+    no_order_of_depth,
+)
 from widthwise.analysis.claims.trends import either_grows, falls, flat, grows, kept, more_than_doubles, supported
 from widthwise.analysis.experiment import Analysis
 from widthwise.analysis.summary import MEAN_OF_LAYERS
@@ -286,6 +293,8 @@ MIXED = {"third": lambda width: 0.0 if width < 1 else 0.5}
             layers(**{**RISING, "third": growing(-0.1, 0.5)}),
             layers(n=1, **RISING),
         ),
+        (no_order_of_depth("A"), layers(second=lambda width: 0.9), layers(), layers(widths=[1.0, 2.0])),
+        (no_order_of_depth("A"), layers(first=lambda width: 0.25), layers(**REVERSED), layers(widths=[1.0])),
         (every_layer_grows("A"), layers(**RISING), layers(first=growing(-0.1, 0.5)), layers(**{**RISING, **MIXED})),
     ],
 )

@@ -3,7 +3,7 @@
 from widthwise.analysis.claims.claim import Claim
 from widthwise.analysis.claims.comparisons import alike, greater, same_trend
 from widthwise.analysis.claims.exact import curves_fall, fitted
-from widthwise.analysis.claims.layers import every_layer_grows, layer_grows, lead
+from widthwise.analysis.claims.layers import every_layer_grows, layer_grows, lead, no_order_of_depth
 from widthwise.analysis.claims.measures import ACCURACY, AUC, SIMILARITY
 from widthwise.analysis.claims.trends import either_grows, flat, grows, kept, more_than_doubles
 
@@ -248,6 +248,13 @@ BY_LABELS = (
         "Fig. B6b",
         LABELS,
         lead(SIMILARITY, RESNET56, "stem", "layer3"),
+    ),
+    Claim(
+        "resnet56-no-order-of-depth",
+        "In ResNet-56, how removable or repeated the units of a layer are does not go with its depth.",
+        "Section 4, Fig. B6",
+        LABELS,
+        no_order_of_depth(RESNET56),
     ),
     Claim(
         "resnet56-every-layer-grows",

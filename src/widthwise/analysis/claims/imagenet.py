@@ -2,7 +2,14 @@
 
 from widthwise.analysis.claims.claim import Claim
 from widthwise.analysis.claims.comparisons import alike, same_trend
-from widthwise.analysis.claims.layers import every_layer_grows, in_order, layer_grows, layers_flat, lead
+from widthwise.analysis.claims.layers import (
+    every_layer_grows,
+    in_order,
+    layer_grows,
+    layers_flat,
+    lead,
+    no_order_of_depth,
+)
 from widthwise.analysis.claims.measures import ACCURACY, AUC, SIMILARITY
 from widthwise.analysis.claims.trends import falls, grows
 
@@ -82,6 +89,13 @@ CLAIMS_ON_IMAGENET = (
         "Section 4, Appendix B.3, Fig. B8",
         WIDTH,
         every_layer_grows(INCEPTION),
+    ),
+    Claim(
+        "imagenet-no-order-of-depth",
+        "How removable or repeated the units of a layer are has no consistent relationship with its depth.",
+        "Section 4, Figs. B7 and B8",
+        WIDTH,
+        no_order_of_depth(RESNET18, INCEPTION),
     ),
     Claim(
         "one-block-removability-grows",

@@ -28,6 +28,9 @@ from widthwise.analysis.experiment import Analysis
 from widthwise.analysis.trend import Table, holm, smallest_page_p_value
 from widthwise.analysis.verdict import FEWEST_REPLICATES, FEWEST_WIDTHS, SIGNIFICANCE
 
+ORDERED = 0.5
+"""The |τ| from which layers are said to be ordered by their depth."""
+
 
 def lead(measure: Measure, series: str, *layers: str, among: Sequence[str] = ()) -> Check:
     """These layers have more of a measure than all others, or than all others of `among`, at every width."""
@@ -144,6 +147,35 @@ def every_layer_grows(series: str) -> Check:
         "two); disagrees if a layer has less of both at the widest than at the narrowest.",
         judge,
         (series,),
+    )
+
+
+def no_order_of_depth(*series: str) -> Check:
+    """Neither measure goes with a layer's depth in one direction in all of these series; no test of significance.
+
+    It disagrees where one does: where Kendall's τ between depth and the layers' means over widths has one sign in
+    every series and is at least 0.5 in each.
+    """
+
+    def judge(analysis: Analysis, names: Sequence[str]) -> Finding:
+        few = [name for name in names if _layers(analysis, name)["width_factor"].nunique() < FEWEST_WIDTHS]
+        if few:
+            return Finding("cannot be told", f"{listed(few)}: {FEWEST_WIDTHS} widths are needed.")
+        findings = []
+        for measure in (AUC, SIMILARITY):
+            means = [_layers(analysis, name).groupby("depth")[measure].mean() for name in names]
+            taus = np.array([stats.kendalltau(each.index, each).statistic for each in means])
+            ordered = bool((taus >= ORDERED).all() or (taus <= -ORDERED).all())
+            said = listed([f"{tau:+.2f} in {name}" for tau, name in zip(taus, names, strict=True)])
+            findings.append(Finding("disagrees" if ordered else "agrees", f"{WORDS[measure]} with depth: τ {said}"))
+        return together(findings)
+
+    return Check(
+        f"Agrees if neither removability nor similarity goes with depth in one direction in {listed(series)}; "
+        f"disagrees if for one of them Kendall's τ between depth and the layers' means over all widths is at least "
+        f"{ORDERED} in each, with one sign; {FEWEST_WIDTHS} widths or more.",
+        judge,
+        series,
     )
 
 
