@@ -101,7 +101,7 @@ def test_a_full_disk_ends_the_run_in_a_sentence_and_keeps_what_is_finished(
     assert run_trials(trials, empty_store, workers=0).trained == 7
 
 
-MANY = ["replicates=12", "training.epochs=40"]
+MANY = ["replicates=12", "training.epochs=20"]
 
 
 def test_the_callers_threads_are_its_own(empty_store: Store):
