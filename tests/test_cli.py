@@ -111,11 +111,16 @@ def test_report_draws_again_what_was_changed(own_smoke_store: Path):
         shown = widthwise("report", own_smoke_store)
         assert shown.returncode == 0
         assert file.is_file()
-    other = figure.with_name("of-another-version.svg")
-    other.write_text("")
+    other, own = figure.with_name("panels.svg"), figure.with_name("by-hand.svg")
+    for file in (other, own):
+        file.write_text("")
+    drawn = own_smoke_store / "report" / "figures.json"
+    earlier = {"mlp10-initialization.smoke/panels": "drawn by an earlier report"}
+    drawn.write_text(json.dumps({**json.loads(drawn.read_text()), **earlier}))
     page.unlink()
     shown = widthwise("report", own_smoke_store)
     assert not other.exists()
+    assert own.is_file(), "no report made it"
     assert figure.is_file()
     assert "constructions.smoke" in shown.stdout
 

@@ -21,6 +21,8 @@ from widthwise.experiments.store import Store
 from widthwise.experiments.sweep import Run, Scale, Sweep
 from widthwise.training.recipe import Recipe
 
+TABLES = ("summary", "verdicts", "comparison", "layers", "networks", "runs", "settings", "ablation", "correlation")
+
 
 @dataclass(frozen=True)
 class Analysis:
@@ -68,9 +70,7 @@ class Analysis:
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """The tables by name, those without rows left out."""
-        names = ("summary", "verdicts", "comparison", "layers", "networks", "runs", "settings", "ablation")
-        names = (*names, "correlation")
-        return {name: table for name in names if len(table := getattr(self, name))}
+        return {name: table for name in TABLES if len(table := getattr(self, name))}
 
 
 def analyze(store: Store, sweep: Sweep, scale: Scale, version: str = "") -> Analysis:

@@ -161,15 +161,10 @@ class Store:
         """A file's content."""
         return self._files.cat_file(self.path(name))
 
-    def names(self, folder: str) -> list[str]:
-        """The files of a folder by their names in the store; none where it is not there."""
-        if not self.has(folder):
-            return []
-        return [f"{folder}/{path.rpartition('/')[2]}" for path in self._files.ls(self.path(folder), detail=False)]
-
     def remove(self, name: str) -> None:
-        """Remove a file."""
-        self._files.rm_file(self.path(name))
+        """Remove a file if it is there."""
+        if self.has(name):
+            self._files.rm_file(self.path(name))
 
     def save(self, trial: Trial, outcome: Outcome, environment: Mapping[str, str]) -> None:
         """Keep a finished trial."""

@@ -147,6 +147,11 @@ class Sweep(Axes):
             next(sweep.runs(scale, source=source))
         return sweep
 
+    @property
+    def experiment(self) -> str:
+        """Its name without what stands for values that were set from outside."""
+        return self.name.partition(OVERRIDDEN)[0]
+
     def at(self, scale: Scale, source: str | None = None) -> AxesAtScale:
         """The axes at a scale. A sweep without scales of its own runs as it stands, at scale `paper`.
 
@@ -155,7 +160,7 @@ class Sweep(Axes):
         """
         if scale != "paper" and scale not in self.scales:
             known = ", ".join(["paper", *(each for each in self.scales if each != "paper")])
-            raise RequestError(f"{self.name.partition('+')[0]} has no scale {scale!r}: it has {known}")
+            raise RequestError(f"{self.experiment} has no scale {scale!r}: it has {known}")
         changes = self.scales.get(scale, ScaledAxes())
         given = changes.model_dump(exclude_unset=True, exclude={"note", "trial"})
         axes: dict[str, Any] = {field: getattr(self, field) for field in Axes.model_fields}
@@ -199,7 +204,7 @@ class Sweep(Axes):
         if overrides == self.overrides:
             return self
         digest = hashlib.sha256(json.dumps(overrides, sort_keys=True).encode()).hexdigest()[:6]
-        return self.model_copy(update={"overrides": overrides, "name": f"{self.name.partition('+')[0]}+{digest}"})
+        return self.model_copy(update={"overrides": overrides, "name": f"{self.experiment}{OVERRIDDEN}{digest}"})
 
     def trials(self, scale: Scale) -> list[Trial]:
         """Every trial at a scale."""

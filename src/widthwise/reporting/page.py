@@ -140,7 +140,7 @@ def _settings(analysis: Analysis) -> dict[str, Any]:
 def command(analysis: Analysis) -> str:
     """What to type to make an experiment again."""
     sweep = analysis.sweep
-    name = sweep.name.partition("+")[0]
+    name = sweep.experiment
     words = ["widthwise", "run", name if name in catalogue() else f"{name}.yaml", "--scale", analysis.scale]
     for path, value in sweep.overrides.items():
         words += ["--set", f"{path}={json.dumps(value)}"]

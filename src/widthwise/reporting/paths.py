@@ -11,21 +11,11 @@ STAMP = "report/stamp.json"
 FIGURES = "report/figures.json"
 
 
-def tables(experiment: str) -> str:
-    """The folder of its tables."""
-    return f"report/{experiment}/tables"
-
-
-def figures(experiment: str) -> str:
-    """The folder of its figures."""
-    return f"report/{experiment}/figures"
-
-
 def table(experiment: str, name: str) -> str:
     """A table's CSV file."""
-    return f"{tables(experiment)}/{name}.csv"
+    return f"report/{experiment}/tables/{name}.csv"
 
 
 def figure(experiment: str, name: str, file_format: str) -> str:
     """A figure's file."""
-    return f"{figures(experiment)}/{name}.{file_format}"
+    return f"report/{experiment}/figures/{name}.{file_format}"

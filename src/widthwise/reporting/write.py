@@ -2,11 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from importlib.metadata import version
 
-from widthwise.analysis.experiment import Analysis
+from widthwise.analysis.experiment import TABLES, Analysis
 from widthwise.experiments.store import Store
 from widthwise.reporting import paths
 from widthwise.reporting.composing import Specification
@@ -49,19 +49,21 @@ def write(store: Store, analyses: Iterable[Analysis], formats: Sequence[FileForm
         content = page(prepared, specifications, store.location, code)
         for path, file in drawing:
             store.write(path, file.result())
-    for analysis, drawn in zip(prepared, specifications, strict=True):
-        _remove_others(store, paths.figures(analysis.name), drawn)
-        _remove_others(store, paths.tables(analysis.name), analysis.tables())
+    _remove_earlier(store, prepared, before.keys() - digests.keys())
     store.write(paths.FIGURES, json.dumps(digests).encode())
     store.write(paths.PAGE, content.encode())
     return store.path(paths.PAGE), prepared
 
 
-def _remove_others(store: Store, folder: str, written: Collection[str]) -> None:
+def _remove_earlier(store: Store, analyses: Iterable[Analysis], undrawn: Iterable[str]) -> None:
     """Remove what an earlier report made and this one does not, as after another version of the experiment."""
-    for name in store.names(folder):
-        if name.rpartition("/")[2].partition(".")[0] not in written:
-            store.remove(name)
+    for key in undrawn:
+        experiment, _, name = key.rpartition("/")
+        for file_format in FORMATS:
+            store.remove(paths.figure(experiment, name, file_format))
+    for analysis in analyses:
+        for name in set(TABLES) - analysis.tables().keys():
+            store.remove(paths.table(analysis.name, name))
 
 
 def write_figure(store: Store, analysis: Analysis, figure: Figure, formats: Sequence[FileFormat]) -> list[str]:

@@ -70,7 +70,7 @@ BY_INITIALIZATION = (
     ),
     Claim(
         "he-last-convolution-similarity-grows",
-        "With He's initialization, units of the last convolution correlate more in wider AlexNets.",
+        "With He's initialization, units of the last convolution have more similar units in wider AlexNets.",
         "Section 2.2, Fig. 3b",
         INITIALIZATION,
         layer_grows(SIMILARITY, HE, "conv2"),

@@ -10,7 +10,7 @@ from widthwise.analysis.claims.everywhere import CLAIMS_EVERYWHERE
 from widthwise.analysis.claims.imagenet import CLAIMS_ON_IMAGENET
 from widthwise.analysis.claims.perceptrons import CLAIMS_ON_PERCEPTRONS
 from widthwise.analysis.experiment import Analysis
-from widthwise.experiments.sweep import OVERRIDDEN, SCALES
+from widthwise.experiments.sweep import SCALES
 
 CLAIMS: tuple[Claim, ...] = (*CLAIMS_EVERYWHERE, *CLAIMS_ON_IMAGENET, *CLAIMS_ON_CIFAR10, *CLAIMS_ON_PERCEPTRONS)
 """Every outcome that the paper states in words and an experiment of the catalogue can show."""
@@ -31,7 +31,9 @@ def compare_with_paper(analyses: Sequence[Analysis]) -> pd.DataFrame:
     counting = [each for each in analyses if set(each.sweep.overrides) <= {"replicates"} and not each.version]
     rows = []
     for claim in CLAIMS:
-        of_claim = [each for each in counting if _base(each) == claim.experiment and claim.test.has_data(each)]
+        of_claim = [
+            each for each in counting if each.sweep.experiment == claim.experiment and claim.test.has_data(each)
+        ]
         largest = max(of_claim, key=_size, default=None)
         finding = claim.test(largest) if largest else NOT_RUN
         rows.append(
@@ -47,11 +49,6 @@ def compare_with_paper(analyses: Sequence[Analysis]) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def _base(analysis: Analysis) -> str:
-    """The name of the experiment that a sweep is, or in which it sets something otherwise."""
-    return analysis.sweep.name.partition(OVERRIDDEN)[0]
 
 
 def _size(analysis: Analysis) -> tuple[int, int]:

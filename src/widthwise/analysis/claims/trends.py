@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from widthwise.analysis.claims.claim import Answer, Check, Finding, listed, together
+from widthwise.analysis.claims.claim import Answer, Check, Finding, listed, sentence, together
 from widthwise.analysis.claims.measures import (
     ACCURACY,
     AUC,
@@ -220,11 +220,10 @@ def _grows(analysis: Analysis, series: str, measure: Measure) -> Finding:
 def _either_grows(analysis: Analysis, series: str) -> Finding:
     """Whether removability or similarity grows; it disagrees where of neither it can be."""
     both = [_grows(analysis, series, measure) for measure in (AUC, SIMILARITY)]
-    for answer in ("agrees", "cannot be told"):
-        some = [finding for finding in both if finding.answer == answer]
-        if some:
-            return together(some if answer == "agrees" else (Finding("cannot be told", each.evidence) for each in both))
-    return together(both)
+    growing = [finding for finding in both if finding.answer == "agrees"]
+    if growing or all(finding.answer == "disagrees" for finding in both):
+        return together(growing or both)
+    return Finding("cannot be told", sentence(finding.evidence for finding in both))
 
 
 def slope_in_words(analysis: Analysis, series: str, measure: str) -> str:
