@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -101,7 +101,7 @@ def test_a_full_disk_ends_the_run_in_a_sentence_and_keeps_what_is_finished(
     assert run_trials(trials, empty_store, workers=0).trained == 7
 
 
-MANY = ["replicates=12", "training.epochs=20"]
+MANY = ["replicates=12", "training.epochs=10"]
 
 
 def test_the_callers_threads_are_its_own(empty_store: Store):
@@ -126,7 +126,11 @@ COMMAND += [word for assignment in MANY for word in ("--set", assignment)]
 def started(store: Path, finished: int) -> subprocess.Popen:
     """The command in a process group of its own, when so many trials are finished."""
     process = subprocess.Popen(
-        [*COMMAND, "--store", str(store)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+        [*COMMAND, "--store", str(store)],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore Ctrl-C
     )
     give_up = time.monotonic() + 90
     while len(list(store.glob("trials/*/outcome.json"))) < finished:
@@ -134,16 +138,6 @@ def started(store: Path, finished: int) -> subprocess.Popen:
         assert time.monotonic() < give_up
         time.sleep(0.02)
     return process
-
-
-def interrupt(process: subprocess.Popen) -> None:
-    """Ctrl-C as a terminal sends it, to the workers too, and again where it was not heeded: Python ignores one that
-    comes while it finalizes an object."""
-    for _ in range(3):
-        os.killpg(process.pid, signal.SIGINT)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=3)
-            return
 
 
 def workers_of(process: subprocess.Popen) -> list[str]:
@@ -156,7 +150,7 @@ def test_an_interrupted_run_is_continued_by_the_same_command(tmp_path: Path, end
     store = tmp_path / "store"
     process = started(store, finished=10)
     if ending == signal.SIGINT:
-        interrupt(process)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to the workers too
     else:
         process.kill()
     _, said = process.communicate(timeout=60)
