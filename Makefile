@@ -12,6 +12,7 @@ run: .venv/installed
 test: .venv/installed-for-tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 	$(BIN)/pyright
 	$(BIN)/mkdocs build --strict --quiet
 	$(BIN)/python -m pytest

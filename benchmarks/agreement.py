@@ -10,7 +10,7 @@ import argparse
 import torch
 
 from benchmarks.plain import plain_profile
-from widthwise.loading import load_batches, load_model
+from widthwise.commands.loading import load_batches, load_model
 from widthwise.measurement.result import Profile
 from widthwise.measurement.settings import Measurement
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from widthwise.measurement.ablation import ABLATION_STREAM
 from widthwise.measurement.masks import dropped_counts, laid_out, levels_survived, random_levels, stays
-from widthwise.measurement.measuring import RANDOM_SHARES, chosen_activations
+from widthwise.measurement.passes import RANDOM_SHARES, chosen_activations
 from widthwise.measurement.settings import Measurement
 
 

@@ -23,11 +23,11 @@ from torch import nn
 from benchmarks.networks import LAYERS, images, network
 from benchmarks.plain import plain_profile
 from widthwise.measurement.correlation import RunningCorrelation
-from widthwise.measurement.inputs import Inputs
-from widthwise.measurement.measuring import fitting_batch_size
-from widthwise.measurement.network import Network, untouched
+from widthwise.measurement.passes import fitting_batch_size
 from widthwise.measurement.profile import profile
 from widthwise.measurement.settings import Measurement
+from widthwise.tracing.inputs import Inputs
+from widthwise.tracing.network import Network, untouched
 
 Result = TypeVar("Result")
 PLAIN_BATCH = 100

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from widthwise.experiments.store import Outcome, Store
-from widthwise.experiments.sweep import Run, Sweep, catalogue
+from widthwise.experiments.sweep import PlannedTrial, Sweep, catalogue
 
 TRIALS = (250, 500, 1000)
 LAYERS = {
@@ -80,7 +80,7 @@ def generate(location: Path, count: int) -> None:
             store.save(run.trial, _outcome(run, stream), {**ENVIRONMENT, "data": "generated"})
 
 
-def _in_turn() -> Iterator[Run]:
+def _in_turn() -> Iterator[PlannedTrial]:
     """The runs of all experiments, one of each after the other, whole replicates first."""
     by_experiment = [
         sorted(Sweep.load(name).runs("paper"), key=lambda run: (run.replicate, str(run.tuned))) for name in catalogue()
@@ -89,7 +89,7 @@ def _in_turn() -> Iterator[Run]:
         yield from (run for run in together if run is not None)
 
 
-def _outcome(run: Run, stream: np.random.Generator) -> Outcome:
+def _outcome(run: PlannedTrial, stream: np.random.Generator) -> Outcome:
     trial = run.trial
     if trial.training.epochs == 0:
         return Outcome("counted", {"parameters": 10, "forward_flops": 10, "training_flops": 30})
@@ -137,10 +137,10 @@ def _outcome(run: Run, stream: np.random.Generator) -> Outcome:
 
 
 def _report(store: str) -> dict[str, float]:
-    from widthwise import workflow
+    from widthwise.reporting import report
 
     started = time.perf_counter()
-    workflow.report(store)
+    report.report(store)
     own, drawing = (resource.getrusage(of).ru_maxrss for of in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     most = (own + drawing) * (1 if sys.platform == "darwin" else 1024)  # as if both had their most at once
     return {"seconds": time.perf_counter() - started, "bytes": most}

@@ -20,7 +20,7 @@ from torch import nn
 
 from widthwise.data.source import TeacherData
 from widthwise.data.teacher import teacher_data
-from widthwise.experiments.runner import run_trials
+from widthwise.execution.runner import run_trials
 from widthwise.experiments.store import Store
 from widthwise.experiments.sweep import Sweep
 from widthwise.experiments.trial import Trial

@@ -23,11 +23,11 @@ from torch.utils.data import DataLoader
 
 from widthwise.data.dataset import ImageDataset
 from widthwise.data.resident import ResidentImages
-from widthwise.experiments.machine import computing
+from widthwise.execution.machine import computing
 from widthwise.experiments.settings import resolved
 from widthwise.networks.build import build_initialized
 from widthwise.networks.cost import arithmetic
-from widthwise.training.train import train
+from widthwise.training.loop import train
 
 BATCH = 128
 BARS = {"plain": 1.5, "bare": 0.7, "data": 20.0, "stacked": 1.0}

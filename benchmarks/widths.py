@@ -20,15 +20,15 @@ from lightning_fabric import Fabric
 from widthwise.data.dataset import ImageDataset
 from widthwise.data.resident import ResidentImages
 from widthwise.data.teacher import teacher_data
-from widthwise.experiments.machine import computing
+from widthwise.execution.machine import computing
 from widthwise.experiments.settings import resolved
 from widthwise.experiments.trial import Trial
 from widthwise.measurement.profile import profile
 from widthwise.measurement.settings import Measurement
 from widthwise.networks.build import build_initialized
 from widthwise.networks.cost import arithmetic
-from widthwise.training.fit import fit
-from widthwise.training.train import train
+from widthwise.training.loop import train
+from widthwise.training.stacked_loop import fit
 
 NETWORKS = ("mlp", "alexnet", "resnet56", "resnet18", "inception-v3")
 WIDTHS = (0.25, 0.5, 1.0, 2.0, 4.0)

@@ -14,7 +14,7 @@ import torch
 from filelock import FileLock
 
 from widthwise import workflow
-from widthwise.cli import main
+from widthwise.commands.main import main
 from widthwise.experiments.store import Store
 
 torch.set_num_threads(1)

@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from widthwise.errors import RequestError as RequestError
     from widthwise.errors import TrialError as TrialError
+    from widthwise.execution.train import train as train
     from widthwise.experiments.store import Store as Store
     from widthwise.experiments.sweep import Sweep as Sweep
     from widthwise.experiments.trial import Trial as Trial
-    from widthwise.measurement.layers import Layer as Layer
     from widthwise.measurement.profile import layers as layers
     from widthwise.measurement.profile import profile as profile
     from widthwise.measurement.result import Profile as Profile
     from widthwise.measurement.settings import Measurement as Measurement
-    from widthwise.workflow import report as report
+    from widthwise.reporting.report import report as report
+    from widthwise.tracing.layers import Layer as Layer
     from widthwise.workflow import run as run
-    from widthwise.workflow import train as train
 
 _PLACES = {
-    "Layer": "widthwise.measurement.layers",
+    "Layer": "widthwise.tracing.layers",
     "Measurement": "widthwise.measurement.settings",
     "Profile": "widthwise.measurement.result",
     "RequestError": "widthwise.errors",
@@ -29,9 +29,9 @@ _PLACES = {
     "TrialError": "widthwise.errors",
     "layers": "widthwise.measurement.profile",
     "profile": "widthwise.measurement.profile",
-    "report": "widthwise.workflow",
+    "report": "widthwise.reporting.report",
     "run": "widthwise.workflow",
-    "train": "widthwise.workflow",
+    "train": "widthwise.execution.train",
 }
 
 __all__ = [

@@ -1,5 +1,5 @@
 """`python -m widthwise`."""
 
-from widthwise.cli import main
+from widthwise.commands.main import main
 
 main()

@@ -10,8 +10,8 @@ import pytest
 from scipy import stats
 
 from widthwise.analysis.claims import CLAIMS, Claim, compare_with_paper
+from widthwise.analysis.claims.between_series import alike, greater, same_trend
 from widthwise.analysis.claims.claim import Check, Finding, listed, together
-from widthwise.analysis.claims.comparisons import alike, greater, same_trend
 from widthwise.analysis.claims.exact import as_theory, curves_fall, fitted, multiplies, samplings_agree
 from widthwise.analysis.claims.layers import (
     every_layer_grows,

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from widthwise.analysis.runs import choose
+from widthwise.analysis.trainings import choose
 
 
 def runs(*rows: tuple[str, float, float], series: str = "a") -> pd.DataFrame:

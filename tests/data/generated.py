@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from widthwise.data import made
-from widthwise.data.made import Examples, batches_of, encoded, planes
-from widthwise.data.made import write_cifar10_binary as write_cifar10_binary
+from widthwise.data import synthetic_images as made
+from widthwise.data.synthetic_images import Examples, batches_of, encoded, planes
+from widthwise.data.synthetic_images import write_cifar10_binary as write_cifar10_binary
 
 
 def cifar10_examples(train: int = 20, test: int = 8, seed: int = 0) -> dict[str, Examples]:

@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from benchmarks.plain import plain_profile
 from torch import nn
 
-from widthwise.measurement.inputs import Inputs
-from widthwise.measurement.network import Network
 from widthwise.measurement.profile import layers, profile
 from widthwise.measurement.result import Profile
 from widthwise.measurement.settings import Measurement
+from widthwise.tracing.inputs import Inputs
+from widthwise.tracing.network import Network
 
 SEED = 5
 

@@ -5,11 +5,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from widthwise.measurement.inputs import Inputs
-from widthwise.measurement.network import Network, untouched
-from widthwise.measurement.outgoing import outgoing_weights
 from widthwise.measurement.profile import profile
 from widthwise.measurement.settings import Measurement
+from widthwise.tracing.inputs import Inputs
+from widthwise.tracing.network import Network, untouched
+from widthwise.tracing.outgoing_weights import outgoing_weights
 
 
 def designed() -> nn.Sequential:

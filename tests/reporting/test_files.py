@@ -8,11 +8,11 @@ import altair as alt
 import pandas as pd
 import pytest
 
-from widthwise import workflow
 from widthwise.analysis.experiment import analyze
 from widthwise.errors import RequestError
 from widthwise.experiments.store import Store
 from widthwise.experiments.sweep import Sweep
+from widthwise.reporting import draw, report
 from widthwise.reporting.figure import details, specification, wrapped
 from widthwise.reporting.figures import PAPER, figures, numbered
 from widthwise.reporting.files import render
@@ -27,7 +27,7 @@ FIGURES = {"mlp10-initialization": ["B5"], "constructions": ["constructions"]}
 def test_every_figure_is_there_in_every_format_that_is_wanted(own_smoke_store: Path, experiment: str):
     folder = own_smoke_store / "report" / f"{experiment}.smoke" / "figures"
     assert {file.name for file in folder.iterdir()} == {f"{name}.svg" for name in FIGURES[experiment]}
-    workflow.report(own_smoke_store, formats=("png", "svg", "pdf"))
+    report.report(own_smoke_store, formats=("png", "svg", "pdf"))
     for name in FIGURES[experiment]:
         for file_format, magic in MAGIC.items():
             content = (folder / f"{name}.{file_format}").read_bytes()
@@ -93,15 +93,15 @@ def test_every_figure_is_valid_vega_lite(whole_store: Path):
 
 def test_figures_are_drawn_by_their_number_alone(own_smoke_store: Path):
     shutil.rmtree(own_smoke_store / "report")
-    (drawn,) = workflow.draw(own_smoke_store, ["B5"], ["pdf"])
+    (drawn,) = draw.draw(own_smoke_store, ["B5"], ["pdf"])
     assert (drawn.name, drawn.experiment, drawn.left_out) == ("B5", "mlp10-initialization.smoke", [])
     (path,) = drawn.paths
     assert Path(path).read_bytes().startswith(b"%PDF")
     assert [file.name for file in (own_smoke_store / "report").rglob("*") if file.is_file()] == ["B5.pdf"]
     with pytest.raises(RequestError, match="figure 6 is made by alexnet-initialization, and nothing of it was run"):
-        workflow.draw(own_smoke_store, ["6"])
+        draw.draw(own_smoke_store, ["6"])
     with pytest.raises(RequestError, match="the paper has no figure '7'"):
-        workflow.draw(own_smoke_store, ["7"])
+        draw.draw(own_smoke_store, ["7"])
 
 
 def test_a_number_names_a_figure_or_its_panels():

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Browser, Page
 
-from widthwise import workflow
 from widthwise.analysis.experiment import analyze
 from widthwise.experiments.store import Store
 from widthwise.experiments.sweep import Sweep
+from widthwise.reporting import report
 from widthwise.reporting.figure import details, specification
 from widthwise.reporting.figures import all_numbers, figures
 from widthwise.reporting.html import drawing_code
@@ -319,7 +319,7 @@ def test_layers_with_markup_or_formulas_are_shown_as_text(listened, smoke_store:
 
 def test_a_store_of_missing_trials_has_a_page_too(empty_store: Store):
     empty_store.add_sweep(Sweep.load("mlp10-initialization"), "smoke")
-    text = Path(workflow.report(empty_store).page).read_text(encoding="utf-8")
+    text = Path(report.report(empty_store).page).read_text(encoding="utf-8")
     assert "There is no trained network yet." in text
     assert "0 trained, 0 diverged, 12 not run" in text
     assert "Figure B5. Perceptrons on 10 dimensions by their initial σ." in text
@@ -379,4 +379,4 @@ def test_unequal_widths_are_said(smoke_store: Path, tmp_path: Path):
     reasons = dict(zip(analysis.verdicts["series"], analysis.verdicts["reason"], strict=True))
     assert "at least 2 complete replicates, and there are 1 (1 left out" in reasons["σ = 1"]
     assert "n = 1 to 2 replicates at each width." in " ".join(details(figures(analysis)[0], analysis))
-    assert Path(workflow.report(store).page).is_file()
+    assert Path(report.report(store).page).is_file()

@@ -14,9 +14,9 @@ from widthwise.networks.architecture import Activation, MLPArchitecture
 from widthwise.networks.build import build_initialized
 from widthwise.networks.mlp import MLP
 from widthwise.networks.scheme import Initialization
-from widthwise.training.fit import fit
 from widthwise.training.recipe import Recipe
 from widthwise.training.stack import Stack
+from widthwise.training.stacked_loop import fit
 
 INPUTS = torch.randn(4, 12, 6, generator=torch.Generator().manual_seed(0))
 LABELS = torch.randint(0, 3, (4, 12), generator=torch.Generator().manual_seed(1))

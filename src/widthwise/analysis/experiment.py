@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from widthwise.analysis.constructions import compare
-from widthwise.analysis.runs import choose, collect, settings_of
 from widthwise.analysis.summary import (
     ablation_curves,
     correlation_distributions,
@@ -15,10 +14,11 @@ from widthwise.analysis.summary import (
     summarize,
     summarize_layers,
 )
+from widthwise.analysis.trainings import choose, collect, settings_of
 from widthwise.analysis.verdict import verdicts
 from widthwise.data.source import Source, TeacherData
 from widthwise.experiments.store import Store
-from widthwise.experiments.sweep import Run, Scale, Sweep
+from widthwise.experiments.sweep import PlannedTrial, Scale, Sweep
 from widthwise.training.recipe import Recipe
 
 TABLES = ("summary", "verdicts", "comparison", "layers", "networks", "runs", "settings", "ablation", "correlation")
@@ -130,7 +130,7 @@ def _names_of_epochs(recipe: Recipe) -> dict[int, str]:
     }
 
 
-def _environments(chosen: pd.DataFrame, planned: list[Run], store: Store) -> dict[Source, dict[str, str]]:
+def _environments(chosen: pd.DataFrame, planned: list[PlannedTrial], store: Store) -> dict[Source, dict[str, str]]:
     """Of each kind of data among the chosen trials, the environment of the first that was trained on it."""
     trials = {run.trial.id: run.trial for run in planned}
     kinds: dict[Source, str] = {}

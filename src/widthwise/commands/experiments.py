@@ -53,7 +53,7 @@ def run(
 
     Runs that the store already holds are not run again, so the same command continues what was interrupted.
     """
-    from widthwise.experiments.machine import Machine
+    from widthwise.execution.machine import Machine
     from widthwise.experiments.sweep import SCALES, Sweep, catalogue
 
     if (name is None) != every:
@@ -71,15 +71,15 @@ def run(
         show_plan(trials, store, workers, machine, as_json, title, note)
         return
     from widthwise import workflow
-    from widthwise.progress import shown_progress
-    from widthwise.workflow import Report
+    from widthwise.commands.progress import shown_progress
+    from widthwise.reporting.report import Report
 
     def on_damage(identity: str, reason: str) -> None:
         messages.print(f"trial {identity} is damaged ({reason}); it is run again", markup=False)
 
     try:
         with shown_progress(messages) as on_step:
-            result, report = workflow.run(
+            result = workflow.run(
                 sweeps,
                 scale,
                 store,
@@ -93,8 +93,8 @@ def run(
     messages.print(
         f"{result.trained} trained in {result.seconds:.1f} s, {result.found} found finished in {store}", markup=False
     )
-    shown = {f"{sweep.name}.{scale}": report.tables[f"{sweep.name}.{scale}"] for sweep in sweeps}
-    _show_report(Report(report.page, shown), as_json)
+    shown = {f"{sweep.name}.{scale}": result.report.tables[f"{sweep.name}.{scale}"] for sweep in sweeps}
+    _show_report(Report(result.report.page, shown), as_json)
 
 
 def report(
@@ -109,7 +109,7 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Write the page, the figures and the tables of everything that was run into a store, or figures alone."""
-    from widthwise import workflow
+    from widthwise.reporting import draw, report
     from widthwise.reporting.paths import DEFAULT_FORMATS, FORMATS, FileFormat
 
     unknown = [name for name in formats or () if name not in FORMATS]
@@ -117,9 +117,9 @@ def report(
         raise RequestError(f"--format {unknown[0]}: there are {', '.join(FORMATS)}")
     wanted: list[FileFormat] = [name for name in FORMATS if name in (formats or DEFAULT_FORMATS)]
     if figures:
-        _show_figures(workflow.draw(store, figures, wanted), as_json)
+        _show_figures(draw.draw(store, figures, wanted), as_json)
     else:
-        _show_report(workflow.report(store, formats=wanted), as_json)
+        _show_report(report.report(store, formats=wanted), as_json)
 
 
 def _show_figures(drawn: Any, as_json: bool) -> None:

@@ -10,7 +10,7 @@ def show_plan(
     trials: Sequence[Any], store: str, workers: int | None, machine: Any, as_json: bool, title: str, note: str = ""
 ) -> None:
     """Count and time, and print what comes of it."""
-    from widthwise.experiments.plan import plan
+    from widthwise.execution.plan import plan
 
     with messages.status("timing each kind of network on this machine"):
         planned = plan(trials, store, workers, machine)

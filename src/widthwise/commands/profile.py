@@ -77,13 +77,13 @@ def profile(
     """Measure the removable and repeated units of every layer of a trained network."""
     from pathlib import Path
 
-    from widthwise.experiments.machine import Machine, chosen_device
-    from widthwise.loading import load_batches, load_model, load_trial
+    from widthwise.commands.loading import load_batches, load_model, load_trial
+    from widthwise.commands.progress import shown_examples
+    from widthwise.execution.machine import Machine, chosen_device
     from widthwise.measurement.profile import layers as find_layers
     from widthwise.measurement.profile import profile as measure
     from widthwise.measurement.settings import Measurement
-    from widthwise.progress import shown_examples
-    from widthwise.workflow import report as report_profile
+    from widthwise.reporting.report import report as report_profile
 
     for target in (page, save):
         if target is not None and not Path(target).absolute().parent.is_dir():

@@ -47,9 +47,9 @@ def train(
 
     Any field of its recipe is set with --set, such as --set training.epochs=20.
     """
-    from widthwise import workflow
-    from widthwise.experiments.machine import Machine
-    from widthwise.progress import ShownTraining
+    from widthwise.commands.progress import ShownTraining
+    from widthwise.execution import train as training
+    from widthwise.execution.machine import Machine
 
     machine = Machine(
         data=tuple(data or ()),
@@ -59,14 +59,14 @@ def train(
         checkpoint_epochs=checkpoint_epochs,
         checkpoint_minutes=checkpoint_minutes,
     )
-    trial = workflow.single_trial(network, width, assignments or [], seed)
+    trial = training.single_trial(network, width, assignments or [], seed)
     title = f"{network} at {width:g}x on {trial.data.name}"
     if dry_run:
         show_plan([trial], store, 1, machine, as_json, title)
         return
     shown = ShownTraining()
     try:
-        trained = workflow.train(trial, store=store, machine=machine, on_moment=shown)
+        trained = training.train(trial, store=store, machine=machine, on_moment=shown)
     except KeyboardInterrupt:
         raise TrialError("interrupted; the same command continues from the last checkpoint") from None
     finally:

@@ -15,7 +15,7 @@ from jaxtyping import Int64, UInt8
 from PIL import Image
 from torch import Tensor
 
-from widthwise.data.images import image_column, in_bytes, read_labels, split_files, whole, why_undecodable
+from widthwise.data.parquet_images import image_column, in_bytes, read_labels, split_files, whole, why_undecodable
 from widthwise.data.unpickling import unpickle_arrays
 from widthwise.errors import RequestError
 

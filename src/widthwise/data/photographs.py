@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from widthwise.data.images import image_column, read_labels, split_files, whole
+from widthwise.data.parquet_images import image_column, read_labels, split_files, whole
 from widthwise.errors import RequestError
 
 ENDINGS = (".jpeg", ".jpg", ".png")

@@ -4,13 +4,13 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, PositiveInt
 
-from widthwise.section import Section
+from widthwise.config import Config
 
 Seed = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class TeacherData(Section):
+class TeacherData(Config):
     """Uncorrelated data labelled by a random teacher network (Section 3, "Datasets")."""
 
     LATER = frozenset({"random_label_share"})
@@ -35,7 +35,7 @@ class TeacherData(Section):
         return 2
 
 
-class Images(Section):
+class Images(Config):
     """What the sets of images have in common. The files are named with `--data`."""
 
     LATER = frozenset({"made"})

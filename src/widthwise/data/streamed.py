@@ -15,11 +15,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from widthwise.data.dataset import spread
-from widthwise.data.images import in_bytes, why_undecodable
+from widthwise.data.parquet_images import in_bytes, why_undecodable
 from widthwise.data.photographs import Photographs
 from widthwise.errors import RequestError, TrialError
-from widthwise.main_module import main_hidden
 from widthwise.randomness import generator
+from widthwise.spawning import main_hidden
 
 MEAN = (0.485, 0.456, 0.406)
 STANDARD_DEVIATION = (0.229, 0.224, 0.225)

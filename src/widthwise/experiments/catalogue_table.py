@@ -6,7 +6,7 @@ from typing import Any
 
 from widthwise.data.source import KNOWN_AS, TeacherData
 from widthwise.errors import RequestError
-from widthwise.experiments.sweep import SCALES, Run, Scale, Sweep
+from widthwise.experiments.sweep import SCALES, PlannedTrial, Scale, Sweep
 from widthwise.experiments.trial import Trial
 
 NETWORKS = {
@@ -54,7 +54,7 @@ class Entry:
 def entry(sweep: Sweep) -> Entry:
     """What an experiment is at the paper's scale. The arithmetic is that of training, with all of a recipe's epochs."""
     runs = list(sweep.runs("paper"))
-    groups: dict[str, list[Run]] = {}
+    groups: dict[str, list[PlannedTrial]] = {}
     for run in runs:
         groups.setdefault(_network(run.trial), []).append(run)
     scales: list[Scale] = [scale for scale in SCALES if scale == "paper" or scale in sweep.scales]
@@ -93,20 +93,19 @@ def _same_figure(name: str, wanted: str) -> bool:
 
 def training_flops(trials: Iterable[Trial]) -> int:
     """Floating-point operations to train all of them, each for all epochs of its recipe."""
-    from widthwise.experiments.cohort import training_examples  # PyTorch
     from widthwise.networks.cost import arithmetic
 
     return sum(
         arithmetic(trial.network, trial.data.shape, trial.data.classes).training_flops
         * trial.training.epochs
-        * training_examples(trial)
+        * trial.training_examples
         for trial in {trial.id: trial for trial in trials}.values()
         if trial.training.epochs
     )
 
 
-def _row(network: str, runs: list[Run]) -> Row:
-    def setting(describe: Callable[[Run], str]) -> Setting:
+def _row(network: str, runs: list[PlannedTrial]) -> Row:
+    def setting(describe: Callable[[PlannedTrial], str]) -> Setting:
         values = tuple(dict.fromkeys(describe(run) for run in runs))
         return Setting(values, len(values) > 1)
 
@@ -148,7 +147,7 @@ def _regularizers(trial: Trial) -> str:
     return " ".join(name for name, there in present.items() if there) or "none"
 
 
-def _rate_and_batch(run: Run) -> str:
+def _rate_and_batch(run: PlannedTrial) -> str:
     recipe = run.trial.training
     rate = "best" if "training.learning_rate" in run.tuned else f"{recipe.learning_rate * recipe.scale:g}"
     return f"{rate} × {recipe.scaled_batch_size}"

@@ -12,9 +12,9 @@ from typing import Any, get_args, get_type_hints
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from widthwise.config import Config
 from widthwise.errors import RequestError
 from widthwise.experiments.trial import Trial
-from widthwise.section import Section
 
 KINDS = ("name", "kind", "scheme")
 """Fields that say which of several sections one is."""
@@ -142,7 +142,7 @@ def _field_types(model: Any) -> dict[str, Any]:
 
 def _sections_in(annotation: Any) -> list[Any]:
     """The models and dataclasses that an annotation is made of."""
-    if isinstance(annotation, type) and (is_dataclass(annotation) or issubclass(annotation, Section)):
+    if isinstance(annotation, type) and (is_dataclass(annotation) or issubclass(annotation, Config)):
         return [annotation]
     return list(itertools.chain.from_iterable(map(_sections_in, get_args(annotation))))
 

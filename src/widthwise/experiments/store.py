@@ -15,7 +15,6 @@
 network, which can be large, is checked by its size when trials are looked over, and by its digest when it is loaded.
 """
 
-import hashlib
 import io
 import itertools
 import json
@@ -24,9 +23,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
-from uuid import uuid4
 
 import fsspec
 import numpy as np
@@ -39,12 +36,12 @@ from fsspec.implementations.local import LocalFileSystem
 from widthwise.errors import RequestError
 from widthwise.experiments.sweep import SCALES, Scale, Sweep
 from widthwise.experiments.trial import Trial
+from widthwise.files import PARTIAL, as_json, digest, write_whole
 
 PROGRAM, FORMAT = "widthwise", 1
 NETWORK = "network.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
 READERS = 8
-PARTIAL = ".partial"
 VERSION = "@"
 
 
@@ -141,17 +138,10 @@ class Store:
         """Write a file whole or not at all."""
         path = self.path(name)
         self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
-        if not self._local:
+        if self._local:
+            write_whole(path, content)
+        else:
             self._files.pipe_file(path, content)  # object stores put a file in place when all of it has arrived
-            return
-        temporary = f"{path}.{uuid4().hex[:8]}{PARTIAL}"
-        try:
-            self._files.pipe_file(temporary, content)
-            Path(temporary).replace(path)
-        except BaseException:
-            if self._files.exists(temporary):
-                self._files.rm_file(temporary)
-            raise
 
     def has(self, name: str) -> bool:
         """Whether a file is there."""
@@ -170,7 +160,7 @@ class Store:
         """Keep a finished trial."""
         data = {"data": outcome.data} if outcome.data else {}
         trial_file = {"trial": trial.model_dump(mode="json"), "environment": {**environment, **data}}
-        files = {"trial.json": _json(trial_file)}
+        files = {"trial.json": as_json(trial_file)}
         files |= {f"{name}.parquet": _parquet(table) for name, table in outcome.tables.items()}
         if outcome.network:
             files[NETWORK] = safetensors.numpy.save(outcome.network)
@@ -178,9 +168,9 @@ class Store:
             files[f"network-epoch-{epoch}.safetensors"] = safetensors.numpy.save(network)
         for name, content in files.items():
             self.write(f"trials/{trial.id}/{name}", content)
-        digests = {name: {"bytes": len(content), "sha256": _digest(content)} for name, content in files.items()}
+        digests = {name: {"bytes": len(content), "sha256": digest(content)} for name, content in files.items()}
         content = {"trial": trial.id, "status": outcome.status, "results": outcome.results, "files": digests}
-        self.write(f"trials/{trial.id}/outcome.json", _json({**content, "sha256": _digest(_json(content))}))
+        self.write(f"trials/{trial.id}/outcome.json", as_json({**content, "sha256": digest(as_json(content))}))
         for path in self._files.ls(self.path(f"trials/{trial.id}"), detail=False):
             if path.endswith(CHECKPOINT) or _is_partial(path):
                 self._files.rm_file(path)
@@ -197,7 +187,7 @@ class Store:
 
     def add_data_files(self, name: str, fingerprint: str) -> None:
         """Note which files of the data set `name` trials are trained on."""
-        self.write(f"data/{name}.json", _json({"fingerprint": fingerprint}))
+        self.write(f"data/{name}.json", as_json({"fingerprint": fingerprint}))
 
     def inspect(self, trials: Iterable[Trial]) -> Inspection:
         """Which of `trials` are finished and whole, and which are damaged."""
@@ -220,7 +210,7 @@ class Store:
         found = {}
         for identity, path in paths.items():
             with suppress(FileNotFoundError):
-                found[identity] = _digest(self._files.cat_file(path))
+                found[identity] = digest(self._files.cat_file(path))
         return found
 
     def _inspect(self, trial: Trial) -> dict[str, Any] | str | None:
@@ -228,12 +218,12 @@ class Store:
         folder = f"trials/{trial.id}"
         try:
             outcome = json.loads(self.read(f"{folder}/outcome.json"))
-            digest = outcome.pop("sha256")
+            expected = outcome.pop("sha256")
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError, AttributeError):
             return "outcome.json is not readable"
-        if digest != _digest(_json(outcome)):
+        if expected != digest(as_json(outcome)):
             return "outcome.json was changed after the trial ended"
         if outcome["trial"] != trial.id:
             return f"it is a copy of trial {outcome['trial']}"
@@ -242,7 +232,7 @@ class Store:
                 size = self._files.size(self.path(f"{folder}/{name}"))
                 if size != about["bytes"]:
                     return f"{name} has {size} bytes in place of {about['bytes']}"
-                if not name.endswith(".safetensors") and _digest(self.read(f"{folder}/{name}")) != about["sha256"]:
+                if not name.endswith(".safetensors") and digest(self.read(f"{folder}/{name}")) != about["sha256"]:
                     return f"{name} was changed after the trial ended"
         except FileNotFoundError as error:
             return f"{(error.filename or str(error)).rpartition('/')[2]} is missing"
@@ -292,7 +282,7 @@ class Store:
         """
         content = self.read(f"trials/{identity}/{NETWORK}")
         outcome = json.loads(self.read(f"trials/{identity}/outcome.json"))
-        if _digest(content) != outcome["files"][NETWORK]["sha256"]:
+        if digest(content) != outcome["files"][NETWORK]["sha256"]:
             raise ValueError(f"{NETWORK} of trial {identity} was changed after the trial ended")
         return safetensors.numpy.load(content)
 
@@ -341,15 +331,7 @@ def _is_partial(path: str) -> bool:
     return path.endswith(PARTIAL)
 
 
-def _json(content: Any) -> bytes:
-    return (json.dumps(content, indent=1, sort_keys=True) + "\n").encode()
-
-
 def _parquet(table: pd.DataFrame) -> bytes:
     sink = io.BytesIO()
     pq.write_table(pa.Table.from_pandas(table, preserve_index=False), sink)
     return sink.getvalue()
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

@@ -13,10 +13,10 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Discriminator, Field, PositiveFloat, PositiveInt, Tag, field_validator
 
+from widthwise.config import Config
 from widthwise.errors import RequestError
 from widthwise.experiments.settings import LISTED, NAMED, assigned, nested, overlaid, read_yaml, resolved, validated
 from widthwise.experiments.trial import Trial
-from widthwise.section import Section
 
 Scale = Literal["smoke", "quick", "paper"]
 SCALES: tuple[Scale, ...] = ("smoke", "quick", "paper")
@@ -38,7 +38,7 @@ NOT_INHERITED = ("name", "figures")
 
 
 @dataclass(frozen=True)
-class Run:
+class PlannedTrial:
     """One trial at its place in a sweep: which series, width factor, replicate and tuned values it stands for."""
 
     series: str
@@ -48,7 +48,7 @@ class Run:
     trial: Trial
 
 
-class Axes(Section):
+class Axes(Config):
     """What a sweep varies. A field of the trial is named by its path, such as `training.learning_rate`."""
 
     trial: dict[str, Any] = {}
@@ -215,7 +215,7 @@ class Sweep(Axes):
         content = json.dumps(sorted(trial.id for trial in self.trials(scale)))
         return hashlib.sha256(content.encode()).hexdigest()[:6]
 
-    def runs(self, scale: Scale, source: str | None = None) -> Iterator[Run]:
+    def runs(self, scale: Scale, source: str | None = None) -> Iterator[PlannedTrial]:
         """Every trial at a scale with its place in the sweep: series by series, then by width and replicate.
 
         Raises:
@@ -240,7 +240,7 @@ class Sweep(Axes):
                 content = overlaid(content, nested(path, value))
             trial = resolved(content, source)
             self._check_epochs(trial, axes, source)
-            yield Run(label, width, replicate, tuned, trial)
+            yield PlannedTrial(label, width, replicate, tuned, trial)
 
     def _check_epochs(self, trial: Trial, axes: Axes, source: str) -> None:
         recipe = trial.training

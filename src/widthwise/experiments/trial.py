@@ -7,11 +7,11 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from widthwise.config import Config
 from widthwise.data.source import Source, TeacherData
 from widthwise.measurement.settings import Measurement
 from widthwise.networks.architecture import Architecture, Construction, MLPArchitecture, check_shape
 from widthwise.networks.scheme import Initialization
-from widthwise.section import Section
 from widthwise.training.recipe import Recipe
 
 RESULTS_VERSION = 2
@@ -23,7 +23,7 @@ REMEMBERED = 10_000
 """So many trials' ids are computed once."""
 
 
-class Trial(Section):
+class Trial(Config):
     """Everything that decides what a training run gives, and nothing else."""
 
     network: Architecture = MLPArchitecture()
@@ -59,6 +59,14 @@ class Trial(Section):
     def id(self) -> str:
         """A hash of the trial's content: equal trials have equal ids, wherever and whenever they run."""
         return _id(self)
+
+    @property
+    def training_examples(self) -> int:
+        """How many examples it trains on; of a set of images without a number, all that there are."""
+        if self.data.train_examples is not None:
+            return self.data.train_examples
+        assert not isinstance(self.data, TeacherData)
+        return self.data.available[0] - self.data.validation_examples
 
     @property
     def cohort(self) -> str:

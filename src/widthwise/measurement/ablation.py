@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from widthwise.measurement.layers import Layer
 from widthwise.measurement.masks import dropped_counts, laid_out, levels_survived, random_levels, stays
-from widthwise.measurement.network import Network, Run
 from widthwise.measurement.settings import Measurement
+from widthwise.tracing.layers import Layer
+from widthwise.tracing.network import Network, RecordedRun
 
 ABLATION_STREAM = 1
 
@@ -34,7 +34,7 @@ class AblationCounts:
         return (self.unchanged.cpu().double() / self.labels).numpy()
 
 
-def counted(run: Run, layer: Layer, settings: Measurement) -> AblationCounts:
+def counted(run: RecordedRun, layer: Layer, settings: Measurement) -> AblationCounts:
     """Counts of nothing yet, for a layer as it is in a first batch."""
     value = run.values[layer.name]
     whole = settings.granularity == "channel"
@@ -46,7 +46,7 @@ def counted(run: Run, layer: Layer, settings: Measurement) -> AblationCounts:
 def ablate(
     network: Network,
     layer: Layer,
-    run: Run,
+    run: RecordedRun,
     first: int,
     counts: AblationCounts,
     settings: Measurement,
@@ -119,7 +119,11 @@ def corrected_for_chance(areas: np.ndarray, levels: int, classes: int) -> np.nda
 
 
 def labels_without(
-    network: Network, layer: Layer, run: Run, units: list[int], replacement: Float[Tensor, " units"] | None = None
+    network: Network,
+    layer: Layer,
+    run: RecordedRun,
+    units: list[int],
+    replacement: Float[Tensor, " units"] | None = None,
 ) -> Int[Tensor, "..."]:
     """The labels of a batch when these units are dropped, everywhere."""
     value = run.values[layer.name]
@@ -132,7 +136,7 @@ def labels_without(
 def unchanged_without_each(
     network: Network,
     layer: Layer,
-    run: Run,
+    run: RecordedRun,
     groups: Sequence[Sequence[int]],
     replacement: Float[Tensor, " units"] | None,
     together: int,

@@ -6,12 +6,12 @@ from typing import Literal
 import pandas as pd
 from torch import nn
 
-from widthwise.measurement.inputs import Batches, Inputs, Predict
-from widthwise.measurement.layers import Selection
-from widthwise.measurement.measuring import Measuring, OnProgress, fitting_batch_size
-from widthwise.measurement.network import Network, untouched
+from widthwise.measurement.passes import Measuring, OnProgress, fitting_batch_size
 from widthwise.measurement.result import Profile
 from widthwise.measurement.settings import Measurement
+from widthwise.tracing.inputs import Batches, Inputs, Predict
+from widthwise.tracing.layers import Selection
+from widthwise.tracing.network import Network, untouched
 
 THRESHOLDS = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
 

@@ -7,11 +7,11 @@ import textwrap
 import zipfile
 from dataclasses import dataclass, field, fields
 from html import escape
-from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pandas as pd
+
+from widthwise.files import write_whole
 
 FORMAT = 1
 TABLES = ("layers", "ablation", "correlation", "similarity", "units", "pairs")
@@ -108,16 +108,6 @@ class Profile:
             raise ValueError(f"{path} is no profile that Profile.save wrote ({error})") from None
         return cls(**tables, **content)
 
-    def to_html(self, path: str | os.PathLike[str] | None = None) -> str:
-        """One self-contained page: the network's layers by depth, curves, correlations and units. Written to `path`."""
-        from importlib import import_module
-
-        # the only door upward from this room: pages are drawn by a room that knows what a profile is
-        page: str = import_module("widthwise.reporting.profile_page").profile_page(self)
-        if path is not None:
-            write_whole(path, page.encode())
-        return page
-
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Profile):
             return NotImplemented
@@ -201,18 +191,3 @@ def shortened(name: str, room: int) -> str:
             parts[place] = part[:1]
     name = ".".join(parts)
     return name if len(name) <= room else f"…{name[len(name) - max(room, 2) + 1 :]}"
-
-
-def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a file whole or not at all."""
-    target = Path(path)
-    if not target.absolute().parent.is_dir():
-        raise FileNotFoundError(f"{path} cannot be written: there is no folder {target.absolute().parent}")
-    if target.is_dir():
-        raise IsADirectoryError(f"{path} cannot be written: it is a folder")
-    temporary = target.with_name(f"{target.name}.{uuid4().hex[:8]}.partial")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)

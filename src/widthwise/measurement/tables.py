@@ -7,9 +7,9 @@ import pandas as pd
 
 from widthwise.measurement.ablation import AblationCounts, area_under_curve, corrected_for_chance
 from widthwise.measurement.correlation import HISTOGRAM_BINS, Repetition
-from widthwise.measurement.layers import Layer
 from widthwise.measurement.masks import dropped_counts
 from widthwise.measurement.settings import Measurement
+from widthwise.tracing.layers import Layer
 
 
 def layers_table(

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from widthwise.measurement.ablation import unchanged_without_each
 from widthwise.measurement.correlation import RunningCorrelation, nearest
-from widthwise.measurement.layers import Layer
-from widthwise.measurement.network import Network, Run
-from widthwise.measurement.outgoing import Outgoing
+from widthwise.tracing.layers import Layer
+from widthwise.tracing.network import Network, RecordedRun
+from widthwise.tracing.outgoing_weights import Outgoing
 
 MECHANISMS = ("dead", "disconnected", "discarded", "jointly removable only", "repeated", "needed")
 ROUNDING = 1e-12
@@ -68,18 +68,18 @@ class SingleAblations:
         self.paired: Float[np.ndarray, " units"] = np.zeros(layer.units)
         self.labels = 0
 
-    def update(self, run: Run) -> None:
+    def update(self, run: RecordedRun) -> None:
         """Take in a batch, for each unit alone."""
         self.labels += run.labels.numel()
         self.alone += self._unchanged(run, [[unit] for unit in range(self._layer.units)])
 
-    def update_pairs(self, run: Run, partners: Sequence[int | None]) -> None:
+    def update_pairs(self, run: RecordedRun, partners: Sequence[int | None]) -> None:
         """Take in a batch, for each unit with its partner, where it has one."""
         pairs = {unit: [unit, other] for unit, other in enumerate(partners) if other is not None}
         if pairs:
             self.paired[list(pairs)] += self._unchanged(run, list(pairs.values()))
 
-    def _unchanged(self, run: Run, groups: list[list[int]]) -> np.ndarray:
+    def _unchanged(self, run: RecordedRun, groups: list[list[int]]) -> np.ndarray:
         together = max(1, self._together // run.examples)
         found = unchanged_without_each(self._network, self._layer, run, groups, self._replacement, together)
         return found.cpu().numpy()

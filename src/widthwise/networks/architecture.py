@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
 
-from widthwise.section import Section
+from widthwise.config import Config
 
 UNITS_AT_1X = {
     "mlp": {"hidden": 128},
@@ -44,7 +44,7 @@ def scaled_units(units: int, width_factor: float) -> int:
     return scaled
 
 
-class _Scaled(Section):
+class _Scaled(Config):
     """What the networks have in common."""
 
     LATER = frozenset({"activation"})

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import PositiveFloat, model_validator
 
-from widthwise.section import Section
+from widthwise.config import Config
 
 Scheme = Literal[
     "normal",
@@ -18,7 +18,7 @@ Scheme = Literal[
 ]
 
 
-class Initialization(Section):
+class Initialization(Config):
     """`normal` and `truncated_normal` need `standard_deviation`; the others take theirs from the fans."""
 
     scheme: Scheme = "normal"

@@ -8,9 +8,9 @@ from typing import Any
 
 import vl_convert
 
-from widthwise.main_module import main_hidden
 from widthwise.reporting.paths import FileFormat
 from widthwise.reporting.theme import INK, styled
+from widthwise.spawning import main_hidden
 
 SCALE = 2.0
 

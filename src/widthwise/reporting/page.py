@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from widthwise.analysis.claims import compare_with_paper
 from widthwise.analysis.experiment import Analysis
-from widthwise.analysis.runs import FITTED_ACCURACY, NEARLY_BEST
+from widthwise.analysis.trainings import FITTED_ACCURACY, NEARLY_BEST
 from widthwise.analysis.verdict import ACCURACY_MARGIN, SIGNIFICANCE
 from widthwise.experiments.sweep import catalogue
 from widthwise.reporting import explorer

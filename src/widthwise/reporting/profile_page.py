@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from widthwise.measurement.result import COLUMN_TITLES, Profile, write_whole
+from widthwise.files import write_whole
+from widthwise.measurement.result import COLUMN_TITLES, Profile
 from widthwise.measurement.units import MECHANISMS
 from widthwise.reporting.files import FileFormat, render
 from widthwise.reporting.html import drawing_code, template

@@ -10,13 +10,13 @@ from widthwise.analysis.experiment import TABLES, Analysis
 from widthwise.experiments.store import Store
 from widthwise.reporting import paths
 from widthwise.reporting.composing import Specification
+from widthwise.reporting.csv_tables import to_csv
 from widthwise.reporting.figure import Figure, specification
 from widthwise.reporting.figures import figures
 from widthwise.reporting.files import drawing_process, render
 from widthwise.reporting.html import drawing_code
 from widthwise.reporting.page import page
 from widthwise.reporting.paths import FORMATS, FileFormat
-from widthwise.spreadsheet import to_csv
 
 
 def write(store: Store, analyses: Iterable[Analysis], formats: Sequence[FileFormat]) -> tuple[str, list[Analysis]]:

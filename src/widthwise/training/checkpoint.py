@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from widthwise.errors import RequestError
-from widthwise.training.fitted import Fitted, Parameters
+from widthwise.training.trained_network import Parameters, TrainedNetwork
 
 FORMAT = 1
 
@@ -41,7 +41,7 @@ class Checkpoint:
     """Everything that a training holds."""
 
     position: Position
-    fitted: Fitted
+    fitted: TrainedNetwork
     network: Parameters
     optimizer: dict[str, Any] = field(default_factory=dict)
 
@@ -104,7 +104,7 @@ def unpacked(content: bytes, identity: str, where: str) -> Checkpoint:
 
 def _parsed(about: dict[str, Any], tensors: Parameters) -> Checkpoint:
     optimizer: dict[int, dict[str, Any]] = {int(key): dict(value) for key, value in about["optimizer"].items()}
-    fitted = Fitted(about["status"], about["epoch"], damaged=about["damaged"], history=about["history"])
+    fitted = TrainedNetwork(about["status"], about["epoch"], damaged=about["damaged"], history=about["history"])
     network: Parameters = {}
     for name, value in tensors.items():
         kind, _, rest = name.partition("/")

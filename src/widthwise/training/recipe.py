@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from widthwise.section import Section
+from widthwise.config import Config
 
 
-class ConstantRate(Section):
+class ConstantRate(Config):
     """The learning rate stays as it is."""
 
     kind: Literal["constant"] = "constant"
@@ -18,7 +18,7 @@ class ConstantRate(Section):
         return 1.0
 
 
-class ExponentialDecay(Section):
+class ExponentialDecay(Config):
     """The learning rate is multiplied by `rate` after every `every` epochs."""
 
     kind: Literal["exponential"]
@@ -30,7 +30,7 @@ class ExponentialDecay(Section):
         return self.rate ** (epoch // self.every)
 
 
-class StepDecay(Section):
+class StepDecay(Config):
     """The learning rate is multiplied by `rate` once before each of the epochs `at`, counted from 0."""
 
     kind: Literal["step"]
@@ -45,7 +45,7 @@ class StepDecay(Section):
 Decay = Annotated[ConstantRate | ExponentialDecay | StepDecay, Field(discriminator="kind")]
 
 
-class Recipe(Section):
+class Recipe(Config):
     """Optimizer, learning rate and its decay, batches, regularizers, precision, and when to stop."""
 
     LATER = frozenset(

@@ -21,7 +21,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.graph import CodeGen
 from torch.utils._pytree import tree_leaves
 
-from widthwise.training.fitted import Parameters
+from widthwise.training.trained_network import Parameters
 
 aten = torch.ops.aten
 

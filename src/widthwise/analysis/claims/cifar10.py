@@ -1,7 +1,7 @@
 """What the paper states of AlexNets and ResNet-56s on CIFAR-10."""
 
+from widthwise.analysis.claims.between_series import alike, greater, same_trend
 from widthwise.analysis.claims.claim import Claim
-from widthwise.analysis.claims.comparisons import alike, greater, same_trend
 from widthwise.analysis.claims.exact import curves_fall, fitted
 from widthwise.analysis.claims.layers import every_layer_grows, layer_grows, lead, no_order_of_depth
 from widthwise.analysis.claims.measures import ACCURACY, AUC, SIMILARITY

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from widthwise.analysis.experiment import Analysis
+from widthwise.wording import counted, listed
 
 Answer = Literal["agrees", "disagrees", "cannot be told", "not run"]
 
@@ -97,16 +98,6 @@ def together(findings: Iterable[Finding]) -> Finding:
 def sentence(parts: Iterable[str]) -> str:
     """Parts of a sentence as one; what is said twice, once."""
     return f"{'; '.join(dict.fromkeys(part.rstrip('.') for part in parts))}."
-
-
-def counted(number: int, noun: str) -> str:
-    """So many of something: `1 pair`, `5 pairs`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def listed(names: Sequence[str]) -> str:
-    """Names as one reads them: `A, B and C`."""
-    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
 def _leaves_out_series(analysis: Analysis) -> bool:

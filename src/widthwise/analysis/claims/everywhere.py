@@ -1,8 +1,9 @@
 """What the paper states of every experiment with trained networks: the hypothesis, kept accuracy, precise samplings."""
 
-from widthwise.analysis.claims.claim import Claim, listed
+from widthwise.analysis.claims.claim import Claim
 from widthwise.analysis.claims.exact import samplings_agree
 from widthwise.analysis.claims.trends import kept, supported
+from widthwise.wording import listed
 
 EXPERIMENTS = {
     "imagenet-width": ("ResNet-18s and Inception-v3s on ImageNet", "Figs. 1a and 4"),

@@ -3,11 +3,12 @@
 import math
 from collections.abc import Sequence
 
-from widthwise.analysis.claims.claim import Check, Finding, counted, listed
+from widthwise.analysis.claims.claim import Check, Finding
 from widthwise.analysis.claims.measures import SIMILARITY, collapsed_widths, counting, of_each
 from widthwise.analysis.experiment import Analysis
-from widthwise.analysis.runs import FITTED_ACCURACY
 from widthwise.analysis.summary import MEAN_OF_LAYERS
+from widthwise.analysis.trainings import FITTED_ACCURACY
+from widthwise.wording import counted, listed
 
 NEGLIGIBLE = 0.01
 """What is negligible: of AUC, of a share of labels, and of similarity as a share of it."""

@@ -1,7 +1,7 @@
 """What the paper states of ResNet-18s and Inception-v3s on ImageNet."""
 
+from widthwise.analysis.claims.between_series import alike, same_trend
 from widthwise.analysis.claims.claim import Claim
-from widthwise.analysis.claims.comparisons import alike, same_trend
 from widthwise.analysis.claims.layers import (
     every_layer_grows,
     in_order,

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from widthwise.analysis.claims.claim import Check, Finding, listed, together
-from widthwise.analysis.claims.comparisons import ALIKE, LEAST_SIMILARITY
+from widthwise.analysis.claims.between_series import ALIKE, LEAST_SIMILARITY
+from widthwise.analysis.claims.claim import Check, Finding, together
 from widthwise.analysis.claims.measures import (
     AUC,
     SIMILARITY,
@@ -27,6 +27,7 @@ from widthwise.analysis.claims.measures import (
 from widthwise.analysis.experiment import Analysis
 from widthwise.analysis.trend import Table, holm, smallest_page_p_value
 from widthwise.analysis.verdict import FEWEST_REPLICATES, FEWEST_WIDTHS, SIGNIFICANCE
+from widthwise.wording import listed
 
 ORDERED = 0.5
 """The |τ| from which layers are said to be ordered by their depth."""

@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from widthwise.analysis.claims.claim import Answer, Check, Finding, listed, together
+from widthwise.analysis.claims.claim import Answer, Check, Finding, together
 from widthwise.analysis.experiment import Analysis
 from widthwise.analysis.trend import Table, change_over_widths
 from widthwise.analysis.verdict import FEWEST_REPLICATES, FEWEST_WIDTHS
+from widthwise.wording import listed
 
 Measure = Literal["auc", "similarity", "test_accuracy"]
 AUC, SIMILARITY, ACCURACY = "auc", "similarity", "test_accuracy"

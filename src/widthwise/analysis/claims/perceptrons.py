@@ -1,7 +1,7 @@
 """What the paper states of perceptrons, of the constructions made from one, and of the number of parameters."""
 
+from widthwise.analysis.claims.between_series import alike, greater, same_trend
 from widthwise.analysis.claims.claim import Claim
-from widthwise.analysis.claims.comparisons import alike, greater, same_trend
 from widthwise.analysis.claims.exact import as_theory, multiplies
 from widthwise.analysis.claims.measures import ACCURACY, AUC, SIMILARITY
 from widthwise.analysis.claims.trends import flat, grows

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from widthwise.analysis.claims.claim import Answer, Check, Finding, listed, sentence, together
+from widthwise.analysis.claims.claim import Answer, Check, Finding, sentence, together
 from widthwise.analysis.claims.measures import (
     ACCURACY,
     AUC,
@@ -26,6 +26,7 @@ from widthwise.analysis.claims.measures import (
 from widthwise.analysis.experiment import Analysis
 from widthwise.analysis.trend import page_p_value
 from widthwise.analysis.verdict import ACCURACY_MARGIN, SIGNIFICANCE
+from widthwise.wording import listed
 
 FLAT: dict[Measure, float] = {AUC: 0.05, ACCURACY: 0.05, SIMILARITY: 0.5}
 """How much a measure may change over all widths and be called flat. Of similarity it is in similar units per unit."""

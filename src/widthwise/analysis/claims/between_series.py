@@ -1,0 +1,191 @@
+"""Kinds of test of one series against another.
+
+Networks of one width and replicate are a pair: they share their seed and their data.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from jaxtyping import Float
+from scipy import stats
+
+from widthwise.analysis.claims.claim import Answer, Check, Finding, together
+from widthwise.analysis.claims.measures import (
+    ACCURACY,
+    AUC,
+    SIMILARITY,
+    WORDS,
+    Measure,
+    change,
+    complete,
+    counting,
+    verdict_of,
+    within,
+)
+from widthwise.analysis.claims.trends import FLAT, PAGE, slope_in_words
+from widthwise.analysis.experiment import Analysis
+from widthwise.analysis.trend import CONFIDENCE
+from widthwise.analysis.verdict import ACCURACY_MARGIN, FEWEST_REPLICATES, SIGNIFICANCE
+from widthwise.wording import counted, listed
+
+ALIKE: dict[Measure, float] = {AUC: 0.05, ACCURACY: ACCURACY_MARGIN, SIMILARITY: 0.2}
+"""By how much networks may differ and be called alike. Of similarity it is a share of what they have."""
+LEAST_SIMILARITY = 0.5
+"""What a difference of similarity is a share of, where the pair has less."""
+FEWEST_PAIRS = 5
+"""The fewest pairs among which the signed-rank test can find a difference."""
+
+Pair = tuple[str, str]
+Paired = Float[np.ndarray, " pairs"]
+
+
+def greater(measure: Measure, *pairs: Pair, widest: int | None = None) -> Check:
+    """Of each pair of series the first has more: one-sided Wilcoxon signed-rank test of the paired differences.
+
+    Pairs that do not differ are left out of the ranks. It disagrees where the reverse is significant.
+
+    Args:
+        widest: how many of the scale's widths count, from the widest down; by default all.
+    """
+
+    def judge(analysis: Analysis, more: str, less: str) -> Finding:
+        first, second = _paired(analysis, more, less, measure, widest)
+        said = f"{more} against {less}: "
+        if len(first) < FEWEST_PAIRS:
+            return _too_few(said, len(first))
+        above, below = (_signed_rank_p_value(each) for each in (first - second, second - first))
+        return Finding(
+            "agrees" if above < SIGNIFICANCE else "disagrees" if below < SIGNIFICANCE else "cannot be told",
+            f"{said}means {first.mean():.3g} and {second.mean():.3g}, p = {above:.2g}, reversed {below:.2g}, "
+            f"{counted(len(first), 'pair')}",
+        )
+
+    claimed = listed([f"{more} has more than {less}" for more, less in pairs])
+    return _of_pairs(
+        f"Agrees if in {WORDS[measure]}{f' at the {widest} widest widths' if widest else ''} {claimed}, over networks "
+        f"paired by width and replicate (one-sided Wilcoxon signed-rank test, p < {SIGNIFICANCE}, {FEWEST_PAIRS} pairs "
+        "or more); disagrees if the reverse is significant.",
+        judge,
+        pairs,
+    )
+
+
+def alike(measure: Measure, *pairs: Pair, control: str = "") -> Check:
+    """Equivalence: the mean difference of paired networks lies within a margin.
+
+    Two one-sided t-tests at 5%, by an interval of 90%; it disagrees where the whole interval lies outside. A
+    difference of similarity is taken as a share of its pair's mean, or of 0.5 where that is less.
+
+    Args:
+        pairs: the series to compare; none: every other one with `control`.
+    """
+
+    def judge(analysis: Analysis, one: str, other: str) -> Finding:
+        first, second = _paired(analysis, one, other, measure)
+        said = f"{one} against {other}: "
+        if len(first) < FEWEST_PAIRS:
+            return _too_few(said, len(first))
+        differences = first - second
+        if measure == SIMILARITY:
+            differences = differences / np.maximum((first + second) / 2, LEAST_SIMILARITY)
+        mean = float(differences.mean())
+        reach = float(stats.t.ppf(CONFIDENCE, len(differences) - 1) * stats.sem(differences))
+        low, high = mean - reach, mean + reach
+        return Finding(
+            within(low, high, ALIKE[measure]),
+            f"{said}{mean:+.3f} [{low:+.3f}, {high:+.3f}], {counted(len(differences), 'pair')}",
+        )
+
+    return _of_pairs(
+        f"Agrees if the mean difference of {WORDS[measure]}{', as a share of it,' if measure == SIMILARITY else ''} "
+        f"between networks of one width and replicate lies, with its 90% interval, within ±{ALIKE[measure]} for "
+        f"{_compared(pairs, control)} ({FEWEST_PAIRS} pairs or more); disagrees if the interval lies wholly "
+        "outside.",
+        judge,
+        pairs,
+        control,
+    )
+
+
+def same_trend(*pairs: Pair, control: str = "") -> Check:
+    """Of each pair of series both grow, or neither grows and their changes over the widths differ by little, in
+    removability and in similarity (`verdict`).
+
+    That one trend is significant and another is not does not show that they differ: it disagrees only where, besides,
+    that which grows gains more over the widths than the other, replicate by replicate (one-sided at 5%, Student's t).
+
+    Args:
+        pairs: the series to compare; none: every other one with `control`.
+    """
+
+    def judge(analysis: Analysis, one: str, other: str) -> Finding:
+        return together(_same_trend(analysis, one, other, measure) for measure in (AUC, SIMILARITY))
+
+    return _of_pairs(
+        f"Agrees if removability and similarity each grow in both of {_compared(pairs, control)} ({PAGE}), or in "
+        f"neither and the changes over all widths differ, with a 90% interval, by at most {FLAT[AUC]} and "
+        f"{FLAT[SIMILARITY]}; disagrees if one grows, the other does not, and the one gains more (paired replicates, "
+        f"one-sided t-test, p < {SIGNIFICANCE}), or if neither grows and the interval lies wholly outside.",
+        judge,
+        pairs,
+        control,
+    )
+
+
+def _same_trend(analysis: Analysis, one: str, other: str, measure: Measure) -> Finding:
+    rows, word = [verdict_of(analysis, name) for name in (one, other)], WORDS[measure]
+    obstacles = [f"{row['series']}: {row['obstacle']}" for row in rows if row["obstacle"]]
+    if obstacles:
+        return Finding("cannot be told", "; ".join(obstacles))
+    said = " against ".join(f"{name}: {slope_in_words(analysis, name, word)}" for name in (one, other))
+    first, second = (bool(row[f"{word}_grows"]) for row in rows)
+    if first and second:
+        return Finding("agrees", said)
+    more, less = (other, one) if second else (one, other)
+    gain = (complete(analysis, more, measure) - complete(analysis, less, measure)).dropna()
+    if len(gain) < FEWEST_REPLICATES:
+        return Finding("cannot be told", f"{said}, and {len(gain)} replicates are complete in both")
+    middle, low, high = change(gain.to_numpy(), gain.columns.to_numpy(dtype=float))
+    gains_more: Answer = "disagrees" if low > 0 else "cannot be told"
+    answer = gains_more if first or second else within(low, high, FLAT[measure])
+    return Finding(answer, f"{said}; {more} gains {middle:.3g} [{low:.3g}, {high:.3g}] more over the widths")
+
+
+def _of_pairs(
+    criterion: str, judge: Callable[[Analysis, str, str], Finding], pairs: Sequence[Pair], control: str = ""
+) -> Check:
+    """A check of each pair by itself, or of every other series with a control."""
+
+    def judge_all(analysis: Analysis, names: Sequence[str]) -> Finding:
+        compared = pairs or [(name, control) for name in names if name != control]
+        return together(judge(analysis, one, other) for one, other in compared)
+
+    return Check(criterion, judge_all, tuple(dict.fromkeys(name for pair in pairs for name in pair)))
+
+
+def _compared(pairs: Sequence[Pair], control: str) -> str:
+    return "; ".join(f"{one} and {other}" for one, other in pairs or [("every other series", control)])
+
+
+def _paired(
+    analysis: Analysis, one: str, other: str, measure: Measure, widest: int | None = None
+) -> tuple[Paired, Paired]:
+    """A measure of the networks of two series that have a partner in the other, each in the order of the pairs."""
+    widths = sorted(set(analysis.sweep.at(analysis.scale).widths))
+    if widest is not None:
+        widths = widths[-widest:]
+    place = ["width_factor", "replicate"]
+    columns = [counting(analysis, name).set_index(place)[measure].rename(name) for name in (one, other)]
+    first, second = columns[0].align(columns[1], join="inner")
+    chosen = first.index.get_level_values("width_factor").isin(widths)
+    return first[chosen].to_numpy(dtype=float), second[chosen].to_numpy(dtype=float)
+
+
+def _signed_rank_p_value(differences: Paired) -> float:
+    """The p-value against the differences being above 0; 1 where there are none."""
+    differing = differences[differences != 0]
+    return float(stats.wilcoxon(differing, alternative="greater").pvalue) if len(differing) else 1.0
+
+
+def _too_few(said: str, pairs: int) -> Finding:
+    return Finding("cannot be told", f"{said}{counted(pairs, 'pair')} of networks that count, of {FEWEST_PAIRS} needed")

@@ -1,0 +1,75 @@
+"""Every run of a sweep as a row, and of those that differ in tuned values alone, the one that counts."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from widthwise.experiments.store import Store
+from widthwise.experiments.sweep import PlannedTrial
+
+FITTED_ACCURACY = 0.95
+"""A network with at least this training accuracy has fitted its training set."""
+NEARLY_BEST = 0.02
+"""Where none has fitted, the networks within this much of the best training accuracy are chosen from."""
+ROUNDING = 1e-9
+PLACE = ["series", "width_factor", "replicate"]
+
+
+def collect(store: Store, runs: Sequence[PlannedTrial]) -> pd.DataFrame:
+    """A row a run: `series, width_factor, replicate`, tuned values, `trial`, `status` and the trial's results.
+
+    `status` is `trained`, `diverged`, `counted` (not to be trained) or `missing`: not run, not finished, or damaged.
+    The order is the sweep's.
+    """
+    finished = store.inspect([run.trial for run in runs]).finished
+    rows = []
+    for run in runs:
+        outcome = finished.get(run.trial.id, {"status": "missing", "results": {}})
+        rows.append(
+            {
+                "series": run.series,
+                "width_factor": run.width_factor,
+                "replicate": run.replicate,
+                **run.tuned,
+                **({"construction": run.trial.construction} if run.trial.construction else {}),
+                "trial": run.trial.id,
+                "status": outcome["status"],
+                **outcome["results"],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def settings_of(runs: Sequence[PlannedTrial]) -> pd.DataFrame:
+    """A row a trial: `trial`, and every field of its settings by its path; a field that it does not have is missing."""
+    trials = {run.trial.id: run.trial for run in runs}
+    table = pd.DataFrame([_by_path(trial.model_dump(mode="json")) for trial in trials.values()], dtype=object)
+    return table.assign(trial=list(trials))
+
+
+def _by_path(content: dict[str, Any], before: str = "") -> dict[str, Any]:
+    """Nested fields by their paths, such as `training.epochs`."""
+    fields: dict[str, Any] = {}
+    for name, value in content.items():
+        fields |= _by_path(value, f"{before}{name}.") if isinstance(value, dict) else {f"{before}{name}": value}
+    return fields
+
+
+def choose(runs: pd.DataFrame) -> pd.DataFrame:
+    """For each series, width and replicate, the trained run that counts.
+
+    It is the one with the best validation accuracy among the networks that fit their training set: a training
+    accuracy of at least 0.95 or, where no run reaches that, within 0.02 of the best one's. Choosing by accuracy alone
+    would, on a hard task, find collapsed networks. Ties go to the better training accuracy, then to the first run.
+    Where a run is missing, the best is not known yet and none counts.
+    """
+    missing = (runs["status"] == "missing").groupby([runs[name] for name in PLACE]).transform("any")
+    trained = runs[~missing & (runs["status"] == "trained")]
+    if trained.empty:
+        return trained
+    best = trained.groupby(PLACE)["train_accuracy"].transform("max")
+    enough = best.sub(NEARLY_BEST + ROUNDING).where(best < FITTED_ACCURACY, FITTED_ACCURACY)
+    fitted = trained[trained["train_accuracy"] >= enough]
+    ranked = fitted.sort_values(["validation_accuracy", "train_accuracy"], ascending=False, kind="stable")
+    return ranked.groupby(PLACE).head(1).sort_index()

@@ -1,0 +1,56 @@
+"""Whether a training fits in memory, by counting."""
+
+import math
+
+from widthwise.errors import RequestError
+from widthwise.execution.machine import Machine, available_memory
+from widthwise.experiments.trial import Trial
+from widthwise.networks.cost import network_cost
+
+BYTES = 4
+"""Of a number in float32."""
+
+
+def training_memory(trial: Trial, examples: int | None = None) -> int:
+    """Bytes that training a network by itself needs, counted, without the images.
+
+    Args:
+        trial: what is trained.
+        examples: whose gradient is computed at once; none: as the trial says.
+    """
+    recipe = trial.training
+    cost = network_cost(trial.network, trial.data.shape, trial.data.classes)
+    slots = {"sgd": 0, "momentum": 1, "rmsprop": 2, "adam": 2}[recipe.optimizer]
+    copies = 2 + slots + (1 if recipe.patience else 0)
+    examples = examples or recipe.micro_batch_size or recipe.scaled_batch_size
+    inputs = math.prod(trial.data.shape) * BYTES
+    return copies * cost.parameters * BYTES + examples * (cost.kept_bytes + inputs)
+
+
+def check_memory(trial: Trial, machine: Machine) -> None:
+    """See that a batch fits in memory, as far as can be told by counting.
+
+    Raises:
+        RequestError: it does not.
+    """
+    recipe = trial.training
+    together = machine.processes if machine.device == "cpu" else 1
+    share = -(-recipe.scaled_batch_size // machine.processes)
+    at_once = min(share, recipe.micro_batch_size or share)
+    free = available_memory(machine.device)
+
+    def needed(examples: int) -> int:
+        return together * training_memory(trial, examples)
+
+    if needed(at_once) <= free:
+        return
+    fitting = at_once
+    while fitting > 1 and needed(fitting) > free:
+        fitting //= 2
+    network = f"{trial.network.name} at {trial.network.width_factor:g}x"
+    problem = f"{network} needs {needed(at_once) / 1e9:.1f} GB for {at_once} images at once"
+    if needed(fitting) > free:
+        raise RequestError(f"{problem}, {free / 1e9:.1f} GB are free, and one image alone does not fit")
+    raise RequestError(
+        f"{problem} and {free / 1e9:.1f} GB are free; --set training.micro_batch_size={fitting} takes it in pieces"
+    )

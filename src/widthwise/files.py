@@ -1,0 +1,44 @@
+"""Files that are written whole or not at all, and the one form of JSON and of digests that the package writes."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+PARTIAL = ".partial"
+"""What the names of files end with that are being written; a killed process leaves such a file."""
+
+
+def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        FileNotFoundError: its folder does not exist.
+        IsADirectoryError: the path is that of a folder.
+        OSError: it cannot be written.
+    """
+    target = Path(path)
+    if not target.absolute().parent.is_dir():
+        raise FileNotFoundError(f"{path} cannot be written: there is no folder {target.absolute().parent}")
+    if target.is_dir():
+        raise IsADirectoryError(f"{path} cannot be written: it is a folder")
+    temporary = target.with_name(f"{target.name}.{uuid4().hex[:8]}{PARTIAL}")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def as_json(content: Any) -> bytes:
+    """Plain data as a JSON file: equal data give equal bytes."""
+    return (json.dumps(content, indent=1, sort_keys=True) + "\n").encode()
+
+
+def digest(content: Any) -> str:
+    """The SHA-256 digest of bytes, or of plain data as JSON, in hexadecimal digits."""
+    if not isinstance(content, bytes):
+        content = json.dumps(content, sort_keys=True).encode()
+    return hashlib.sha256(content).hexdigest()

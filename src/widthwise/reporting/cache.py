@@ -1,0 +1,42 @@
+"""Whether the report that a store holds is still right: what it was made from, and that its files are there."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+
+import pandas as pd
+
+from widthwise.experiments.store import Store, StoredSweep
+from widthwise.reporting import paths
+from widthwise.reporting.csv_tables import from_csv
+from widthwise.reporting.paths import FileFormat
+
+
+def stamp(store: Store, sweeps: Sequence[StoredSweep], formats: Sequence[FileFormat]) -> str:
+    """A digest of all that a report is made from: the program's version, the sweeps, and their trials' outcomes."""
+    from importlib.metadata import version
+
+    digest = hashlib.sha256(json.dumps([version("widthwise"), sorted(formats)]).encode())
+    for sweep, scale, other in sweeps:
+        outcomes = store.outcome_digests(sweep.trials(scale))
+        digest.update(json.dumps([sweep.model_dump(mode="json"), scale, other, outcomes], sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def read_tables(store: Store, stamp: str, formats: Sequence[FileFormat]) -> dict[str, dict[str, pd.DataFrame]] | None:
+    """The tables of the report that is already there, if it was made from just what `stamp` says and is whole."""
+    try:
+        found = json.loads(store.read(paths.STAMP))
+        if found["stamp"] != stamp:
+            return None
+        store.read(paths.PAGE)
+        drawn = [name.rpartition("/") for name in json.loads(store.read(paths.FIGURES))]
+        files = [paths.figure(experiment, name, each) for experiment, _, name in drawn for each in formats]
+        if not all(map(store.has, files)):
+            return None
+        return {
+            key: {name: from_csv(store.read(paths.table(key, name))) for name in names}
+            for key, names in found["tables"].items()
+        }
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,121 @@
+"""`report`: the page of a profile, or of everything that was run into a store."""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import overload
+
+import pandas as pd
+
+from widthwise.errors import RequestError
+from widthwise.experiments.store import Store, StoredSweep
+from widthwise.files import write_whole
+from widthwise.measurement.result import Profile
+from widthwise.reporting import paths
+from widthwise.reporting.cache import read_tables, stamp
+from widthwise.reporting.paths import DEFAULT_FORMATS, FORMATS, FileFormat
+
+
+@dataclass(frozen=True)
+class Report:
+    """A written report: the page's path, and each experiment's tables by `EXPERIMENT.SCALE` and name."""
+
+    page: str
+    tables: dict[str, dict[str, pd.DataFrame]]
+
+
+@overload
+def report(source: Profile, path: str | os.PathLike[str]) -> str: ...
+
+
+@overload
+def report(
+    source: str | os.PathLike[str] | Store,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    formats: Sequence[FileFormat] = DEFAULT_FORMATS,
+) -> Report: ...
+
+
+def report(
+    source: str | os.PathLike[str] | Store | Profile,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    formats: Sequence[FileFormat] = DEFAULT_FORMATS,
+) -> Report | str:
+    """Write the page of a profile to `path`, or the report of everything that was run into a store.
+
+    A profile's page becomes its figure alone where `path` ends in .png, .svg or .pdf. A store's report lies in the
+    store, with each figure in `formats` beside the page; what of it is up to date is left as it is. With a `path` its
+    page, which needs no other file, is written there too.
+
+    Args:
+        source: a profile; or a store, its folder or its URL.
+        path: a file whose folder exists.
+        formats: of a store's figures as files.
+
+    Returns: the path of a profile's page, or the store's report.
+
+    Raises:
+        RequestError: nothing was run into the store, or `path` is missing or of the wrong kind.
+        OSError: the page cannot be written.
+    """
+    if isinstance(source, Profile):
+        return _report_profile(source, path)
+    if path is not None and Path(path).suffix.lower() != ".html":
+        raise RequestError(
+            f"{os.fspath(path)!r} must end in .html: a store's figures are files beside the page in the store",
+            field="path",
+        )
+    written = _report_store(source if isinstance(source, Store) else Store(source), formats)
+    if path is None:
+        return written
+    write_whole(path, Path(written.page).read_bytes())
+    return Report(os.fspath(path), written.tables)
+
+
+def stored_sweeps(source: Store) -> list[StoredSweep]:
+    """The sweeps that were run into a store.
+
+    Raises:
+        RequestError: there are none.
+    """
+    sweeps = source.sweeps() if source.exists else []
+    if not sweeps:
+        raise RequestError(
+            f"the store {source.location} holds no experiment; widthwise run NAME --store {source.location} fills it"
+        )
+    return sweeps
+
+
+def _report_profile(profile: Profile, path: str | os.PathLike[str] | None) -> str:
+    from widthwise.reporting.profile_page import draw_profile, profile_page
+
+    if path is None:
+        raise RequestError('it says where the page is written: report(profile, "profile.html")', field="path")
+    suffix = Path(path).suffix[1:].lower()
+    if suffix in FORMATS:
+        draw_profile(profile, path, suffix)
+    else:
+        write_whole(path, profile_page(profile).encode())
+    return os.fspath(path)
+
+
+def _report_store(source: Store, formats: Sequence[FileFormat]) -> Report:
+    sweeps = stored_sweeps(source)
+    made_from = stamp(source, sweeps, formats)
+    tables = read_tables(source, made_from, formats)
+    if tables is not None:
+        return Report(source.path(paths.PAGE), tables)
+
+    # SciPy and the drawing code, not needed when nothing is new
+    from widthwise.analysis.experiment import analyze
+    from widthwise.reporting.write import write
+
+    page, analyses = write(source, (analyze(source, *stored) for stored in sweeps), formats)
+    tables = {each.name: each.tables() for each in analyses}
+    content = {"stamp": made_from, "tables": {key: list(value) for key, value in tables.items()}}
+    source.write(paths.STAMP, json.dumps(content).encode())
+    return Report(page, tables)

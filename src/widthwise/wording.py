@@ -1,0 +1,21 @@
+"""How messages count, list and suggest names."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """A number with its noun: `1 pair`, `1,000 pairs`, `2 batches`."""
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
+
+
+def listed(names: Sequence[str], last: str = "and") -> str:
+    """Names as one reads them: `A, B and C`."""
+    return f" {last} ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+
+
+def suggestion(name: str, known: Iterable[str], most: int = 1) -> str:
+    """What somebody who wrote `name` may have meant: `did you mean A?`, or what there is: `there are A, B and C`."""
+    names = list(known)
+    near = difflib.get_close_matches(name, names, n=most)
+    return f"did you mean {listed(near, 'or')}?" if near else f"there are {listed(names)}"

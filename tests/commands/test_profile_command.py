@@ -1,0 +1,178 @@
+"""`widthwise profile`: what it prints and writes, and how it refuses."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+from torch import nn
+
+from widthwise.commands import loading
+from widthwise.measurement.profile import profile
+from widthwise.measurement.result import Profile
+
+MODELS = """
+import torch
+from torch import nn
+
+def network():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 6), nn.Tanh(), nn.Linear(6, 3))
+
+def batches():
+    torch.manual_seed(1)
+    return [torch.randn(30, 5), torch.randn(30, 5)]
+
+class Holder:
+    made = network()
+
+def nothing():
+    return []
+
+def late():
+    yield torch.randn(3, 5)
+    raise KeyError("lost")
+
+def failing():
+    raise KeyError("no such thing")
+
+def number():
+    return 7
+"""
+
+
+@pytest.fixture
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder, the current one, with a user's module."""
+    (tmp_path / "models.py").write_text(MODELS, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "models", raising=False)
+    loading._imported.cache_clear()
+    return tmp_path
+
+
+BOTH = ("models:network", "--data", "models:batches")
+
+
+def test_it_prints_the_layers_and_writes_what_is_asked(models: Path):
+    words = ["profile", *BOTH, "--page", "profile.html", "--save", "one.profile", "--single-units"]
+    done = subprocess.run(
+        [sys.executable, "-m", "widthwise", *words], capture_output=True, text=True, cwd=models, env={"COLUMNS": "80"}
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "Profile of Sequential: 2 layers, 60 examples"
+    assert [line.split()[:2] for line in lines[3:5]] == [["1", "8"], ["3", "6"]]
+    assert lines[-2:] == ["The page: profile.html", "The tables: one.profile"]
+    assert "<title>Profile of Sequential: 2 layers, 60 examples</title>" in (models / "profile.html").read_text()
+
+    import models as written  # type: ignore[import-not-found]
+
+    assert Profile.load(models / "one.profile") == profile(written.network(), written.batches(), single_units=True)
+
+
+def test_it_lists_layers_and_prints_json(models: Path, typed):
+    code, out, _ = typed("profile", "models.py:network", "--data", "models.py:batches", "--list")
+    assert code == 0
+    assert [line.split() for line in out.splitlines()[1:]] == [
+        ["1", "8", "8", "ReLU", "0"],
+        ["3", "6", "6", "Tanh", "2"],
+    ]
+    code, out, _ = typed("profile", "models:Holder.made", "--data", "models:batches", "--layer", "3", "--json")
+    content = json.loads(out)
+    assert code == 0
+    assert [row["layer"] for row in content["layers"]] == ["3"]
+    assert content["examples"] == 60
+
+
+def test_weights_are_loaded_and_settings_used(models: Path, typed):
+    import models as written  # type: ignore[import-not-found]
+
+    network = written.network()
+    for parameter in network.parameters():
+        nn.init.normal_(parameter)
+    safetensors.torch.save_file(network.state_dict(), "weights.safetensors")
+    options = ["--weights", "weights.safetensors", "--levels", 4, "--samplings", 2, "--granularity", "channel"]
+    options += ["--activations", "all", "--threshold", 0.3, "--replacement", "mean", "--seed", 5, "--save", "x.profile"]
+    code, _, said = typed("profile", *BOTH, *options)
+    assert code == 0, said
+    measured = Profile.load("x.profile")
+    assert measured.about["settings"] == {
+        **{"levels": 4, "samplings": 2, "granularity": "channel", "similarity_threshold": 0.3, "activations": None}
+    }
+    from widthwise.measurement.settings import Measurement
+
+    settings = Measurement(4, 2, "channel", 0.3, None)
+    assert measured == profile(network, written.batches(), settings=settings, replacement="mean", seed=5)
+
+
+def test_a_finished_run_of_a_store_is_measured_again(smoke_store: Path, typed):
+    folders = sorted((smoke_store / "trials").iterdir())
+    for folder in folders[:: len(folders) // 6]:
+        code, out, said = typed("profile", folder, "--json")
+        assert code == 0, said
+        measured = json.loads(out)["layers"][0]
+        import pandas as pd
+
+        kept = pd.read_parquet(folder / "layers.parquet").iloc[0]
+        assert measured["auc"] == pytest.approx(kept["auc"], rel=1e-14)
+        assert measured["similarity"] == pytest.approx(kept["similarity"], rel=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["models:network"], "--data is missing"),
+        (["models", "--data", "models:batches"], "the model 'models' must be MODULE:FACTORY or FILE.py:FACTORY"),
+        (["nowhere:network", "--data", "models:batches"], "there is no module 'nowhere' here"),
+        (["nowhere.py:network", "--data", "models:batches"], "there is no file nowhere.py"),
+        (["models:missing", "--data", "models:batches"], "models has no 'missing'; it has torch, nn, network"),
+        (["models:failing", "--data", "models:batches"], "failing() raised KeyError: 'no such thing'"),
+        (["models:number", "--data", "models:batches"], "models:number gives int; it must give a torch.nn.Module"),
+        (["models:network", "--data", "models:number"], "models:number gives int; it must give an iterable of batches"),
+        (["models:network", "--data", "nowhere"], "there is no data at nowhere"),
+        ([*BOTH, "--mean", "0.5"], "--mean is for images in Parquet files"),
+        (["models:network", "--data", "models:nothing", "--list"], "models:nothing gives no batches"),
+        (["models:network", "--data", "models:late"], "batch 2 cannot be read: KeyError: 'lost'"),
+        ([*BOTH, "--layer", "30"], "layers= names '30', which is no layer"),
+        ([*BOTH, "--granularity", "unit"], "'unit' is not one of 'application', 'channel'"),
+        ([*BOTH, "--activations", "some"], "--activations must be a whole number or all, not 'some'"),
+        ([*BOTH, "--weights", "none.safetensors"], "there is no file of weights none.safetensors"),
+        ([*BOTH, "--weights", "models.py"], "models.py is no whole safetensors file"),
+        ([*BOTH, "--weights", "other.safetensors"], "holds 9.weight, which Sequential does not have"),
+        ([*BOTH, "--weights", "shape.safetensors"], "0.weight has the shape (2, 2) in the file and (8, 5)"),
+        ([*BOTH, "--weights", "few.safetensors"], "lacks 0.weight and 4 more of Sequential's values"),
+        ([*BOTH, "--page", "no/such/page.html"], "no/such/page.html cannot be written: there is no folder"),
+        ([*BOTH, "--device", "tpu"], "the device 'tpu' cannot be used"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_sentence(words: list[str], said: str, models: Path, typed):
+    safetensors.torch.save_file({"9.weight": torch.ones(1)}, "other.safetensors")
+    safetensors.torch.save_file({"0.weight": torch.ones(2, 2)}, "shape.safetensors")
+    safetensors.torch.save_file({"0.bias": torch.ones(8)}, "few.safetensors")
+    before = sorted(models.iterdir())
+    code, out, message = typed("profile", *words)
+    assert (code, out) == (2, "")
+    assert message.startswith("widthwise: ")
+    assert said in message
+    assert message.count("\n") == 1
+    assert "Traceback" not in message
+    assert [path for path in sorted(models.iterdir()) if path.name != "__pycache__"] == [
+        path for path in before if path.name != "__pycache__"
+    ]
+
+
+def test_a_folder_that_is_no_run_is_refused(own_smoke_store: Path, typed):
+    assert "is no trial of a store" in typed("profile", own_smoke_store)[2]
+    folder = min((own_smoke_store / "trials").iterdir())
+    assert "has its own data; leave out --data" in typed("profile", folder, "--data", "x:y")[2]
+    (folder / "network.safetensors").write_bytes(b"damaged")
+    code, _, said = typed("profile", folder)
+    assert code == 2
+    assert "was changed after the trial ended" in said
+    (folder / "network.safetensors").unlink()
+    assert "is not finished or lost its network" in typed("profile", folder)[2]
