@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 from lightning_fabric import Fabric
 
-from widthwise.data.dataset import ImageDataset
+from widthwise.data.dataset import Dataset
 from widthwise.data.resident import ResidentImages
 from widthwise.data.teacher import teacher_data
 from widthwise.execution.machine import computing
@@ -69,7 +69,7 @@ def step(trial: Trial, network: torch.nn.Module) -> tuple[float, torch.Tensor]:
     stream = torch.Generator().manual_seed(0)
     images = torch.randint(256, (IMAGES, *trial.data.shape), generator=stream, dtype=torch.uint8)
     split = ResidentImages(images, torch.randint(10, (IMAGES,), generator=stream), torch.device("cpu"))
-    data = ImageDataset(split, split, split, trial.data.classes, "random images")
+    data = Dataset(split, split, split, trial.data.classes, trial.data.shape, "random images")
     fitted = train(network, data, recipe, 0, Fabric(accelerator="cpu", devices=1))
     return fitted.history["train_loss"][0], next(split.batches(IMAGES))[0]
 

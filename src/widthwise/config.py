@@ -1,24 +1,62 @@
-"""The base of every section of a trial: immutable data, strict about its field names."""
+"""The base of every section of a trial: immutable data, strict about its field names, with one form that is hashed."""
 
 from collections.abc import Hashable
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
+from pydantic.fields import FieldInfo
+
+TRIAL_FORMAT = 2
+"""The version of the fields of a trial. It grows when a field is added, which is then marked with `Since`."""
+
+
+@dataclass(frozen=True)
+class Since:
+    """Marks a field that was added in a later format: `blocks: Annotated[PositiveInt, Since(3)] = 9`.
+
+    It counts in a trial's id only where it is not at its default, so that finished trials keep their ids.
+    """
+
+    format: int
 
 
 class Config(BaseModel, Hashable):
-    """Immutable settings. A misspelt or ill-typed field is an error that names the field."""
+    """Immutable settings. A misspelt or ill-typed field is an error that names the field.
+
+    Raises:
+        TypeError: when a class is made, a field is marked with `Since` a format that is not there yet, or has no
+            default.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    LATER: ClassVar[frozenset[str]] = frozenset()
-    """Fields that came when results existed already: they count in `content` only where they are not their default, so
-    that those results keep their names."""
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        for name, field in cls.model_fields.items():
+            since = _since(field)
+            if since is None:
+                continue
+            if not 2 < since.format <= TRIAL_FORMAT:
+                raise TypeError(
+                    f"{cls.__name__}.{name} is marked Since({since.format}); formats with added fields are 3 to "
+                    f"{TRIAL_FORMAT} (TRIAL_FORMAT, which grows when a field is added)"
+                )
+            if field.is_required():
+                raise TypeError(f"{cls.__name__}.{name} is marked Since({since.format}) and needs a default")
 
     def content(self) -> dict[str, Any]:
         """The settings as plain data, in the form that is hashed."""
-        fields = type(self).model_fields
-        given = {name: getattr(self, name) for name in fields}
-        counted = [name for name in fields if name not in self.LATER or given[name] != fields[name].default]
-        plain = self.model_dump(mode="json", include=set(counted))
-        return {name: given[name].content() if isinstance(given[name], Config) else plain[name] for name in counted}
+        plain = self.model_dump(mode="json")
+        counted: dict[str, Any] = {}
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            if field.exclude or (_since(field) and value == field.get_default(call_default_factory=True)):
+                continue
+            counted[name] = value.content() if isinstance(value, Config) else plain[name]
+        return counted
+
+
+def _since(field: FieldInfo) -> Since | None:
+    return next((mark for mark in field.metadata if isinstance(mark, Since)), None)

@@ -133,7 +133,7 @@ def test_a_dry_run_is_for_programs_too(tmp_path: Path, monkeypatch: pytest.Monke
             "--data names here and there and not which data set each is; write cifar10=DIR or imagenet=DIR",
         ),
         (
-            ["train", "alexnet", "--set", "data.made=true"],
+            ["train", "alexnet", "--set", "data.synthetic=true"],
             "/runs/made/cifar10 has only 299 images for it; set it to less",
         ),
         (

@@ -9,14 +9,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from widthwise.data import synthetic_images as made
+from widthwise.data import synthetic_images as synthetic
 from widthwise.data.synthetic_images import Examples, batches_of, encoded, planes
 from widthwise.data.synthetic_images import write_cifar10_binary as write_cifar10_binary
 
 
 def cifar10_examples(train: int = 20, test: int = 8, seed: int = 0) -> dict[str, Examples]:
     """Noise of CIFAR-10's size in the colour of its label, by split; `train` is a multiple of 5."""
-    return made.cifar10_examples(train, test, seed)
+    return synthetic.cifar10_examples(train, test, seed)
 
 
 def python2_pickle(batch: Examples) -> bytes:
@@ -73,17 +73,17 @@ def write_cifar10_parquet(folder: Path, splits: dict[str, Examples], kind: str =
 
 def photograph(label: int, number: int) -> np.ndarray:
     """One of three classes' photographs."""
-    return made.photograph(label, number, 3)
+    return synthetic.photograph(label, number, 3)
 
 
 def photographs_of(split: str, examples: int, classes: int = 3) -> list[tuple[int, np.ndarray]]:
     """Labels and photographs, `examples` of each class."""
-    return made.photographs_of(split, examples, classes)
+    return synthetic.photographs_of(split, examples, classes)
 
 
 def write_photograph_folders(location: Path, train: int = 4, validation: int = 2, classes: int = 3) -> Path:
     """An ImageNet-like tree: train/n00000001/000.JPEG …, val/…"""
-    return made.write_photograph_folders(location, train, validation, classes)
+    return synthetic.write_photograph_folders(location, train, validation, classes)
 
 
 def write_photograph_shards(

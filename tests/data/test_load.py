@@ -8,8 +8,8 @@ import pytest
 import torch
 from tests.data import generated
 
-from widthwise.data.dataset import ImageDataset, ImageSplit
-from widthwise.data.load import load_images
+from widthwise.data.dataset import Dataset, Split
+from widthwise.data.load import load_dataset
 from widthwise.data.source import CIFAR10Data, ImageNetData
 from widthwise.errors import RequestError
 
@@ -27,20 +27,20 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return generated.write_photograph_folders(tmp_path_factory.mktemp("photographs"))
 
 
-def small(location: Path, **settings: Any) -> ImageDataset:
-    return load_images(CIFAR10Data(**{"validation_examples": 20, **settings}), location, CPU, 0)
+def small(location: Path, **settings: Any) -> Dataset:
+    return load_dataset(CIFAR10Data(**{"validation_examples": 20, **settings}), location, CPU, 0)
 
 
-def large(location: Path, **settings: Any) -> ImageDataset:
+def large(location: Path, **settings: Any) -> Dataset:
     fields = {"classes": 3, "image_size": 28, "validation_examples": 4, **settings}
-    return load_images(ImageNetData(**fields), location, CPU, 0)
+    return load_dataset(ImageNetData(**fields), location, CPU, 0)
 
 
-def pixels(split: ImageSplit) -> list[bytes]:
+def pixels(split: Split) -> list[bytes]:
     return [image.numpy().tobytes() for images, _ in split.batches(100) for image in images.contiguous()]
 
 
-def labels(split: ImageSplit) -> np.ndarray:
+def labels(split: Split) -> np.ndarray:
     found = np.concatenate([some.numpy() for _, some in split.batches(100)])
     assert np.array_equal(found, split.labels.numpy())
     return found
@@ -64,8 +64,8 @@ def test_the_last_training_images_are_the_validation_set(cifar10: Path):
 
 
 def test_without_settings_5000_images_validate(cifar10: Path):
-    with pytest.raises(RequestError, match=r"data.validation_examples is 5,000 and .* has only 199 images for it"):
-        load_images(CIFAR10Data(), cifar10, CPU, 0)
+    with pytest.raises(RequestError, match=r"data.validation_examples: it is 5,000 and .* has only 199 images for it"):
+        load_dataset(CIFAR10Data(), cifar10, CPU, 0)
 
 
 @pytest.mark.parametrize("share", [0.5, 1.0])
@@ -105,9 +105,9 @@ def test_the_seed_draws_the_examples(cifar10: Path):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"train_examples": 181}, "data.train_examples is 181 and .* has only 180 images for it; set it to less"),
-        ({"test_examples": 31}, "data.test_examples is 31 and .* has only 30 images for it; set it to less"),
-        ({"validation_examples": 200}, "data.validation_examples is 200 and .* has only 199 images for it"),
+        ({"train_examples": 181}, "data.train_examples: it is 181 and .* has only 180 images for it; set it to less"),
+        ({"test_examples": 31}, "data.test_examples: it is 31 and .* has only 30 images for it; set it to less"),
+        ({"validation_examples": 200}, "data.validation_examples: it is 200 and .* has only 199 images for it"),
     ],
 )
 def test_too_few_images_are_told(cifar10: Path, settings: dict[str, int], said: str):
@@ -152,9 +152,9 @@ def test_photographs_have_the_labels_of_their_folders_or_random_ones(photographs
 
 def test_too_few_photographs_are_told(photographs: Path):
     for settings, said in (
-        ({"validation_examples": 12}, "data.validation_examples is 12 and .* has only 11 images for it"),
-        ({"train_examples": 9}, "data.train_examples is 9 and .* has only 8 images for it"),
-        ({"test_examples": 7}, "data.test_examples is 7 and .* has only 6 images for it"),
+        ({"validation_examples": 12}, "data.validation_examples: it is 12 and .* has only 11 images for it"),
+        ({"train_examples": 9}, "data.train_examples: it is 9 and .* has only 8 images for it"),
+        ({"test_examples": 7}, "data.test_examples: it is 7 and .* has only 6 images for it"),
     ):
         with pytest.raises(RequestError, match=said):
             large(photographs, **settings)

@@ -110,7 +110,7 @@ def test_they_are_cheap_to_send_to_another_process(folders: Path, shards: Path):
 
 
 def test_other_classes_are_refused(folders: Path, shards: Path):
-    refused(folders, r"train has folders of 3 classes, not of 1000; `--set data.classes=3` is right", 1000)
+    refused(folders, r"train has folders of 3 classes, not of 1000; set data.classes=3", 1000)
     refused(shards, r"the label in row 2 of .*train-00001.* is 2, not one of the labels 0 … 1", 2)
     (folders / "val" / "n00000009").mkdir()
     refused(folders, r"val has folders of classes that are none of the training images': .*n00000009")

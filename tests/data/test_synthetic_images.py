@@ -1,4 +1,4 @@
-"""Images that the program makes: the same everywhere, whole, as the official files are, and to be learned."""
+"""Images that the program generates: the same everywhere, whole, as the official files are, and to be learned."""
 
 import subprocess
 import sys
@@ -9,26 +9,24 @@ import pytest
 import torch
 from PIL import Image
 
-from widthwise.data import synthetic_images as made
+from widthwise.data import synthetic_images as synthetic
 from widthwise.data.cifar10 import read_cifar10
-from widthwise.data.dataset import ImageSplit
-from widthwise.data.load import load_images
+from widthwise.data.dataset import Split
+from widthwise.data.load import load_dataset
 from widthwise.data.location import fingerprint
 from widthwise.data.photographs import read_photographs
 from widthwise.data.source import CIFAR10Data, ImageNetData, ImageSource
-from widthwise.data.synthetic_images import made_images
-from widthwise.experiments.trial import Trial
-from widthwise.networks.architecture import AlexNetArchitecture
+from widthwise.data.synthetic_images import synthetic_images
 
-CIFAR10 = CIFAR10Data(made=True, validation_examples=50)
-IMAGENET = ImageNetData(made=True, validation_examples=10, classes=5, image_size=32)
+CIFAR10 = CIFAR10Data(synthetic=True, validation_examples=50)
+IMAGENET = ImageNetData(synthetic=True, validation_examples=10, classes=5, image_size=32)
 SOURCES = pytest.mark.parametrize("source", [CIFAR10, IMAGENET], ids=lambda source: source.name)
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[ImageSource, Path]:
-    folder = tmp_path_factory.mktemp("made")
-    return {source: made_images(source, folder / source.name) for source in (CIFAR10, IMAGENET)}
+    folder = tmp_path_factory.mktemp("synthetic")
+    return {source: synthetic_images(source, folder / source.name) for source in (CIFAR10, IMAGENET)}
 
 
 def test_they_are_read_as_the_official_files(folders: dict[ImageSource, Path]):
@@ -50,13 +48,13 @@ def test_they_are_read_as_the_official_files(folders: dict[ImageSource, Path]):
     assert len(sizes) > 80
 
 
-def colours(split: ImageSplit) -> np.ndarray:
+def colours(split: Split) -> np.ndarray:
     return np.concatenate([images.mean((2, 3)).numpy() for images, _ in split.batches(100)])
 
 
 @SOURCES
 def test_the_mean_colour_of_what_a_network_sees_tells_the_label(source: ImageSource, folders: dict[ImageSource, Path]):
-    dataset = load_images(source, folders[source], torch.device("cpu"), 0)
+    dataset = load_dataset(source, folders[source], torch.device("cpu"), 0)
     learned, labels = colours(dataset.train), dataset.train.labels.numpy()
     means = np.stack([learned[labels == label].mean(0) for label in range(source.classes)])
     for split in (dataset.validation, dataset.test):
@@ -67,15 +65,15 @@ def test_the_mean_colour_of_what_a_network_sees_tells_the_label(source: ImageSou
 WRITE_AT_ONCE = """
 import sys, time
 from pathlib import Path
-from widthwise.data.synthetic_images import made_images
+from widthwise.data.synthetic_images import synthetic_images
 from widthwise.data.source import CIFAR10Data, ImageNetData
 
 folder = Path(sys.argv[1])
 (folder / f"ready{sys.argv[2]}").touch()
 while len(list(folder.glob("ready*"))) < 2:
     time.sleep(0.001)
-for source in (CIFAR10Data(made=True), ImageNetData(made=True)):
-    print(made_images(source, folder / "made" / source.name))
+for source in (CIFAR10Data(synthetic=True), ImageNetData(synthetic=True)):
+    print(synthetic_images(source, folder / "synthetic" / source.name))
 """
 
 
@@ -92,45 +90,35 @@ def test_two_processes_at_once_write_what_one_writes(folders: dict[ImageSource, 
     for process in processes:
         out, said = process.communicate(timeout=120)
         assert process.returncode == 0, said
-        assert out.split() == [f"{tmp_path}/made/cifar10", f"{tmp_path}/made/imagenet"]
-    assert sorted(entry.name for entry in (tmp_path / "made").iterdir()) == ["cifar10", "imagenet"]
+        assert out.split() == [f"{tmp_path}/synthetic/cifar10", f"{tmp_path}/synthetic/imagenet"]
+    assert sorted(entry.name for entry in (tmp_path / "synthetic").iterdir()) == ["cifar10", "imagenet"]
     for source, folder in folders.items():
-        assert fingerprint(tmp_path / "made" / source.name) == fingerprint(folder)
+        assert fingerprint(tmp_path / "synthetic" / source.name) == fingerprint(folder)
 
 
 def test_who_comes_second_uses_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    write, there = made.write_cifar10_binary, tmp_path / "cifar10"
+    write, there = synthetic.write_cifar10_binary, tmp_path / "cifar10"
 
-    def overtaken(folder: Path, splits: dict[str, made.Examples]) -> Path:
-        monkeypatch.setattr(made, "write_cifar10_binary", write)
-        made_images(CIFAR10, there)
+    def overtaken(folder: Path, splits: dict[str, synthetic.Examples]) -> Path:
+        monkeypatch.setattr(synthetic, "write_cifar10_binary", write)
+        synthetic_images(CIFAR10, there)
         (there / "first").touch()
         return write(folder, splits)
 
-    monkeypatch.setattr(made, "write_cifar10_binary", overtaken)
-    assert made_images(CIFAR10, there) == there
+    monkeypatch.setattr(synthetic, "write_cifar10_binary", overtaken)
+    assert synthetic_images(CIFAR10, there) == there
     assert list(tmp_path.iterdir()) == [there]
     assert (there / "first").exists()
 
 
 def test_what_cannot_be_written_whole_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    write = made.write_cifar10_binary
+    write = synthetic.write_cifar10_binary
 
-    def broken_off(folder: Path, splits: dict[str, made.Examples]) -> Path:
+    def broken_off(folder: Path, splits: dict[str, synthetic.Examples]) -> Path:
         write(folder, splits)
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(made, "write_cifar10_binary", broken_off)
+    monkeypatch.setattr(synthetic, "write_cifar10_binary", broken_off)
     with pytest.raises(OSError, match="No space left"):
-        made_images(CIFAR10, tmp_path / "cifar10")
+        synthetic_images(CIFAR10, tmp_path / "cifar10")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_trials_on_files_keep_their_ids():
-    on_files, on_made = (
-        Trial(network=AlexNetArchitecture(), data=CIFAR10Data(made=made_by_program))
-        for made_by_program in (False, True)
-    )
-    assert "made" not in on_files.data.content()
-    assert on_made.data.content()["made"] is True
-    assert on_files.id != on_made.id

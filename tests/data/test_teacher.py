@@ -66,8 +66,3 @@ def test_labels_that_are_all_random_know_nothing_of_the_teacher_nor_of_each_othe
     assert data.train.labels.double().mean().item() == pytest.approx(0.5, abs=4.5 * 0.5 / 4000**0.5)
     for labels in (other.train.labels, data.validation.labels):
         assert (data.train.labels == labels).double().mean().item() == pytest.approx(0.5, abs=4.5 * 0.5 / 4000**0.5)
-
-
-def test_trials_without_random_labels_keep_their_ids():
-    assert "random_label_share" not in TeacherData().content()
-    assert TeacherData(random_label_share=0.2).content() == {**TeacherData().content(), "random_label_share": 0.2}

@@ -102,9 +102,8 @@ def test_a_network_is_trained_and_measured(unbroken: train.Trained):
 
 
 def test_the_kept_network_predicts_as_the_results_say(unbroken: train.Trained):
-    from widthwise.networks.build import build
 
-    network = build(TRIAL.network, (3, 32, 32), 10).eval()
+    network = TRIAL.network.build((3, 32, 32), 10).eval()
     network.load_state_dict({name: torch.from_numpy(value) for name, value in stored(unbroken).items()})
     images = SPLITS["test"].images.astype(np.float64)
     values = (images - images.mean((1, 2, 3), keepdims=True)) / images.std((1, 2, 3), keepdims=True)
@@ -218,7 +217,7 @@ def test_a_store_is_of_one_set_of_files(data: Path, tmp_path: Path, unbroken: tr
     assert train.train("alexnet", WIDTH, moved, location, assignments=short).status == "trained"
 
 
-MADE = ("data.made=true", *SETTINGS, "training.epochs=1")
+MADE = ("data.synthetic=true", *SETTINGS, "training.epochs=1")
 
 
 def test_images_that_the_program_makes_need_no_files_and_leave_room_for_real_ones(data: Path, tmp_path: Path, typed):
@@ -240,7 +239,7 @@ def test_images_that_the_program_makes_need_no_files_and_leave_room_for_real_one
     assert [row["auc"] for row in json.loads(out)["layers"]] == pytest.approx(made.layers["auc"].tolist(), rel=1e-14)
 
 
-def test_made_images_that_were_altered_are_refused(tmp_path: Path):
+def test_synthetic_images_that_were_altered_are_refused(tmp_path: Path):
     train.train("alexnet", WIDTH, store=tmp_path / "store", assignments=MADE)
     copy = Path(shutil.copytree(tmp_path / "store", tmp_path / "copy"))
     altered = copy / "made" / "cifar10" / "cifar-10-batches-bin" / "test_batch.bin"
@@ -261,7 +260,7 @@ from widthwise.execution.machine import Machine
 from widthwise.experiments.store import Store
 
 for store in (None, Store("memory://store")):
-    dataset = load_dataset(CIFAR10Data(made=True, validation_examples=20), Machine(), store)
+    dataset = load_dataset(CIFAR10Data(synthetic=True, validation_examples=20), Machine(), store)
     print(len(dataset.train), store is None or store.has("made"))
 print(*(folder.relative_to(sys.argv[1]).parts[1:] for folder in Path(sys.argv[1]).rglob("cifar10")))
 """

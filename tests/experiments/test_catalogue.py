@@ -77,7 +77,7 @@ def test_alexnets_are_trained_as_the_paper_has_it():
         assert training.decay.rate == 0.95
         assert (training.augmentation, training.weight_decay, training.stop_on) == (False, 0, "validation_accuracy")
         assert run.trial.data.train_examples is None
-        assert run.trial.data.made is False
+        assert run.trial.data.synthetic is False
     schemes = {run.series: run.trial.initialization.scheme for run in runs}
     assert {name: scheme.replace("_", " ") for name, scheme in schemes.items()} == {
         name: name.lower() for name in schemes
@@ -141,7 +141,7 @@ def test_imagenet_is_trained_once_for_each_width_with_inception_as_published():
 def test_smoke_needs_no_files():
     for sweep in SWEEPS.values():
         for trial in sweep.trials("smoke"):
-            assert trial.data.name == "teacher" or trial.data.made or trial.training.epochs == 0
+            assert trial.data.name == "teacher" or trial.data.synthetic or trial.training.epochs == 0
 
 
 def test_the_table_tells_what_varies_with_a_star():

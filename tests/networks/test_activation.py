@@ -14,16 +14,14 @@ from torch.overrides import TorchFunctionMode
 
 import widthwise as ww
 from widthwise.networks.activation import ACTIVATION_FUNCTIONS, ACTIVATION_MODULES
-from widthwise.networks.architecture import (
-    Activation,
-    AlexNetArchitecture,
-    InceptionV3Architecture,
-    MLPArchitecture,
-    ResNet18Architecture,
-    ResNet56Architecture,
-)
-from widthwise.networks.build import build, build_initialized
+from widthwise.networks.alexnet import AlexNetDescription
+from widthwise.networks.build import build_initialized
+from widthwise.networks.description import Activation
+from widthwise.networks.inception_v3 import InceptionV3Description
+from widthwise.networks.mlp import MLPDescription
 from widthwise.networks.resnet import BasicBlock
+from widthwise.networks.resnet18 import ResNet18Description
+from widthwise.networks.resnet56 import ResNet56Description
 from widthwise.networks.scheme import Initialization
 
 FORMULAS: dict[Activation, Callable[[float], float]] = {
@@ -35,11 +33,11 @@ FORMULAS: dict[Activation, Callable[[float], float]] = {
     "sigmoid": lambda x: 1 / (1 + math.exp(-x)),
 }
 NETWORKS: list[tuple[Any, dict[str, Any], tuple[int, ...]]] = [
-    (MLPArchitecture, {"hidden_layers": 2}, (10,)),
-    (AlexNetArchitecture, {}, (3, 32, 32)),
-    (ResNet56Architecture, {"blocks": 2}, (3, 32, 32)),
-    (ResNet18Architecture, {"blocks": 2}, (3, 64, 64)),
-    (InceptionV3Architecture, {}, (3, 299, 299)),
+    (MLPDescription, {"hidden_layers": 2}, (10,)),
+    (AlexNetDescription, {}, (3, 32, 32)),
+    (ResNet56Description, {"blocks": 2}, (3, 32, 32)),
+    (ResNet18Description, {"blocks": 2}, (3, 64, 64)),
+    (InceptionV3Description, {}, (3, 299, 299)),
 ]
 NAMES = ["mlp", "alexnet", "resnet56", "resnet18", "inception-v3"]
 
@@ -73,7 +71,7 @@ def test_it_stands_in_the_place_of_every_relu(architecture, settings, shape):
     calls = {}
     for each in ("relu", "tanh"):
         with torch.device("meta"):
-            network = build(architecture(width_factor=0.25, activation=each, **settings), shape, 10)
+            network = architecture(width_factor=0.25, activation=each, **settings).build(shape, 10)
             images = torch.empty(2, *shape)
         with Counted() as counted:
             network(images)
@@ -125,7 +123,7 @@ def test_layers_after_it_are_found(activation: Activation):
 
 @pytest.mark.parametrize(("architecture", "settings", "shape"), NETWORKS, ids=NAMES)
 def test_networks_can_be_copied_and_sent_to_other_processes(architecture, settings, shape):
-    network = build(architecture(width_factor=1 / 16, activation="tanh", **settings), shape, 2).eval()
+    network = architecture(width_factor=1 / 16, activation="tanh", **settings).build(shape, 2).eval()
     inputs = torch.randn(1, *(shape if len(shape) == 1 or shape[1] < 75 else (3, 75, 75)))
     for other in (copy.deepcopy(network), pickle.loads(pickle.dumps(network))):
         assert torch.equal(other(inputs), network(inputs))

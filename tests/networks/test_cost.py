@@ -2,18 +2,16 @@
 
 import torch
 
-from widthwise.networks.architecture import (
-    AlexNetArchitecture,
-    InceptionV3Architecture,
-    MLPArchitecture,
-    ResNet18Architecture,
-)
+from widthwise.networks.alexnet import AlexNetDescription
 from widthwise.networks.cost import network_cost
+from widthwise.networks.inception_v3 import InceptionV3Description
+from widthwise.networks.mlp import MLPDescription
+from widthwise.networks.resnet18 import ResNet18Description
 
 
 def test_a_perceptron_by_hand():
     """10 inputs, 64 hidden units, 2 labels."""
-    cost = network_cost(MLPArchitecture(width_factor=0.5), (10,), 2)
+    cost = network_cost(MLPDescription(width_factor=0.5), (10,), 2)
     assert cost.parameters == 64 * 10 + 64 + 2 * 64 + 2
     assert cost.activations == 64 + 64 + 2
     assert cost.forward_flops == 2 * (10 * 64 + 64 * 2)
@@ -23,7 +21,7 @@ def test_a_perceptron_by_hand():
 
 
 def test_alexnet_by_hand():
-    cost = network_cost(AlexNetArchitecture(), (3, 32, 32), 10)
+    cost = network_cost(AlexNetDescription(), (3, 32, 32), 10)
     weights = {"conv1": 96 * 3 * 25, "conv2": 256 * 96 * 25, "dense1": 384 * 8 * 8 * 256, "dense2": 192 * 384}
     weights["output"] = 10 * 192
     assert cost.parameters == sum(weights.values()) + 96 + 256 + 384 + 192 + 10
@@ -38,28 +36,28 @@ def test_alexnet_by_hand():
 
 def test_kept_are_more_bytes_than_the_rectified_values_and_fewer_than_twice_all_values():
     for architecture, size in (
-        (AlexNetArchitecture(), 32),
-        (ResNet18Architecture(width_factor=0.25), 64),
-        (InceptionV3Architecture(width_factor=0.25), 299),
+        (AlexNetDescription(), 32),
+        (ResNet18Description(width_factor=0.25), 64),
+        (InceptionV3Description(width_factor=0.25), 299),
     ):
         cost = network_cost(architecture, (3, size, size), 10)
         assert 0.5 * 4 * cost.activations < cost.kept_bytes < 2 * 4 * cost.activations
 
 
 def test_training_costs_about_three_times_predicting():
-    for architecture, shape in ((ResNet18Architecture(), (3, 224, 224)), (InceptionV3Architecture(), (3, 299, 299))):
+    for architecture, shape in ((ResNet18Description(), (3, 224, 224)), (InceptionV3Description(), (3, 299, 299))):
         cost = network_cost(architecture, shape, 1000)
         assert 2.8 < cost.training_flops / cost.forward_flops < 3.1
 
 
 def test_published_counts_of_resnet18():
     """1.8 billion multiplications and additions (He et al. 2015, Table 1), and 11.69 million parameters."""
-    cost = network_cost(ResNet18Architecture(), (3, 224, 224), 1000)
+    cost = network_cost(ResNet18Description(), (3, 224, 224), 1000)
     assert round(cost.forward_flops / 2e9, 1) == 1.8
     assert cost.parameters == 11_689_512
 
 
 def test_counting_computes_nothing():
     before = torch.get_rng_state()
-    network_cost(AlexNetArchitecture(width_factor=0.05), (3, 32, 32), 7)
+    network_cost(AlexNetDescription(width_factor=0.05), (3, 32, 32), 7)
     assert torch.equal(torch.get_rng_state(), before)

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from widthwise.networks import fourier_convolution
-from widthwise.networks.fourier_convolution import FourierConv2d, convolve
+from widthwise.networks.kernels import fourier_convolution
+from widthwise.networks.kernels.fourier_convolution import FourierConv2d, convolve
 
 
 @pytest.mark.parametrize(("size", "kernel"), [(16, 5), (7, 3), (6, 5), (4, 1)])

@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from widthwise.networks.architecture import InceptionV3Architecture
-from widthwise.networks.inception_v3 import InceptionV3
+from widthwise.networks.inception_v3 import InceptionV3, InceptionV3Description
 
 
 def meta(*arguments, **options) -> InceptionV3:
@@ -122,7 +121,7 @@ def test_the_varied_layers_are_those_whose_convolutions_are_scaled(scaled):
             varied.append(layer)
         else:
             assert more == units
-    assert varied == list(InceptionV3Architecture(scaled=scaled).varied_layers or intact.measured_layers)
+    assert varied == list(InceptionV3Description(scaled=scaled).varied_layers or intact.measured_layers)
 
 
 @torch.no_grad()

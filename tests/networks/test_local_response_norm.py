@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from widthwise.networks.local_response_norm import LocalResponseNorm, sum_of_neighbours
+from widthwise.networks.kernels.local_response_norm import LocalResponseNorm, sum_of_neighbours
 
 
 def values(channels: int, dtype: torch.dtype = torch.float32) -> Tensor:

@@ -7,14 +7,13 @@ import torch
 import widthwise as ww
 from widthwise.errors import RequestError
 from widthwise.experiments.sweep import validated
-from widthwise.networks.architecture import MLPArchitecture, scaled_units
-from widthwise.networks.build import build
-from widthwise.networks.mlp import MLP
+from widthwise.networks.description import scaled_units
+from widthwise.networks.mlp import MLP, MLPDescription
 
 
 @pytest.mark.parametrize(("width_factor", "units"), [(0.25, 32), (0.5, 64), (1, 128), (2, 256), (4, 512)])
 def test_the_width_factor_multiplies_the_hidden_units(width_factor: float, units: int):
-    network = build(MLPArchitecture(width_factor=width_factor), (10,), 2)
+    network = MLPDescription(width_factor=width_factor).build((10,), 2)
     assert isinstance(network, MLP)
     assert network.linear.out_features == units
     parameters = sum(parameter.numel() for parameter in network.parameters())
@@ -30,7 +29,7 @@ def test_it_computes_one_hidden_rectified_layer():
 
 
 def test_several_hidden_layers_are_one_after_the_other():
-    network = build(MLPArchitecture(width_factor=0.125, hidden_layers=3, activation="tanh"), (5,), 2)
+    network = MLPDescription(width_factor=0.125, hidden_layers=3, activation="tanh").build((5,), 2)
     weights = {name: value.double().numpy() for name, value in network.state_dict().items()}
     inputs = torch.randn(7, 5)
     value = inputs.double().numpy()
@@ -58,4 +57,4 @@ def test_a_width_factor_that_leaves_no_unit_is_refused():
     with pytest.raises(
         RequestError, match=r"leaves a layer of 128 units at 1x without units; it must be at least 0\.00"
     ):
-        validated(MLPArchitecture, {"width_factor": 0.003}, "test")
+        validated(MLPDescription, {"width_factor": 0.003}, "test")

@@ -9,13 +9,11 @@ from torch.nn import functional
 
 import widthwise as ww
 from widthwise.measurement.settings import Measurement
-from widthwise.networks.architecture import (
-    AlexNetArchitecture,
-    InceptionV3Architecture,
-    ResNet18Architecture,
-    ResNet56Architecture,
-)
-from widthwise.networks.build import build, build_initialized
+from widthwise.networks.alexnet import AlexNetDescription
+from widthwise.networks.build import build_initialized
+from widthwise.networks.inception_v3 import InceptionV3Description
+from widthwise.networks.resnet18 import ResNet18Description
+from widthwise.networks.resnet56 import ResNet56Description
 from widthwise.networks.scheme import Initialization
 
 SHAPES = {"alexnet": (3, 32, 32), "resnet56": (3, 32, 32), "resnet18": (3, 224, 224), "inception-v3": (3, 299, 299)}
@@ -31,10 +29,10 @@ UNITS: dict[str, dict[str, int]] = {
 }
 """Published units of the measured layers at 1x."""
 KINDS: dict[str, Any] = {
-    "alexnet": AlexNetArchitecture,
-    "resnet56": ResNet56Architecture,
-    "resnet18": ResNet18Architecture,
-    "inception-v3": InceptionV3Architecture,
+    "alexnet": AlexNetDescription,
+    "resnet56": ResNet56Description,
+    "resnet18": ResNet18Description,
+    "inception-v3": InceptionV3Description,
 }
 INITIALIZATION = Initialization(scheme="he_normal")
 
@@ -54,7 +52,7 @@ def measured_values(network: nn.Module, images: torch.Tensor) -> dict[str, torch
 @pytest.mark.parametrize("name", KINDS)
 def test_the_width_factor_multiplies_every_measured_layer(name: str, width_factor: float):
     with torch.device("meta"):
-        network = build(KINDS[name](width_factor=width_factor), SHAPES[name], 10)
+        network = KINDS[name](width_factor=width_factor).build(SHAPES[name], 10)
         shapes = measured_values(network, torch.empty(2, *SHAPES[name]))
     assert {layer: shape[1] for layer, shape in shapes.items()} == {
         layer: units * width_factor for layer, units in UNITS[name].items()
@@ -64,7 +62,7 @@ def test_the_width_factor_multiplies_every_measured_layer(name: str, width_facto
 @pytest.mark.parametrize("name", KINDS)
 def test_it_gives_a_number_for_each_label(name: str):
     with torch.device("meta"):
-        network = build(KINDS[name](width_factor=0.25), SHAPES[name], 7).eval()
+        network = KINDS[name](width_factor=0.25).build(SHAPES[name], 7).eval()
         assert network(torch.empty(5, *SHAPES[name])).shape == (5, 7)
 
 
@@ -72,20 +70,20 @@ def test_it_gives_a_number_for_each_label(name: str):
 @pytest.mark.parametrize("name", KINDS)
 def test_widths_that_divide_nothing_fit_together(name: str, width_factor: float):
     with torch.device("meta"):
-        network = build(KINDS[name](width_factor=width_factor), SHAPES[name], 7).eval()
+        network = KINDS[name](width_factor=width_factor).build(SHAPES[name], 7).eval()
         assert network(torch.empty(2, *SHAPES[name])).shape == (2, 7)
 
 
 @pytest.mark.parametrize(
     "architecture",
     [
-        AlexNetArchitecture(width_factor=0.25, dropout=0.5),
-        ResNet56Architecture(width_factor=0.25),
-        ResNet56Architecture(width_factor=0.25, shortcut="zero_padding"),
-        ResNet18Architecture(width_factor=0.25),
-        ResNet18Architecture(width_factor=0.25, shortcut="zero_padding"),
-        InceptionV3Architecture(width_factor=0.25),
-        InceptionV3Architecture(width_factor=0.25, scaled="mixed_5d"),
+        AlexNetDescription(width_factor=0.25, dropout=0.5),
+        ResNet56Description(width_factor=0.25),
+        ResNet56Description(width_factor=0.25, shortcut="zero_padding"),
+        ResNet18Description(width_factor=0.25),
+        ResNet18Description(width_factor=0.25, shortcut="zero_padding"),
+        InceptionV3Description(width_factor=0.25),
+        InceptionV3Description(width_factor=0.25, scaled="mixed_5d"),
     ],
     ids=lambda architecture: "-".join(map(str, architecture.model_dump().values())),
 )

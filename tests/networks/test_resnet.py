@@ -5,11 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from widthwise.networks.architecture import ResNet18Architecture, ResNet56Architecture
-from widthwise.networks.build import build
 from widthwise.networks.resnet import BasicBlock, Projection, ZeroPadding
-from widthwise.networks.resnet18 import ResNet18
-from widthwise.networks.resnet56 import ResNet56
+from widthwise.networks.resnet18 import ResNet18, ResNet18Description
+from widthwise.networks.resnet56 import ResNet56, ResNet56Description
 
 
 def parameters(network: nn.Module) -> int:
@@ -25,7 +23,7 @@ def test_a_resnet56_without_weights_in_its_shortcuts_has_the_published_size():
 def test_with_other_numbers_of_blocks_it_is_the_published_deeper_or_shallower_network(blocks: int, published: float):
     # He et al. 2015, Table 6: 20, 32, 44, 56 and 110 layers, millions of parameters
     with torch.device("meta"):
-        network = build(ResNet56Architecture(blocks=blocks, shortcut="zero_padding"), (3, 32, 32), 10)
+        network = ResNet56Description(blocks=blocks, shortcut="zero_padding").build((3, 32, 32), 10)
     layers = [module for module in network.modules() if isinstance(module, (nn.Conv2d, nn.Linear))]
     assert len(layers) == {3: 20, 5: 32, 7: 44, 9: 56, 18: 110}[blocks]
     assert float(f"{parameters(network) / 1e6:.2g}") == published
@@ -33,7 +31,7 @@ def test_with_other_numbers_of_blocks_it_is_the_published_deeper_or_shallower_ne
 
 def test_a_resnet18_with_more_blocks_has_two_more_convolutions_a_stage():
     with torch.device("meta"):
-        network = build(ResNet18Architecture(width_factor=0.25, blocks=3), (3, 64, 64), 10)
+        network = ResNet18Description(width_factor=0.25, blocks=3).build((3, 64, 64), 10)
         assert network(torch.empty(2, 3, 64, 64)).shape == (2, 10)
     large = [module for module in network.modules() if isinstance(module, nn.Conv2d) and module.kernel_size != (1, 1)]
     assert len(large) == 1 + 4 * 3 * 2

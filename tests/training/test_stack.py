@@ -10,9 +10,9 @@ from torch.nn import functional
 
 from widthwise.data.source import TeacherData
 from widthwise.data.teacher import teacher_data
-from widthwise.networks.architecture import Activation, MLPArchitecture
 from widthwise.networks.build import build_initialized
-from widthwise.networks.mlp import MLP
+from widthwise.networks.description import Activation
+from widthwise.networks.mlp import MLP, MLPDescription
 from widthwise.networks.scheme import Initialization
 from widthwise.training.recipe import Recipe
 from widthwise.training.stack import Stack
@@ -80,7 +80,7 @@ def test_networks_that_differ_in_a_number_alone_are_kept_apart():
 
 @pytest.mark.parametrize("activation", get_args(Activation))
 def test_deep_perceptrons_train_to_exactly_what_they_train_to_alone(activation: Activation):
-    architecture = MLPArchitecture(width_factor=0.25, hidden_layers=3, activation=activation)
+    architecture = MLPDescription(width_factor=0.25, hidden_layers=3, activation=activation)
     source = TeacherData(train_examples=96, validation_examples=32, random_label_share=0.2)
     recipe = Recipe(learning_rate=0.1, batch_size=32, epochs=3)
     datasets = [teacher_data(source.model_copy(update={"seed": seed})) for seed in range(3)]

@@ -10,8 +10,8 @@ from torch.nn import functional
 from widthwise.data.dataset import Dataset, Split
 from widthwise.data.source import TeacherData
 from widthwise.data.teacher import teacher_data
-from widthwise.networks.architecture import MLPArchitecture
 from widthwise.networks.build import build_initialized
+from widthwise.networks.mlp import MLPDescription
 from widthwise.networks.scheme import Initialization
 from widthwise.randomness import generator
 from widthwise.training.recipe import ConstantRate, ExponentialDecay, Recipe, StepDecay
@@ -23,7 +23,7 @@ RECIPE = Recipe(learning_rate=0.1, batch_size=32, epochs=4)
 
 def network(width: float = 0.25, deviation: float = 0.5, seed: int = 0, inputs: int = 10) -> nn.Module:
     initialization = Initialization(scheme="normal", standard_deviation=deviation)
-    return build_initialized(MLPArchitecture(width_factor=width), initialization, (inputs,), 2, seed)
+    return build_initialized(MLPDescription(width_factor=width), initialization, (inputs,), 2, seed)
 
 
 def data(seed: int, dimensions: int = 10) -> Dataset:

@@ -199,8 +199,8 @@ def _parquet(folder: Path, damaged: Literal["refuse", "skip"]) -> CIFAR10Files:
             if failures and damaged == "refuse":
                 row, reason = next(iter(failures.items()))
                 raise RequestError(
-                    f"the image in row {row} of {file} cannot be decoded ({reason}); `--set data.damaged=skip` goes "
-                    "on without such images"
+                    f"the image in row {row} of {file} cannot be decoded ({reason}), and damaged images are refused",
+                    settings={"data.damaged": "skip"},
                 )
             skipped.extend(f"{file.relative_to(folder)}, row {row}" for row in failures)
             whole_rows = np.delete(np.arange(len(labels)), list(failures)) if failures else slice(None)

@@ -4,12 +4,12 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from widthwise.data.source import ImageSource, TeacherData
+from widthwise.data.source import DataSource
 from widthwise.randomness import generator
 
 
 def partly_random(
-    labels: Int[Tensor, " examples"], source: TeacherData | ImageSource, split: str
+    labels: Int[Tensor, " examples"], source: DataSource, split: str, classes: int
 ) -> Int[Tensor, " examples"]:
     """The labels of a split, a share of them replaced by uniform draws; those of test examples stay.
 
@@ -20,4 +20,4 @@ def partly_random(
     count = round(source.random_label_share * len(labels))
     stream = generator(source.seed, "random labels", split)
     replaced = torch.randperm(len(labels), generator=stream)[:count]
-    return labels.index_copy(0, replaced, torch.randint(source.classes, (count,), generator=stream))
+    return labels.index_copy(0, replaced, torch.randint(classes, (count,), generator=stream))

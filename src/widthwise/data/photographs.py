@@ -36,7 +36,7 @@ class FolderPhotographs:
     """
 
     def __init__(self, folder: Path, classes: list[str]):
-        if strange := sorted(set(_folders(folder)) - set(classes)):
+        if strange := sorted(set(folders_in(folder)) - set(classes)):
             raise RequestError(f"{folder} has folders of classes that are none of the training images': {strange[:5]}")
         names = [_images(folder / name) for name in classes]
         self._folder = folder
@@ -164,7 +164,7 @@ def read_photographs(location: Path, classes: int) -> PhotographFiles:
     if not location.is_dir():
         raise RequestError(f"there is no folder of photographs at {location}")
     try:
-        names = _folders(location / "train")
+        names = folders_in(location / "train")
         if names:
             return _from_folders(location, names, classes)
         if not any(location.rglob("*.parquet")):
@@ -183,8 +183,8 @@ def read_photographs(location: Path, classes: int) -> PhotographFiles:
 def _from_folders(location: Path, names: list[str], classes: int) -> PhotographFiles:
     if len(names) != classes:
         raise RequestError(
-            f"{location / 'train'} has folders of {len(names)} classes, not of {classes}; "
-            f"`--set data.classes={len(names)}` is right for these"
+            f"{location / 'train'} has folders of {len(names)} classes, not of {classes}",
+            settings={"data.classes": len(names)},
         )
     validation = next((location / name for name in VALIDATION if (location / name).is_dir()), None)
     if validation is None:
@@ -199,7 +199,8 @@ def _described(train: Photographs, test: Photographs, classes: int, kind: str) -
     return f"{len(train)} photographs of {classes} classes ({kind})"
 
 
-def _folders(folder: Path) -> list[str]:
+def folders_in(folder: Path) -> list[str]:
+    """The names of the folders in one, sorted; none where there is no such folder."""
     if not folder.is_dir():
         return []
     return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))

@@ -5,24 +5,49 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, PositiveInt
 
 from widthwise.config import Config
+from widthwise.networks.description import Shape
+from widthwise.networks.user_function import UserFunction
 
 Seed = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class TeacherData(Config):
+class DataSource(Config):
+    """What every source has. Each has a field `name` besides, and says its `shape` and `classes`, None where only the
+    files know them."""
+
+    title: ClassVar[str]
+    """Its name in tables and captions."""
+    on_disk: ClassVar[bool] = False
+    """Whether it is in files that `--data` names."""
+    augmentable: ClassVar[bool] = False
+    """Whether it is images, which can be cropped and flipped at random."""
+    resident: ClassVar[bool] = True
+    """Whether it is kept in memory on the device; else it is read while it is gone through."""
+
+    train_examples: PositiveInt | None = None
+    """Drawn with `seed` from the training examples; None: all of them."""
+    random_label_share: Share = 0.0
+    """The share of training and of validation labels that uniform draws replace; 1 in the paper's Section 4.3."""
+    seed: Seed = 0
+    """Of random labels and of which examples are drawn."""
+
+    @property
+    def training_examples(self) -> int | None:
+        """How many examples are trained on; None where only the files know."""
+        return self.train_examples
+
+
+class TeacherData(DataSource):
     """Uncorrelated data labelled by a random teacher network (Section 3, "Datasets")."""
 
-    LATER = frozenset({"random_label_share"})
+    title: ClassVar[str] = "teacher data"
 
     name: Literal["teacher"] = "teacher"
     dimensions: PositiveInt = 10
     train_examples: PositiveInt = 1000
     validation_examples: PositiveInt = 1000
     test_examples: PositiveInt = 1000
-    random_label_share: Share = 0.0
-    """The share of training and of validation labels that uniform draws replace."""
-    seed: Seed = 0
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -35,43 +60,51 @@ class TeacherData(Config):
         return 2
 
 
-class Images(Config):
-    """What the sets of images have in common. The files are named with `--data`."""
+class ImageFiles(DataSource):
+    """What the sets of images have in common. The files are named with `Machine.data`."""
 
-    LATER = frozenset({"made"})
-    OFFICIAL: ClassVar[tuple[int, int]]
-    """Images to train and to test in the official files."""
-    MADE: ClassVar[tuple[int, int]]
-    """Images to train and to test that the program makes."""
+    on_disk: ClassVar[bool] = True
+    augmentable: ClassVar[bool] = True
 
-    train_examples: PositiveInt | None = None
-    """Drawn with `seed` from the images that the validation set leaves; none: all of them."""
     test_examples: PositiveInt | None = None
-    """Drawn with `seed` from the test images; none: all of them."""
-    random_label_share: Share = 0.0
-    """The share of training and of validation labels that uniform draws replace; 1 in the paper's Section 4.3."""
+    """Drawn with `seed` from the test images; None: all of them."""
     damaged: Literal["refuse", "skip"] = "refuse"
     """What becomes of an image that cannot be decoded: the trial fails, or goes on without it and counts it."""
-    made: bool = False
-    """Small images that the program makes, in place of files: to see that all works, not to learn from."""
-    seed: Seed = 0
-    """Of random labels and of which examples are drawn."""
+
+
+class PublishedImages(ImageFiles):
+    """Images of the paper, whose number is known."""
+
+    OFFICIAL: ClassVar[tuple[int, int]]
+    """Images to train and to test in the official files."""
+    SYNTHETIC: ClassVar[tuple[int, int]]
+    """Images to train and to test that the program generates."""
+
+    validation_examples: PositiveInt
+    synthetic: bool = False
+    """Small images that the program generates, in place of files: to see that all works, not to learn from."""
 
     @property
     def available(self) -> tuple[int, int]:
         """Images to train and to test that there are, whether used or not."""
-        return self.MADE if self.made else self.OFFICIAL
+        return self.SYNTHETIC if self.synthetic else self.OFFICIAL
+
+    @property
+    def training_examples(self) -> int:
+        """How many examples are trained on."""
+        return self.train_examples or self.available[0] - self.validation_examples
 
 
-class CIFAR10Data(Images):
+class CIFAR10Data(PublishedImages):
     """32×32 colour images of ten classes: 45,000 to train, 5,000 to validate, 10,000 to test (Appendix A.1)."""
 
+    title: ClassVar[str] = "CIFAR-10"
     OFFICIAL = (50_000, 10_000)
-    MADE = (300, 100)
+    SYNTHETIC = (300, 100)
 
     name: Literal["cifar10"] = "cifar10"
     validation_examples: PositiveInt = 5000
-    """The last so many training images."""
+    """The last training images."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -84,11 +117,13 @@ class CIFAR10Data(Images):
         return 10
 
 
-class ImageNetData(Images):
+class ImageNetData(PublishedImages):
     """ILSVRC 2012: 1.28 million photographs of a thousand classes to train, 50,000 to test."""
 
+    title: ClassVar[str] = "ImageNet"
+    resident: ClassVar[bool] = False
     OFFICIAL = (1_281_167, 50_000)
-    MADE = (60, 30)
+    SYNTHETIC = (60, 30)
 
     name: Literal["imagenet"] = "imagenet"
     image_size: PositiveInt = 224
@@ -104,15 +139,69 @@ class ImageNetData(Images):
         return (3, self.image_size, self.image_size)
 
 
-def _teacher_by_default(content: Any) -> Any:
-    return {"name": "teacher", **content} if isinstance(content, dict) else content
+class ImageFolderData(ImageFiles):
+    """Images of one's own, of any size and any classes, in folders of classes or in Parquet files.
+
+    Splits are those of the files; what these lack is drawn with `seed`.
+    """
+
+    title: ClassVar[str] = "images"
+
+    name: Literal["images"] = "images"
+    image_size: PositiveInt = 32
+    """Height and width in pixels: the shorter side is resized to it and the middle cut out."""
+    classes: PositiveInt | None = None
+    """How many labels there are; None: as many as the files have."""
+    validation_examples: PositiveInt | None = None
+    """None: all that the files have for it, or a tenth of the training images."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one input."""
+        return (3, self.image_size, self.image_size)
 
 
-ImageSource = CIFAR10Data | ImageNetData
-KNOWN_AS = {"cifar10": "CIFAR-10", "imagenet": "ImageNet"}
+class OwnData(UserFunction, DataSource):
+    """Data that a function of a user's own file gives.
+
+    It is called `FUNCTION(**arguments)`, and with `seed=` of the data where it has such a parameter. It gives
+    `(inputs, labels)`, a `torch.utils.data.Dataset` of `(input, label)`, or a dictionary with one of these as `train`
+    and, if there are, as `validation` and `test`. Inputs are a tensor or an array with the examples first, or a
+    dictionary of such, the network's arguments by name; labels are whole numbers from 0.
+    """
+
+    title: ClassVar[str] = "own data"
+
+    name: Literal["own"] = "own"
+    classes: PositiveInt | None = None
+    """How many labels there are; None: one more than the largest."""
+    validation_examples: PositiveInt | None = None
+    """None: all that the function gives for it, or a tenth of the examples."""
+    test_examples: PositiveInt | None = None
+    """None: all that the function gives for it, or a tenth of the examples."""
+
+    __hash__ = UserFunction.__hash__
+
+    @property
+    def shape(self) -> Shape | None:
+        """None: only the function knows it."""
+        return None
+
+
+SOURCES: tuple[type[DataSource], ...] = (TeacherData, CIFAR10Data, ImageNetData, ImageFolderData, OwnData)
+KNOWN_AS = {source.model_fields["name"].default: source.title for source in SOURCES if source.on_disk}
 """What the sets of images are called, by their names."""
 
+
+def _named(content: Any) -> Any:
+    """A user's own where a factory is named, else teacher data."""
+    return {"name": "own" if "factory" in content else "teacher", **content} if isinstance(content, dict) else content
+
+
+ImageSource = CIFAR10Data | ImageNetData | ImageFolderData
 Source = Annotated[
-    TeacherData | CIFAR10Data | ImageNetData, Field(discriminator="name"), BeforeValidator(_teacher_by_default)
+    TeacherData | CIFAR10Data | ImageNetData | ImageFolderData | OwnData,
+    Field(discriminator="name"),
+    BeforeValidator(_named),
 ]
 """What a network learns."""

@@ -3,7 +3,7 @@
 import io
 import math
 import warnings
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -109,9 +109,9 @@ class StreamedImages:
             RequestError: an image cannot be decoded, and that is refused.
             TrialError: a file cannot be read, or a worker process was killed.
         """
-        place = torch.full((len(self._photographs),), -1)
-        place[self._chosen] = torch.arange(len(self))
-        order = place[self._photographs.order(generator(seed, "order", epoch))]
+        position = torch.full((len(self._photographs),), -1)
+        position[self._chosen] = torch.arange(len(self))
+        order = position[self._photographs.order(generator(seed, "order", epoch))]
         batches = order[order >= 0].split(batch_size)[start:]
         shares = [batch.tensor_split(processes)[rank] for batch in batches]
         decoded = self._decoded(shares, (seed, epoch) if augment else None)
@@ -122,45 +122,18 @@ class StreamedImages:
             decoded.close()
 
     def _decoded(
-        self, places: list[Int64[Tensor, " _"]], augmentation: tuple[int, int] | None
+        self, indices: list[Int64[Tensor, " _"]], augmentation: tuple[int, int] | None
     ) -> Generator[tuple[Float[Tensor, "batch 3 size size"], Int64[Tensor, " batch"]], None, None]:
-        """Batches of the examples at `places` among the chosen."""
-        loader = DataLoader(
-            Decoding(self._photographs, self._image_size, augmentation),
-            batch_size=None,
-            sampler=[self._chosen[each].numpy() for each in places],
-            num_workers=self._workers,
-            multiprocessing_context="spawn" if self._workers else None,
-            generator=torch.Generator(),  # else it would draw from the global stream
-        )
-        with main_hidden():
-            images = iter(loader)
+        """Batches of the examples at `indices` among the chosen."""
+        decoding = Decoding(self._photographs, self._image_size, augmentation)
+        decoded = decoded_batches(decoding, [self._chosen[each].numpy() for each in indices], self._workers)
         try:
-            for each in places:
-                reason, decoded = "", None
-                try:
-                    decoded = next(images)
-                except RuntimeError as error:
-                    reason = str(error).splitlines()[0]
-                if decoded is None:  # raised here, since the error above would keep the workers alive
-                    raise TrialError(f"a process that decodes images ended: {reason}")
-                pixels, failures = decoded
-                self._note(list(failures.values()))
-                kept = [place for place in range(len(each)) if place not in failures]
+            for each, (pixels, failures) in zip(indices, decoded, strict=True):
+                self.damaged |= noted(failures.values(), self._refused)
+                kept = [number for number in range(len(each)) if number not in failures]
                 yield self._standardized(pixels), self.labels[each[kept].to(self._device)]
         finally:
-            del images  # ends the workers, though an error may keep this frame alive
-
-    def _note(self, failures: list[Failure]) -> None:
-        for failure in failures:
-            if failure.unreadable:
-                raise TrialError(f"the image {failure.name} cannot be read ({failure.reason})")
-        if failures and self._refused:
-            raise RequestError(
-                f"the image {failures[0].name} cannot be decoded ({failures[0].reason}); `--set data.damaged=skip` "
-                "goes on without such images"
-            )
-        self.damaged |= {failure.name: failure.reason for failure in failures}
+            decoded.close()
 
     def _standardized(self, pixels: UInt8[Tensor, "batch size size 3"]) -> Float[Tensor, "batch 3 size size"]:
         mean, deviation = (
@@ -169,30 +142,91 @@ class StreamedImages:
         return pixels.to(self._device).permute(0, 3, 1, 2).float().sub_(mean).div_(deviation)
 
 
+def noted(failures: Iterable[Failure], refused: bool) -> dict[str, str]:
+    """Images that are left out: name → reason.
+
+    Raises:
+        RequestError: there are some, and that is refused.
+        TrialError: a file cannot be read.
+    """
+    reasons: dict[str, str] = {}
+    for failure in failures:
+        if failure.unreadable:
+            raise TrialError(f"the image {failure.name} cannot be read ({failure.reason})")
+        reasons[failure.name] = failure.reason
+    if reasons and refused:
+        name, reason = next(iter(reasons.items()))
+        raise RequestError(
+            f"the image {name} cannot be decoded ({reason}), and damaged images are refused",
+            settings={"data.damaged": "skip"},
+        )
+    return reasons
+
+
+def decoded_batches(
+    decoding: "Decoding", batches: list[Int64[np.ndarray, " _"]], workers: int
+) -> Generator[tuple[UInt8[Tensor, "decoded size size 3"], dict[int, Failure]], None, None]:
+    """Batches of photographs, decoded in processes, or with 0 workers in this one.
+
+    Raises:
+        TrialError: a worker process was killed.
+    """
+    loader = DataLoader(
+        decoding,
+        batch_size=None,
+        sampler=batches,
+        num_workers=workers,
+        multiprocessing_context="spawn" if workers else None,
+        generator=torch.Generator(),  # else it would draw from the global stream
+    )
+    with main_hidden():
+        images = iter(loader)
+    try:
+        for _ in batches:
+            reason, decoded = "", None
+            try:
+                decoded = next(images)
+            except RuntimeError as error:
+                reason = str(error).splitlines()[0]
+            if decoded is None:  # raised here, since the error above would keep the workers alive
+                raise TrialError(f"a process that decodes images ended: {reason}")
+            yield decoded
+    finally:
+        del images  # ends the workers, though an error may keep this frame alive
+
+
 class Decoding(Dataset):
     """What a worker does: batches of photographs, given by their indices, cut to one size.
 
     Args:
         photographs: the files.
         size: height and width of what is cut out.
-        augmentation: seed and epoch of random regions and flips; none: the middle is cut out.
+        augmentation: seed and epoch of random regions and flips; None: the middle is cut out.
+        shorter_side: to which a photograph is resized before its middle is cut out, relative to `size`.
     """
 
-    def __init__(self, photographs: Photographs, size: int, augmentation: tuple[int, int] | None):
+    def __init__(
+        self,
+        photographs: Photographs,
+        size: int,
+        augmentation: tuple[int, int] | None,
+        shorter_side: float = SHORTER_SIDE,
+    ):
         self._photographs, self._size, self._augmentation = photographs, size, augmentation
+        self._shorter_side = shorter_side
 
     def __getitem__(
         self, indices: Int64[np.ndarray, " batch"]
     ) -> tuple[UInt8[Tensor, "decoded size size 3"], dict[int, Failure]]:
-        """The images that can be decoded, and by their places in the batch those that cannot."""
+        """The images that can be decoded, and by their index in the batch those that cannot."""
         images: list[np.ndarray] = []
         failures: dict[int, Failure] = {}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of metadata that nobody reads here
-            for place, index in enumerate(indices.tolist()):
+            for number, index in enumerate(indices.tolist()):
                 image = self._image(index)
                 if isinstance(image, Failure):
-                    failures[place] = image
+                    failures[number] = image
                 else:
                     images.append(image)
         pixels = np.stack(images) if images else np.empty((0, self._size, self._size, 3), np.uint8)
@@ -206,7 +240,7 @@ class Decoding(Dataset):
         try:
             image = Image.open(io.BytesIO(content))
             if self._augmentation is None:
-                return cut(image, middle(*image.size, self._size), self._size)
+                return cut(image, middle(*image.size, self._size, self._shorter_side), self._size)
             seed, epoch = self._augmentation
             draws = torch.rand(4 * TRIES + 1, generator=generator(seed, "augmentation", epoch, index)).tolist()
             pixels = cut(image, random_region(*image.size, draws[1:]), self._size)
@@ -215,9 +249,10 @@ class Decoding(Dataset):
             return Failure(self._photographs.name(index), why_undecodable(error))
 
 
-def middle(width: int, height: int, size: int) -> Region:
-    """The region that becomes the middle `size` × `size` pixels when the shorter side is resized to 8/7 of `size`."""
-    shorter = round(SHORTER_SIDE * size)
+def middle(width: int, height: int, size: int, shorter_side: float = SHORTER_SIDE) -> Region:
+    """The region that becomes the middle `size` × `size` pixels when the shorter side is resized to
+    `shorter_side` times `size`; 8/7 as the ImageNet networks of the paper have it."""
+    shorter = round(shorter_side * size)
     resized = [max(shorter, int(shorter * side / min(width, height))) for side in (width, height)]
     left, top = (round((side - size) / 2) for side in resized)
     across, down = width / resized[0], height / resized[1]

@@ -1,4 +1,4 @@
-"""Small images that the program makes, in the formats of the official files: to see that all works."""
+"""Small images that the program generates, in the formats of the official files: to see that all works."""
 
 import colorsys
 import io
@@ -12,10 +12,10 @@ from jaxtyping import Float, Int64, UInt8
 from PIL import Image
 
 from widthwise.data.cifar10 import BATCHES, BINARY_FOLDER, CLASSES
-from widthwise.data.source import KNOWN_AS, CIFAR10Data, ImageSource
+from widthwise.data.source import CIFAR10Data, PublishedImages
 
 PHOTOGRAPHED = 5
-"""Classes of the photographs that are made."""
+"""Classes of the generated photographs."""
 SEED = 0
 
 
@@ -27,11 +27,11 @@ class Examples:
     labels: Int64[np.ndarray, " examples"]
 
 
-def made_images(source: ImageSource, folder: Path) -> Path:
-    """The folder with the images that the program makes for `source`; where it is not there, it is written.
+def synthetic_images(source: PublishedImages, folder: Path) -> Path:
+    """The folder with the images that are generated for `source`; where it is not there, it is written.
 
-    It appears whole or not at all, and of several processes that write it at once each finds the first one's. A made
-    image has a colour for its label, so that a network learns it in a few steps.
+    It appears whole or not at all, and of several processes that write it at once each finds the first one's. An image
+    has a colour for its label, so that a network learns it in a few steps.
 
     Raises:
         OSError: it cannot be written.
@@ -39,7 +39,7 @@ def made_images(source: ImageSource, folder: Path) -> Path:
     if folder.exists():
         return folder
     partial = folder.with_name(f"{folder.name}.{uuid4().hex[:8]}.partial")
-    train, test = source.MADE
+    train, test = source.SYNTHETIC
     try:
         if isinstance(source, CIFAR10Data):
             write_cifar10_binary(partial, cifar10_examples(train, test, SEED))
@@ -54,9 +54,9 @@ def made_images(source: ImageSource, folder: Path) -> Path:
     return folder
 
 
-def made_description(source: ImageSource) -> str:
-    """What the made images are, for captions."""
-    return f"images of {KNOWN_AS[source.name]}'s shape, made by widthwise"
+def synthetic_description(source: PublishedImages) -> str:
+    """What the generated images are, for captions."""
+    return f"images of {source.title}'s shape, made by widthwise"
 
 
 def cifar10_examples(train: int, test: int, seed: int) -> dict[str, Examples]:
@@ -90,12 +90,12 @@ def planes(images: UInt8[np.ndarray, "examples 32 32 3"]) -> UInt8[np.ndarray, "
 
 def write_cifar10_binary(folder: Path, splits: dict[str, Examples]) -> Path:
     """The official binary version, extracted, in `folder`/cifar-10-batches-bin."""
-    place = folder / BINARY_FOLDER
-    place.mkdir(parents=True, exist_ok=True)
+    written = folder / BINARY_FOLDER
+    written.mkdir(parents=True, exist_ok=True)
     for name, batch in batches_of(splits).items():
         records = np.hstack([batch.labels[:, None].astype(np.uint8), planes(batch.images)])
-        (place / f"{name}.bin").write_bytes(records.tobytes())
-    return place
+        (written / f"{name}.bin").write_bytes(records.tobytes())
+    return written
 
 
 def photograph(label: int, number: int, classes: int) -> UInt8[np.ndarray, "height width 3"]:
@@ -122,7 +122,7 @@ def encoded(pixels: UInt8[np.ndarray, "height width *channels"], kind: str = "PN
 
 
 def write_photograph_folders(location: Path, train: int, validation: int, classes: int) -> Path:
-    """A tree as ImageNet's, with so many photographs of each class: train/n00000001/000.JPEG …, val/…"""
+    """A tree as ImageNet's, with as many photographs of each class as said: train/n00000001/000.JPEG …, val/…"""
     for split, examples in (("train", train), ("val", validation)):
         for number, (label, pixels) in enumerate(photographs_of(split, examples, classes)):
             folder = location / split / f"n{label + 1:08d}"

@@ -10,14 +10,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from widthwise.data.dataset import Dataset, ImageDataset
+from widthwise.data.dataset import Dataset
 from widthwise.data.source import TeacherData
 from widthwise.data.teacher import teacher_data
 from widthwise.execution.machine import Machine, computing
 from widthwise.execution.outcome import outcome
 from widthwise.experiments.store import Outcome, Store
 from widthwise.experiments.trial import Trial
-from widthwise.networks.build import build, build_initialized
+from widthwise.networks.build import build_initialized
 from widthwise.networks.cost import arithmetic
 from widthwise.training.stacked_loop import fit
 
@@ -39,7 +39,7 @@ def cohorts(trials: Sequence[Trial]) -> list[list[Trial]]:
 
 def _stackable(trial: Trial) -> int:
     """How many networks like this one's a stack may hold; convolutions gain nothing by it (docs/stacks.md)."""
-    if not isinstance(trial.data, TeacherData):
+    if not trial.stackable:
         return 1
     cost = arithmetic(trial.network, trial.data.shape, trial.data.classes)
     activations = cost.activations * trial.training.scaled_batch_size
@@ -48,6 +48,8 @@ def _stackable(trial: Trial) -> int:
 
 def _cost(trials: Sequence[Trial]) -> int:
     first = trials[0]
+    if first.data.shape is None or first.data.classes is None or first.training_examples is None:
+        return 0  # only the data tell
     flops = arithmetic(first.network, first.data.shape, first.data.classes).training_flops
     return len(trials) * flops * first.training.epochs * first.training_examples
 
@@ -69,7 +71,7 @@ def run_cohort(
     if trials[0].training.epochs == 0:
         yield from ((trial, _counted(trial)) for trial in trials)
         return
-    if not isinstance(trials[0].data, TeacherData):
+    if not trials[0].stackable:
         from widthwise.execution.single_networks import run_on_images  # Lightning Fabric, which takes long to import
 
         for trial in trials:
@@ -95,9 +97,7 @@ def _counted(trial: Trial) -> Outcome:
     return Outcome("counted", {"parameters": cost.parameters, **flops})
 
 
-def load_trained(
-    store: Store, identity: str, machine: Machine = Machine()
-) -> tuple[Trial, nn.Module, Dataset | ImageDataset]:
+def load_trained(store: Store, identity: str, machine: Machine = Machine()) -> tuple[Trial, nn.Module, Dataset]:
     """The network that a finished trial measured, and its data.
 
     Raises:
@@ -105,7 +105,7 @@ def load_trained(
         RequestError: the trial's images are not those that `machine` names.
     """
     trial = store.trial(identity)
-    if isinstance(trial.data, TeacherData):
+    if trial.stackable:
         dataset = teacher_dataset(trial.data)
     else:
         from widthwise.execution.single_networks import load_dataset
@@ -115,7 +115,7 @@ def load_trained(
     architecture = trial.network
     if trial.construction is not None and trial.construction != "small":
         architecture = architecture.model_copy(update={"width_factor": 2 * architecture.width_factor})
-    network = build(architecture, trial.data.shape, dataset.classes)
+    network = architecture.build(dataset.shape, dataset.classes)
     network.load_state_dict(parameters)
     return trial, network, dataset
 

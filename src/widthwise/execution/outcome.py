@@ -9,7 +9,8 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from widthwise.data.dataset import Dataset, ImageDataset, ImageSplit, Split
+from widthwise.data.dataset import Dataset, Split
+from widthwise.data.examples import ResidentExamples
 from widthwise.experiments.store import Outcome
 from widthwise.experiments.trial import Trial
 from widthwise.measurement.ablation import labels_without
@@ -33,7 +34,7 @@ TRAINING_EXAMPLES_EVALUATED = 50_000
 class SplitInputs:
     """The inputs of a split as batches that can be gone through again."""
 
-    split: Split | ImageSplit
+    split: Split
     batch_size: int
 
     def __iter__(self) -> Iterator[tuple[Tensor]]:
@@ -41,20 +42,18 @@ class SplitInputs:
             yield (inputs,)
 
 
-def inputs_to_measure(dataset: Dataset | ImageDataset) -> SplitInputs:
+def inputs_to_measure(dataset: Dataset) -> SplitInputs:
     """The test set, as `profile` takes it."""
     return SplitInputs(dataset.test, batch_size(dataset))
 
 
-def batch_size(dataset: Dataset | ImageDataset) -> int:
+def batch_size(dataset: Dataset) -> int:
     """How many examples are predicted at once."""
-    return MEASUREMENT_BATCH if isinstance(dataset, Dataset) else IMAGE_BATCH
+    return MEASUREMENT_BATCH if isinstance(dataset.test, ResidentExamples) else IMAGE_BATCH
 
 
 @torch.no_grad()
-def outcome(
-    trial: Trial, dataset: Dataset | ImageDataset, network: nn.Module, fitted: TrainedNetwork, seconds: float
-) -> Outcome:
+def outcome(trial: Trial, dataset: Dataset, network: nn.Module, fitted: TrainedNetwork, seconds: float) -> Outcome:
     """What a trial gave: the results of training, and the measures of the trained network over the test set.
 
     Args:
@@ -70,7 +69,7 @@ def outcome(
         "kept_epoch": fitted.epoch,
         "training_seconds": seconds,
     }
-    description = dataset.description if isinstance(dataset, ImageDataset) else ""
+    description = dataset.description
     history = pd.DataFrame(fitted.history).astype({"epoch": "int64"})
     if fitted.status == "diverged":
         return Outcome("diverged", results | _damaged(dataset, fitted), {"history": history}, data=description)
@@ -79,7 +78,9 @@ def outcome(
     measured = network
     if trial.construction is not None:
         assert isinstance(network, MLP)
-        assert isinstance(dataset, Dataset)
+        assert isinstance(dataset.train, ResidentExamples)
+        assert isinstance(dataset.test, ResidentExamples)
+        assert isinstance(dataset.train.inputs, Tensor)
         measured = construct(network, trial.construction, dataset.train.inputs, trial.seed)
         results |= {"parameters": parameters(measured), **_compare(network, measured, dataset.test)}
     for name, split in (("train", dataset.train), ("validation", dataset.validation), ("test", dataset.test)):
@@ -112,18 +113,16 @@ def _arrays(parameters: Parameters) -> dict[str, np.ndarray]:
     return {name: value.cpu().contiguous().numpy() for name, value in parameters.items()}
 
 
-def _damaged(dataset: Dataset | ImageDataset, fitted: TrainedNetwork) -> dict[str, int]:
+def _damaged(dataset: Dataset, fitted: TrainedNetwork) -> dict[str, int]:
     """How many images could not be decoded; those met while measuring are added to those met in training."""
-    if isinstance(dataset, Dataset):
+    if isinstance(dataset.train, ResidentExamples):
         return {}
     for split in (dataset.train, dataset.validation, dataset.test):
         fitted.damaged |= split.damaged
     return {"damaged_images": len(fitted.damaged)}
 
 
-def _measured_epochs(
-    trial: Trial, dataset: Dataset | ImageDataset, network: nn.Module, kept: dict[int, Parameters]
-) -> pd.DataFrame:
+def _measured_epochs(trial: Trial, dataset: Dataset, network: nn.Module, kept: dict[int, Parameters]) -> pd.DataFrame:
     """The table `layers` of each kept epoch, with the epoch and its test accuracy (Fig. B2)."""
     tables = []
     for epoch, parameters_then in sorted(kept.items()):
@@ -134,13 +133,14 @@ def _measured_epochs(
     return pd.concat(tables, ignore_index=True)
 
 
-def _compare(small: MLP, wide: MLP, split: Split) -> dict[str, float | int]:
+def _compare(small: MLP, wide: MLP, split: ResidentExamples) -> dict[str, float | int]:
     """How a construction of Section 2.3 relates to the network it was built from, over a split.
 
     `output_difference` is the largest difference of an output, relative to the largest output; `removable_units` how
     many units can be dropped, each alone, with every label unchanged; `unchanged_without_added` the proportion of
     unchanged labels when all units that the construction added are dropped.
     """
+    assert isinstance(split.inputs, Tensor)
     inputs = Inputs((split.inputs,), {})
     units = wide.output.in_features
     added = list(range(small.output.in_features, units))

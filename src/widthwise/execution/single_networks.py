@@ -17,11 +17,11 @@ from fsspec.implementations.local import LocalFileSystem
 from lightning_fabric import Fabric
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 
-from widthwise.data.dataset import ImageDataset
-from widthwise.data.load import load_images
+from widthwise.data import load
+from widthwise.data.dataset import Dataset
 from widthwise.data.location import fingerprint, located
-from widthwise.data.source import KNOWN_AS, ImageSource, TeacherData
-from widthwise.data.synthetic_images import made_description, made_images
+from widthwise.data.source import DataSource, PublishedImages
+from widthwise.data.synthetic_images import synthetic_description, synthetic_images
 from widthwise.errors import RequestError, TrialError
 from widthwise.execution.machine import Machine, computing
 from widthwise.execution.memory import check_memory
@@ -66,17 +66,20 @@ def check_files(trials: list[Trial], machine: Machine, store: Store) -> None:
     Raises:
         RequestError: they are not named, not there, or others.
     """
-    sources = [trial.data for trial in trials if not isinstance(trial.data, TeacherData)]
+    sources = [trial.data for trial in trials if trial.data.on_disk]
     for source in {_noted_as(source): source for source in sources}.values():
         _check_same(source, _location(source, machine, store), store)
 
 
-def load_dataset(source: ImageSource, machine: Machine, store: Store | None) -> ImageDataset:
-    """The images of a trial, on the machine's device.
+def load_dataset(source: DataSource, machine: Machine, store: Store | None) -> Dataset:
+    """The data of a trial, on the machine's device.
 
     Raises:
-        RequestError: the files are missing, damaged, or not those that the store's trials were trained on.
+        RequestError: the files are missing, damaged, or not those that the store's trials were trained on; or a user's
+            own function fails.
     """
+    if not source.on_disk:
+        return _loaded(source, None, torch.device(machine.device), machine.decoders)
     location = _location(source, machine, store)
     if store is not None:
         _check_same(source, location, store)
@@ -87,46 +90,50 @@ def load_dataset(source: ImageSource, machine: Machine, store: Store | None) -> 
 
 
 @functools.lru_cache(maxsize=2)
-def _loaded(source: ImageSource, location: Path, device: torch.device, decoders: int) -> ImageDataset:
-    dataset = load_images(source, location, device, decoders)
-    return replace(dataset, description=made_description(source)) if source.made else dataset
+def _loaded(source: DataSource, location: Path | None, device: torch.device, decoders: int) -> Dataset:
+    return load.load_dataset(source, location, device, decoders)
 
 
-def _location(source: ImageSource, machine: Machine, store: Store | None) -> Path:
-    """Where the images are that a trial asks for; those that the program makes are there from then on."""
-    if source.made:
-        return made_images(source, _folder_of_made_images(store) / source.name)
-    reference = machine.location_of(source.name)
+def _location(source: DataSource, machine: Machine, store: Store | None) -> Path:
+    """Where the images are that a trial asks for; those that the program generates are there from then on."""
+    if isinstance(source, PublishedImages) and source.synthetic:
+        return synthetic_images(source, _folder_of_synthetic_images(store) / _name(source))
+    reference = machine.location_of(_name(source))
     if reference is None:
-        raise RequestError(f"{KNOWN_AS[source.name]} is needed: name its folder with --data (docs/data.md says which)")
+        raise RequestError(f"{source.title} is needed: name its folder with --data (docs/data.md says which)")
     return located(reference)
 
 
-def _folder_of_made_images(store: Store | None) -> Path:
+def _name(source: DataSource) -> str:
+    return source.name  # pyright: ignore[reportAttributeAccessIssue] every source has one
+
+
+def _folder_of_synthetic_images(store: Store | None) -> Path:
     """In a store that is a folder; else one of this process and of those that it starts, removed at its end."""
     if store is not None and isinstance(url_to_fs(store.location)[0], LocalFileSystem):
-        return Path(store.path("made"))
-    return Path(get_temp_dir()) / "made"
+        return Path(store.path("synthetic"))
+    return Path(get_temp_dir()) / "synthetic"
 
 
-def _noted_as(source: ImageSource) -> str:
-    """The name under which a store notes the files: made images are a data set of their own."""
-    return f"{source.name}-made" if source.made else source.name
+def _noted_as(source: DataSource) -> str:
+    """The name under which a store notes the files: synthetic images are a data set of their own."""
+    synthetic = isinstance(source, PublishedImages) and source.synthetic
+    return f"{_name(source)}-synthetic" if synthetic else _name(source)
 
 
-def _check_same(source: ImageSource, location: Path, store: Store) -> None:
+def _check_same(source: DataSource, location: Path, store: Store) -> None:
     if not location.exists():
-        raise RequestError(f"there is no data at {location}: --data must name the folder of {KNOWN_AS[source.name]}")
+        raise RequestError(f"there is no data at {location}: --data must name the folder of {source.title}")
     before = store.data_files(_noted_as(source))
     if before is None or before == _fingerprint(location):
         return
-    if source.made:
+    if isinstance(source, PublishedImages) and source.synthetic:
         raise RequestError(
-            f"the store {store.location} has trials on other {made_description(source)}, than those at {location}; "
-            "delete that folder, so that they are made again, or name another store"
+            f"the store {store.location} has trials on other {synthetic_description(source)}, than those at "
+            f"{location}; delete that folder, so that they are made again, or name another store"
         )
     raise RequestError(
-        f"the store {store.location} has trials on other files of {KNOWN_AS[source.name]} than those at "
+        f"the store {store.location} has trials on other files of {source.title} than those at "
         f"{location}; name those files, or another store"
     )
 
@@ -157,8 +164,8 @@ def run_on_images(
             content = checkpoints.load()
             assert content is not None
             fitted = unpacked(content, trial.id, checkpoints.where).fitted
-        dataset = load_dataset(_images_of(trial), machine, store)
-        network = initialized(trial).to(machine.device)
+        dataset = load_dataset(trial.data, machine, store)
+        network = initialized(trial, dataset).to(machine.device)
         return outcome(trial, dataset, network, fitted, fitted.history["seconds"][-1])
 
 
@@ -210,11 +217,11 @@ def _train(
     """Train in one of the processes; the last checkpoint is where it begins."""
     store = None if location is None else Store(location)
     here = replace(machine, device=str(fabric.device))
-    dataset = load_dataset(_images_of(trial), here, store)
+    dataset = load_dataset(trial.data, here, store)
     checkpoints = None if location is None else TrialCheckpoints(location, trial.id)
     with computing(machine.threads):
         return train(
-            initialized(trial),
+            initialized(trial, dataset),
             dataset,
             trial.training,
             trial.seed,
@@ -225,11 +232,6 @@ def _train(
         )
 
 
-def _images_of(trial: Trial) -> ImageSource:
-    assert not isinstance(trial.data, TeacherData)
-    return trial.data
-
-
-def initialized(trial: Trial) -> torch.nn.Module:
-    """A trial's network before training."""
-    return build_initialized(trial.network, trial.initialization, trial.data.shape, trial.data.classes, trial.seed)
+def initialized(trial: Trial, dataset: Dataset) -> torch.nn.Module:
+    """A trial's network before training on its data."""
+    return build_initialized(trial.network, trial.initialization, dataset.shape, dataset.classes, trial.seed)

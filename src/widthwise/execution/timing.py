@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import torch
 
-from widthwise.data.dataset import ImageDataset
+from widthwise.data.dataset import Dataset
 from widthwise.data.resident import ResidentImages
 from widthwise.data.source import TeacherData
 from widthwise.execution.machine import Machine, computing
@@ -33,8 +33,8 @@ def seconds_on_images(trial: Trial, machine: Machine) -> float:
         | {"patience": None, "stop_at": None, "learning_rate": 1e-9}
     )
     images, few = _random_images(trial, batch, machine), _random_images(trial, FEWEST, machine)
-    dataset = ImageDataset(images, few, few, trial.data.classes, "random images")
-    network = initialized(trial)
+    dataset = Dataset(images, few, few, trial.data.classes, trial.data.shape, "random images")
+    network = initialized(trial, dataset)
     with computing(machine.threads):
         fitted = train(network, dataset, short, trial.seed, fabric_for(trial, replace(machine, processes=1)))
         first, second = fitted.history["seconds"]

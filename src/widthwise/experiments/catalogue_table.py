@@ -4,20 +4,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from widthwise.data.source import KNOWN_AS, TeacherData
+from widthwise.data.source import TeacherData
 from widthwise.errors import RequestError
 from widthwise.experiments.sweep import SCALES, PlannedTrial, Scale, Sweep
 from widthwise.experiments.trial import Trial
 
-NETWORKS = {
-    "mlp": "MLP",
-    "alexnet": "AlexNet",
-    "resnet56": "ResNet-56",
-    "resnet18": "ResNet-18",
-    "inception-v3": "Inception-v3",
-}
-NORMALIZED = ("resnet56", "resnet18", "inception-v3")
-"""Networks with batch normalization."""
 VARIANCES = {"glorot": "Glorot", "he": "He", "lecun": "LeCun", "given": ""}
 
 
@@ -121,17 +112,19 @@ def _row(network: str, runs: list[PlannedTrial]) -> Row:
 
 def _network(trial: Trial) -> str:
     layer = "-layer" if trial.network.varied_layers else ""
-    return f"{NETWORKS[trial.network.name]}{layer}"
+    return f"{trial.network.title}{layer}"
 
 
 def _data(trial: Trial) -> str:
     if isinstance(trial.data, TeacherData):
         return f"{trial.data.dimensions:,} dimensions"
-    return "random labels" if trial.data.random_label_share == 1 else KNOWN_AS[trial.data.name]
+    return "random labels" if trial.data.random_label_share == 1 else trial.data.title
 
 
 def _initialization(trial: Trial) -> str:
     settings: Any = trial.initialization
+    if settings.scheme == "as_built":
+        return "as built"
     distribution = settings.distribution.replace("_", " ")
     deviation = f" σ {settings.standard_deviation:g}" if settings.standard_deviation else ""
     return f"{VARIANCES[settings.variance]} {distribution}{deviation}".strip()
@@ -139,7 +132,7 @@ def _initialization(trial: Trial) -> str:
 
 def _regularizers(trial: Trial) -> str:
     present = {
-        "BN": trial.network.name in NORMALIZED,
+        "BN": trial.network.normalized,
         "DA": trial.training.augmentation,
         "DO": getattr(trial.network, "dropout", 0.0) > 0,
         "WD": trial.training.weight_decay > 0,

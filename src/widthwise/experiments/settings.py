@@ -1,12 +1,9 @@
 """Settings as a user writes them: YAML read, laid over what is below it, and checked against what there can be."""
 
-import difflib
-import functools
 import itertools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import is_dataclass
-from importlib import resources
 from typing import Any, get_args, get_type_hints
 
 import yaml
@@ -14,10 +11,14 @@ from pydantic import TypeAdapter, ValidationError
 
 from widthwise.config import Config
 from widthwise.errors import RequestError
+from widthwise.experiments.overlay import KINDS
+from widthwise.experiments.overlay import nested as nested
+from widthwise.experiments.overlay import overlaid as overlaid
 from widthwise.experiments.trial import Trial
+from widthwise.networks.catalogue import NETWORKS, description_class, network_name
+from widthwise.networks.description import NetworkDescription
+from widthwise.wording import suggestion
 
-KINDS = ("name", "kind", "scheme")
-"""Fields that say which of several sections one is."""
 LISTED, NAMED = "[listed]", "[named]"
 """Which of two forms an axis has; pydantic names them in the place of an error."""
 
@@ -37,16 +38,7 @@ def resolved(content: dict[str, Any], source: str) -> Trial:
     Raises:
         RequestError: a field is unknown or ill-typed, or fields do not go together; `source` says where.
     """
-    network = content.get("network")
-    name = network.get("name", "mlp") if isinstance(network, dict) else "mlp"
-    return validated(Trial, overlaid(paper_recipe(str(name)), content), source)
-
-
-@functools.lru_cache
-def paper_recipe(network: str) -> dict[str, Any]:
-    """How the paper trains a network, section by section; empty for the perceptron, whose are the defaults."""
-    file = resources.files("widthwise.experiments") / "recipes" / f"{network}.yaml"
-    return read_yaml(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return validated(Trial, content, source)
 
 
 def assigned(assignments: Iterable[str]) -> dict[str, Any]:
@@ -67,25 +59,6 @@ def assigned(assignments: Iterable[str]) -> dict[str, Any]:
     return values
 
 
-def nested(path: str, value: Any) -> dict[str, Any]:
-    """A value at its path, as sections: `a.b` and 1 give `{a: {b: 1}}`."""
-    for part in reversed(path.split(".")):
-        value = {part: value}
-    return value
-
-
-def overlaid(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """`below` with the values of `above` laid over it, section by section; a section of another kind starts anew."""
-    merged = dict(below)
-    for key, value in above.items():
-        before = merged.get(key, {})
-        both = isinstance(value, dict) and isinstance(before, dict)
-        if both and any(kind in value and value[kind] != before.get(kind, value[kind]) for kind in KINDS):
-            both = False  # another kind of section, with fields of its own
-        merged[key] = overlaid(merged.get(key, {}), value) if both else value
-    return merged
-
-
 def validated(model: type, content: Any, source: str) -> Any:
     """`content` as a `model`; the first thing wrong with it as one sentence: file, field, what would be right.
 
@@ -97,15 +70,14 @@ def validated(model: type, content: Any, source: str) -> Any:
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         parts = [str(part) for part in problem["loc"] if part not in (LISTED, NAMED)]
-        location, siblings = _placed(model, parts)
+        location, siblings = _located(model, parts, content)
         path = ".".join(location)
         message = problem["msg"].removeprefix("Value error, ")
         if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-            near = difflib.get_close_matches(location[-1], siblings, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(siblings)}"
+            hint = suggestion(location[-1], siblings)
             raise RequestError(f"{source}: there is no field {path}; {hint}") from None
-        told = problem["type"] in ("missing", "value_error")
-        given = "" if told else f", got {problem['input']!r}"
+        stated = problem["type"] in ("missing", "value_error")
+        given = "" if stated else f", got {problem['input']!r}"
         if problem["type"] == "union_tag_invalid":
             about = problem.get("ctx", {})
             path = f"{path}.{about['discriminator'].strip(chr(39))}"
@@ -114,7 +86,7 @@ def validated(model: type, content: Any, source: str) -> Any:
         raise RequestError(f"{where}: {message[0].lower()}{message[1:]}{given}") from None
 
 
-def _placed(model: Any, location: list[str]) -> tuple[list[str], list[str]]:
+def _located(model: Any, location: list[str], content: Any) -> tuple[list[str], list[str]]:
     """A location without what says which of several sections is meant; and the fields that stand beside its last."""
     models, path, siblings = [model], [], []
     for part in location:
@@ -125,8 +97,16 @@ def _placed(model: Any, location: list[str]) -> tuple[list[str], list[str]]:
         path.append(part)
         siblings = sorted({name for each in models for name in _field_types(each)})
         inner = [_field_types(each)[part] for each in models if part in _field_types(each)]
-        models = list(itertools.chain.from_iterable(map(_sections_in, inner))) or models
+        content = content.get(part) if isinstance(content, Mapping) else None
+        sections = [_meant(each, content) for annotation in inner for each in _sections_in(annotation)]
+        models = sections or models
     return path, siblings
+
+
+def _meant(section: Any, content: Any) -> Any:
+    """The description of the network that `content` names, where a section may be any network's."""
+    name = network_name(content) if section is NetworkDescription and isinstance(content, Mapping) else None
+    return description_class(name) if isinstance(name, str) and name in NETWORKS else section
 
 
 def _kinds_of(model: Any) -> set[str]:

@@ -36,9 +36,10 @@ from fsspec.implementations.local import LocalFileSystem
 from widthwise.errors import RequestError
 from widthwise.experiments.sweep import SCALES, Scale, Sweep
 from widthwise.experiments.trial import Trial
+from widthwise.experiments.user_code import without_folders
 from widthwise.files import PARTIAL, as_json, digest, write_whole
 
-PROGRAM, FORMAT = "widthwise", 1
+PROGRAM, FORMAT = "widthwise", 2
 NETWORK = "network.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
 READERS = 8
@@ -159,7 +160,7 @@ class Store:
     def save(self, trial: Trial, outcome: Outcome, environment: Mapping[str, str]) -> None:
         """Keep a finished trial."""
         data = {"data": outcome.data} if outcome.data else {}
-        trial_file = {"trial": trial.model_dump(mode="json"), "environment": {**environment, **data}}
+        trial_file = {**trial.record(), "environment": {**environment, **data}}
         files = {"trial.json": as_json(trial_file)}
         files |= {f"{name}.parquet": _parquet(table) for name, table in outcome.tables.items()}
         if outcome.network:
@@ -272,7 +273,8 @@ class Store:
 
     def trial(self, identity: str) -> Trial:
         """A trial by its id."""
-        return Trial.model_validate(json.loads(self.read(f"trials/{identity}/trial.json"))["trial"])
+        name = f"trials/{identity}/trial.json"
+        return Trial.from_record(json.loads(self.read(name)), self.path(name))
 
     def network(self, identity: str) -> dict[str, np.ndarray]:
         """A trained network's parameters by name.
@@ -292,7 +294,7 @@ class Store:
         Another version of it, one with other trials, is kept under a name with its digest.
         """
         name = f"sweeps/{sweep.name}.{scale}.json"
-        plain = sweep.model_dump(mode="json", exclude_unset=True)
+        plain = without_folders(sweep.model_dump(mode="json", exclude_unset=True))
         content = (json.dumps(plain, indent=1) + "\n").encode()  # named series keep their order
         before = self.read(name) if self.has(name) else content
         if before != content:

@@ -17,6 +17,7 @@ from widthwise.config import Config
 from widthwise.errors import RequestError
 from widthwise.experiments.settings import LISTED, NAMED, assigned, nested, overlaid, read_yaml, resolved, validated
 from widthwise.experiments.trial import Trial
+from widthwise.experiments.user_code import with_code, without_folders
 
 Scale = Literal["smoke", "quick", "paper"]
 SCALES: tuple[Scale, ...] = ("smoke", "quick", "paper")
@@ -142,6 +143,8 @@ class Sweep(Axes):
     @classmethod
     def _parse(cls, file: Any, source: str, name: str) -> "Sweep":
         content = {"name": name, "title": name, **_content(file, source)}
+        if isinstance(file, Path):
+            content = with_code(content, file.parent)
         sweep = validated(cls, content, source)
         for scale in sweep.scales or ("paper",):
             next(sweep.runs(scale, source=source))
@@ -200,10 +203,10 @@ class Sweep(Axes):
         Raises:
             RequestError: an assignment is malformed, names no field, or its value does not fit.
         """
-        overrides = {**self.overrides, **assigned(assignments)}
+        overrides = {**self.overrides, **with_code(assigned(assignments), Path.cwd())}
         if overrides == self.overrides:
             return self
-        digest = hashlib.sha256(json.dumps(overrides, sort_keys=True).encode()).hexdigest()[:6]
+        digest = hashlib.sha256(json.dumps(without_folders(overrides), sort_keys=True).encode()).hexdigest()[:6]
         return self.model_copy(update={"overrides": overrides, "name": f"{self.experiment}{OVERRIDDEN}{digest}"})
 
     def trials(self, scale: Scale) -> list[Trial]:

@@ -2,31 +2,38 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from widthwise.config import Config
+from widthwise.config import TRIAL_FORMAT, Config
 from widthwise.data.source import Source, TeacherData
+from widthwise.errors import RequestError
+from widthwise.experiments.overlay import overlaid
 from widthwise.measurement.settings import Measurement
-from widthwise.networks.architecture import Architecture, Construction, MLPArchitecture, check_shape
+from widthwise.networks.catalogue import NETWORKS, AnyNetwork, described, description_class, network_name
+from widthwise.networks.description import Construction, NetworkDescription
 from widthwise.networks.scheme import Initialization
 from widthwise.training.recipe import Recipe
 
-RESULTS_VERSION = 2
+RESULTS_VERSION = 3
 """Part of every trial's id. It grows when the same settings begin to give other numbers."""
 
-FOR_IMAGES = ("augmentation", "precision", "compile", "micro_batch_size")
-"""Settings of training that stacks of perceptrons do not have."""
+NOT_FOR_STACKS = ("augmentation", "precision", "compile", "micro_batch_size")
+"""Settings of training that stacks do not have."""
 REMEMBERED = 10_000
-"""So many trials' ids are computed once."""
+"""The ids of the last trials are computed once."""
 
 
 class Trial(Config):
-    """Everything that decides what a training run gives, and nothing else."""
+    """Everything that decides what a training run gives, and nothing else.
 
-    network: Architecture = MLPArchitecture()
+    What is left out of `initialization`, `data` and `training` is as the paper has it for the network.
+    """
+
+    network: AnyNetwork = Field(default_factory=lambda: described({}))
     initialization: Initialization = Initialization(scheme="normal", standard_deviation=0.01)
     data: Source = TeacherData()
     training: Recipe = Recipe()
@@ -36,23 +43,31 @@ class Trial(Config):
     seed: Annotated[int, Field(ge=0)] = 0
     """Of the initial weights, the order of examples and the measurement's draws."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _laid_over_the_recipe(cls, content: Any) -> Any:
+        if not isinstance(content, Mapping):
+            return content
+        return overlaid(_recipe(content.get("network", {})), content)
+
     @model_validator(mode="after")
     def _sections_fit_together(self):
-        check_shape(self.network, self.data.shape)
+        if self.data.shape is not None:
+            self.network.check_shape(self.data.shape)
         if self.construction is not None:
-            network = self.network
-            if not isinstance(network, MLPArchitecture):
-                raise ValueError(f"construction is for the network mlp, not {network.name}")
-            if (network.hidden_layers, network.activation) != (1, "relu"):
-                raise ValueError(
-                    "construction is for network.hidden_layers 1 and network.activation relu, "
-                    f"not {network.hidden_layers} and {network.activation}"
-                )
-        if isinstance(self.data, TeacherData):
+            self.network.check_construction()
+            if not self.stackable:
+                raise ValueError("construction is for teacher data")
+        if self.training.augmentation and not self.data.augmentable:
+            raise ValueError("training.augmentation is for networks that learn images; leave it out")
+        if self.stackable:
             defaults = Recipe.model_fields
-            wrong = [name for name in FOR_IMAGES if getattr(self.training, name) != defaults[name].default]
+            wrong = [name for name in NOT_FOR_STACKS if getattr(self.training, name) != defaults[name].default]
             if wrong:
-                raise ValueError(f"training.{wrong[0]} is for networks that learn images; leave it out")
+                raise ValueError(
+                    f"training.{wrong[0]} is for networks that are trained by themselves, such as those that learn "
+                    "images; leave it out"
+                )
         return self
 
     @property
@@ -61,17 +76,49 @@ class Trial(Config):
         return _id(self)
 
     @property
-    def training_examples(self) -> int:
-        """How many examples it trains on; of a set of images without a number, all that there are."""
-        if self.data.train_examples is not None:
-            return self.data.train_examples
-        assert not isinstance(self.data, TeacherData)
-        return self.data.available[0] - self.data.validation_examples
+    def stackable(self) -> bool:
+        """Whether it can be trained in a stack with trials of its cohort."""
+        return self.network.stackable and isinstance(self.data, TeacherData)
+
+    @property
+    def training_examples(self) -> int | None:
+        """How many examples it trains on; None where only the data's files know."""
+        return self.data.training_examples
 
     @property
     def cohort(self) -> str:
         """What it shares with the trials that it can train with: all but its random draws."""
         return _cohort(self)
+
+    def record(self) -> dict[str, Any]:
+        """The trial as plain data, with the version of its fields, as a store keeps it."""
+        return {"format": TRIAL_FORMAT, "trial": self.model_dump(mode="json")}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any], source: str) -> "Trial":
+        """The trial of a record. No file of a user's is read, and nothing of it is run.
+
+        Raises:
+            RequestError: the record is of a newer format, or damaged; `source` says where.
+        """
+        found = record.get("format", TRIAL_FORMAT)
+        if found != TRIAL_FORMAT and not (isinstance(found, int) and 2 <= found < TRIAL_FORMAT):
+            raise RequestError(
+                f"{source} has the format {found} and this version of widthwise reads up to {TRIAL_FORMAT}; install a "
+                "newer one"
+            )
+        try:
+            return cls.model_validate(record["trial"])
+        except (KeyError, ValidationError):
+            raise RequestError(f"{source} is no trial that this version of widthwise reads") from None
+
+
+def _recipe(network: Any) -> dict[str, Any]:
+    """How the paper trains a network; empty where there is no such network, which is said elsewhere."""
+    if isinstance(network, NetworkDescription):
+        return type(network).recipe
+    name = network_name(network) if isinstance(network, Mapping) else None
+    return description_class(name).recipe if isinstance(name, str) and name in NETWORKS else {}
 
 
 @lru_cache(maxsize=REMEMBERED)

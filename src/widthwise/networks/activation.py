@@ -5,7 +5,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.nn import functional
 
-from widthwise.networks.architecture import Activation
+from widthwise.networks.description import Activation
 
 ACTIVATION_MODULES: dict[Activation, type[nn.Module]] = {
     "relu": nn.ReLU,

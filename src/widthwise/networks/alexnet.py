@@ -1,19 +1,64 @@
 """The paper's AlexNet for CIFAR-10 (Appendix A.1): two convolutions and two dense layers of ReLU units."""
 
 from collections import OrderedDict
-from typing import no_type_check
+from typing import Annotated, Any, ClassVar, Literal, no_type_check
 
 from jaxtyping import Float
+from pydantic import Field
 from torch import Tensor, nn
 
 from widthwise.networks.activation import ACTIVATION_MODULES
-from widthwise.networks.architecture import ALEXNET_IMAGE, UNITS_AT_1X, Activation, scaled_units
+from widthwise.networks.description import Activation, PublishedNetwork, Shape, scaled_units
 from widthwise.networks.dropout import Dropout
-from widthwise.networks.fourier_convolution import FourierConv2d
-from widthwise.networks.local_response_norm import LocalResponseNorm
+from widthwise.networks.kernels.fourier_convolution import FourierConv2d
+from widthwise.networks.kernels.local_response_norm import LocalResponseNorm
 
+UNITS = {"conv1": 96, "conv2": 256, "dense1": 384, "dense2": 192}
+"""Of the measured layers, at width factor 1."""
+IMAGE = (3, 32, 32)
 POOLED = 8 * 8
 """Pixels that the two poolings leave of an image."""
+
+
+class AlexNetDescription(PublishedNetwork):
+    """AlexNet for CIFAR-10."""
+
+    title: ClassVar[str] = "AlexNet"
+    recipe: ClassVar[dict[str, dict[str, Any]]] = {
+        "initialization": {"scheme": "glorot_normal"},
+        "data": {"name": "cifar10"},
+        "training": {
+            "optimizer": "momentum",
+            "learning_rate": 0.01,
+            "decay": {"kind": "exponential", "rate": 0.95, "every": 1},
+            "batch_size": 128,
+            "epochs": 500,
+            "patience": 50,
+        },
+    }
+    shapes_in_words: ClassVar[str] = str(IMAGE)
+
+    name: Literal["alexnet"] = "alexnet"
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Of each of the two dense layers' units while training."""
+
+    @property
+    def measured_layers(self) -> tuple[str, ...]:
+        """All but the output."""
+        return tuple(UNITS)
+
+    @property
+    def narrowest(self) -> int:
+        """The units at 1x of the first convolution."""
+        return min(UNITS.values())
+
+    def takes(self, shape: Shape) -> bool:
+        """Whether inputs are images of CIFAR-10's size."""
+        return shape == IMAGE
+
+    def module(self, shape: Shape, classes: int) -> nn.Module:
+        """The network for images."""
+        return AlexNet(classes, self.width_factor, self.dropout, self.activation)
 
 
 class AlexNet(nn.Module):
@@ -23,12 +68,12 @@ class AlexNet(nn.Module):
     `activation` what stands in the place of ReLU.
     """
 
-    measured_layers = ("conv1", "conv2", "dense1", "dense2")
+    measured_layers = tuple(UNITS)
 
     def __init__(self, outputs: int, width_factor: float = 1.0, dropout: float = 0.0, activation: Activation = "relu"):
         super().__init__()
-        units = {layer: scaled_units(each, width_factor) for layer, each in UNITS_AT_1X["alexnet"].items()}
-        self.conv1 = _activated(nn.Conv2d(ALEXNET_IMAGE[0], units["conv1"], 5, padding=2), activation)
+        units = {layer: scaled_units(each, width_factor) for layer, each in UNITS.items()}
+        self.conv1 = _activated(nn.Conv2d(IMAGE[0], units["conv1"], 5, padding=2), activation)
         self.pool1, self.norm1 = _pooling(), _normalization()
         self.conv2 = _activated(FourierConv2d(units["conv1"], units["conv2"], 5), activation)
         self.pool2, self.norm2 = _pooling(), _normalization()

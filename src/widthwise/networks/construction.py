@@ -5,8 +5,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from widthwise.measurement.correlation import RunningCorrelation
-from widthwise.networks.architecture import UNITS_AT_1X, Construction
-from widthwise.networks.mlp import MLP
+from widthwise.networks.description import Construction
+from widthwise.networks.mlp import HIDDEN_UNITS, MLP
 from widthwise.randomness import generator
 
 SPLIT_SCALE = 100.0
@@ -46,7 +46,7 @@ def construct(small: MLP, construction: Construction, inputs: Float[Tensor, "exa
         case "dead":
             added, added_bias = torch.zeros_like(incoming), torch.zeros_like(bias)
 
-    width_factor = 2 * small.linear.out_features / UNITS_AT_1X["mlp"]["hidden"]
+    width_factor = 2 * small.linear.out_features / HIDDEN_UNITS
     wide = MLP(small.linear.in_features, 2, width_factor)
     wide.linear.weight.copy_(torch.cat([incoming, added]))
     wide.linear.bias.copy_(torch.cat([bias, added_bias]))

@@ -1,14 +1,19 @@
-"""What a network costs: parameters, arithmetic and memory, counted without computing anything."""
+"""What a network costs: parameters, arithmetic and memory."""
 
+import copy
 import functools
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
-from widthwise.networks.architecture import Architecture
-from widthwise.networks.build import build
+from widthwise.networks.description import NetworkDescription, Shape
+from widthwise.networks.own_network import OwnNetwork, logits_of
 
 
 @dataclass(frozen=True)
@@ -31,28 +36,41 @@ class Arithmetic:
 class NetworkCost(Arithmetic):
     """The cost of one network.
 
-    kept_bytes: what is kept of one example until its gradient is known, in float32.
+    kept_bytes: what is kept of one example until its gradient is known.
     """
 
     kept_bytes: int
 
 
 @functools.lru_cache(maxsize=256)
-def network_cost(architecture: Architecture, shape: tuple[int, ...], classes: int) -> NetworkCost:
-    """The cost of a network for inputs of `shape` and so many labels."""
-    network, inputs = _without_numbers(architecture, shape, classes)
-    counted = asdict(arithmetic(architecture, shape, classes))
+def network_cost(description: NetworkDescription, shape: tuple[int, ...], classes: int) -> NetworkCost:
+    """The cost of a network for inputs of `shape`, numbers in float32, and `classes` labels.
+
+    Raises:
+        ValueError: the network cannot take inputs of that shape, or a user's own function fails.
+    """
+    if isinstance(description, OwnNetwork):
+        with torch.random.fork_rng(devices=[]):
+            return cost_of(description.build(shape, classes), torch.zeros(2, *shape))
+    network, inputs = _without_numbers(description, shape, classes)
+    counted = asdict(arithmetic(description, shape, classes))
     return NetworkCost(**counted, kept_bytes=_kept_bytes(network, inputs) // len(inputs))
 
 
 @functools.lru_cache(maxsize=256)
-def arithmetic(architecture: Architecture, shape: tuple[int, ...], classes: int) -> Arithmetic:
-    """What a network computes of inputs of `shape` for so many labels.
+def arithmetic(description: NetworkDescription, shape: tuple[int, ...], classes: int) -> Arithmetic:
+    """What a network computes of inputs of `shape` for `classes` labels, counted without computing anything.
 
     The gradient of a dense layer or a convolution takes its arithmetic once more for the weights, and once more for
-    the values that it was given, where these have a gradient: inputs have none.
+    the values that it was given, where these have a gradient: inputs have none. A user's own network is run, since its
+    arithmetic may be anywhere.
+
+    Raises:
+        ValueError: the network cannot take inputs of that shape, or a user's own function fails.
     """
-    network, inputs = _without_numbers(architecture, shape, classes)
+    if isinstance(description, OwnNetwork):
+        return network_cost(description, shape, classes)
+    network, inputs = _without_numbers(description, shape, classes)
     values: list[int] = []
     flops: list[int] = []
     gradients: list[int] = []
@@ -79,14 +97,55 @@ def arithmetic(architecture: Architecture, shape: tuple[int, ...], classes: int)
     return Arithmetic(parameters(network), sum(values), sum(flops), training)
 
 
+def cost_of(network: nn.Module, inputs: Tensor | Mapping[str, Tensor]) -> NetworkCost:
+    """The cost of any network, counted while a copy of it predicts and learns these inputs once.
+
+    Args:
+        network: gives logits `examples classes`, or what holds them.
+        inputs: at least two examples, on its device; a mapping's values are its arguments by name.
+
+    Raises:
+        RequestError: it does not give logits.
+    """
+    examples = len(inputs if isinstance(inputs, Tensor) else next(iter(inputs.values())))
+    network = copy.deepcopy(network)
+    values: list[int] = []
+
+    def run() -> object:
+        return network(inputs) if isinstance(inputs, Tensor) else network(**inputs)
+
+    def count(module: nn.Module, given: object, output: object) -> None:
+        values.append(output.numel() if isinstance(output, Tensor) else 0)
+
+    hooks = [each.register_forward_hook(count) for each in network.modules() if not list(each.children())]
+    with torch.enable_grad(), torch.random.fork_rng(), sdpa_kernel(SDPBackend.MATH):  # fused attention is not counted
+        network.eval()
+        with FlopCounterMode(display=False) as forward:
+            run()
+        for hook in hooks:
+            hook.remove()
+        network.train()
+        with FlopCounterMode(display=False) as training:
+            output = run()
+            logits_of(output).sum().backward()
+        kept = _kept_bytes(network, inputs)
+    return NetworkCost(
+        parameters=parameters(network),
+        activations=sum(values) // examples,
+        forward_flops=forward.get_total_flops() // examples,
+        training_flops=training.get_total_flops() // examples,
+        kept_bytes=kept // examples,
+    )
+
+
 def _as_it_is(input: Tensor) -> Tensor:
     return input
 
 
-def _without_numbers(architecture: Architecture, shape: tuple[int, ...], classes: int) -> tuple[nn.Module, Tensor]:
+def _without_numbers(description: NetworkDescription, shape: tuple[int, ...], classes: int) -> tuple[nn.Module, Tensor]:
     """The network and two inputs, for batch normalization needs more than one, as shapes alone."""
     with torch.device("meta"):
-        return build(architecture, shape, classes), torch.empty(2, *shape)
+        return description.build(cast(Shape, shape), classes), torch.empty(2, *shape)
 
 
 def parameters(network: nn.Module) -> int:
@@ -94,7 +153,7 @@ def parameters(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def _kept_bytes(network: nn.Module, inputs: Tensor) -> int:
+def _kept_bytes(network: nn.Module, inputs: Tensor | Mapping[str, Tensor]) -> int:
     """Saved for the gradient, each value once, without the parameters."""
     own = {id(parameter) for parameter in network.parameters()}
     kept: dict[int, Tensor] = {}
@@ -105,7 +164,8 @@ def _kept_bytes(network: nn.Module, inputs: Tensor) -> int:
             kept[id(base)] = base
         return value
 
+    network.train()
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
-        outputs = network.train()(inputs)
+        outputs = network(inputs) if isinstance(inputs, Tensor) else network(**inputs)
     del outputs
     return sum(value.numel() * value.element_size() for value in kept.values())

@@ -1,7 +1,7 @@
 """Inception-v3 for ImageNet (Szegedy et al. 2015), as published: a stem, eleven mixed blocks and an auxiliary head."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple, no_type_check
+from typing import Any, ClassVar, Literal, NamedTuple, no_type_check
 
 import torch
 from jaxtyping import Float
@@ -9,12 +9,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from widthwise.networks.activation import ACTIVATION_FUNCTIONS
-from widthwise.networks.architecture import Activation, scaled_units
+from widthwise.networks.description import Activation, PublishedNetwork, Shape, is_colour_image, scaled_units
 from widthwise.networks.dropout import Dropout
 
 MOMENTUM, EPSILON = 0.0003, 0.001
 """Of batch norm: the paper's decay is 0.9997."""
 DROPOUT = 0.5
+SMALLEST_IMAGE = 299
+"""The auxiliary head's last convolution covers 5×5 pixels, and fewer would be left of a smaller image."""
+NARROWEST = {"all": 32, "mixed_5d": 48}
+"""The units at 1x of the narrowest convolution that is scaled."""
 
 Scale = Callable[[int], int]
 """From a layer's units at 1x to its units."""
@@ -84,6 +88,61 @@ BLOCKS: dict[str, dict[str, Branch]] = {
     "Mixed_7c": _BLOCK_8,
 }
 """The branches of each mixed block. Those without a branch after pooling halve the size."""
+
+
+STEM = ("Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3", "Conv2d_3b_1x1", "Conv2d_4a_3x3")
+
+
+class InceptionV3Description(PublishedNetwork):
+    """Inception-v3 for ImageNet; the paper's text says a learning rate of 1, the published recipe 0.045."""
+
+    title: ClassVar[str] = "Inception-v3"
+    recipe: ClassVar[dict[str, dict[str, Any]]] = {
+        "initialization": {"scheme": "truncated_normal", "standard_deviation": 0.1},
+        "data": {"name": "imagenet", "image_size": 299},
+        "training": {
+            "optimizer": "rmsprop",
+            "momentum": 0.9,
+            "epsilon": 1.0,
+            "learning_rate": 0.045,
+            "decay": {"kind": "exponential", "rate": 0.96, "every": 8},
+            "batch_size": 256,
+            "epochs": 90,
+            "augmentation": True,
+            "weight_decay": 4e-5,
+        },
+    }
+    normalized: ClassVar[bool] = True
+    shapes_in_words: ClassVar[str] = (
+        f"(3, height, width), of at least {SMALLEST_IMAGE}×{SMALLEST_IMAGE} because of its auxiliary head"
+    )
+
+    name: Literal["inception-v3"] = "inception-v3"
+    scaled: Literal["all", "mixed_5d"] = "all"
+    """What the width factor multiplies: every layer, or the third 35×35 mixed block alone (Inception-v3-layer)."""
+
+    @property
+    def measured_layers(self) -> tuple[str, ...]:
+        """The stem's convolutions and the mixed blocks."""
+        return (*STEM, *BLOCKS)
+
+    @property
+    def varied_layers(self) -> tuple[str, ...] | None:
+        """The measured layers whose units the width factor multiplies; None: all of them."""
+        return ("Mixed_5d",) if self.scaled == "mixed_5d" else None
+
+    @property
+    def narrowest(self) -> int:
+        """The units at 1x of the narrowest convolution that is scaled."""
+        return NARROWEST[self.scaled]
+
+    def takes(self, shape: Shape) -> bool:
+        """Whether inputs are large images in colour."""
+        return isinstance(shape, tuple) and is_colour_image(shape) and min(shape[1:]) >= SMALLEST_IMAGE
+
+    def module(self, shape: Shape, classes: int) -> nn.Module:
+        """The network for images."""
+        return InceptionV3(classes, self.width_factor, self.scaled, activation=self.activation)
 
 
 class BasicConv2d(nn.Module):
@@ -166,10 +225,7 @@ class InceptionV3(nn.Module):
     Images need to be 299×299 or larger for the head, and 75×75 without it. `activation` stands in the place of ReLU.
     """
 
-    measured_layers = (
-        *("Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3", "Conv2d_3b_1x1", "Conv2d_4a_3x3"),
-        *BLOCKS,
-    )
+    measured_layers = (*STEM, *BLOCKS)
 
     def __init__(
         self,

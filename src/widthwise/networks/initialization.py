@@ -24,6 +24,9 @@ def standard_deviation(initialization: Initialization, fan_in: int, fan_out: int
 
     Glorot 2 / (fan_in + fan_out), He 2 / fan_in and LeCun 1 / fan_in are variances, the same for the normal and
     the uniform form (Section 3). The plain and the truncated normal have theirs given.
+
+    Raises:
+        ValueError: nothing is drawn with the scheme.
     """
     match initialization.variance:
         case "glorot":
@@ -34,6 +37,8 @@ def standard_deviation(initialization: Initialization, fan_in: int, fan_out: int
             return math.sqrt(1 / fan_in)
         case "given":
             return initialization.standard_deviation or 0.0
+        case "as_built":
+            raise ValueError("with the scheme as_built no weight is drawn afresh")
 
 
 def draw_(

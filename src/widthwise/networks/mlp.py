@@ -1,17 +1,69 @@
 """The paper's multilayer perceptron (Appendix A.1), with one hidden layer of 128 ReLU units at 1x, or deeper."""
 
 from collections import OrderedDict
-from typing import cast, no_type_check
+from typing import ClassVar, Literal, cast, no_type_check
 
 from jaxtyping import Float
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from widthwise.networks.activation import ACTIVATION_MODULES
-from widthwise.networks.architecture import UNITS_AT_1X, Activation, scaled_units
+from widthwise.networks.description import Activation, PublishedNetwork, Shape, scaled_units
+
+HIDDEN_UNITS = 128
+"""At width factor 1."""
+
+
+class MLPDescription(PublishedNetwork):
+    """The multilayer perceptron, whose recipe is the fields' defaults."""
+
+    title: ClassVar[str] = "MLP"
+    stackable: ClassVar[bool] = True
+    shapes_in_words: ClassVar[str] = "(features,)"
+
+    name: Literal["mlp"] = "mlp"
+    hidden_layers: PositiveInt = 1
+    """One after the other, each of as many units as the first."""
+
+    @property
+    def measured_layers(self) -> tuple[str, ...]:
+        """`hidden`, or `hidden1`, `hidden2` and so on of several."""
+        return hidden_names(self.hidden_layers)
+
+    @property
+    def narrowest(self) -> int:
+        """The units at 1x of a hidden layer."""
+        return HIDDEN_UNITS
+
+    def takes(self, shape: Shape) -> bool:
+        """Whether inputs are features."""
+        return isinstance(shape, tuple) and len(shape) == 1
+
+    def check_construction(self) -> None:
+        """See that there is one hidden layer of ReLU units.
+
+        Raises:
+            ValueError: there are several, or other ones.
+        """
+        if (self.hidden_layers, self.activation) != (1, "relu"):
+            raise ValueError(
+                "construction is for network.hidden_layers 1 and network.activation relu, "
+                f"not {self.hidden_layers} and {self.activation}"
+            )
+
+    def module(self, shape: Shape, classes: int) -> nn.Module:
+        """The network for `shape[0]` features."""
+        assert isinstance(shape, tuple)
+        return MLP(shape[0], classes, self.width_factor, self.hidden_layers, self.activation)
+
+
+def hidden_names(hidden_layers: int) -> tuple[str, ...]:
+    """The names of an MLP's hidden layers."""
+    return ("hidden",) if hidden_layers == 1 else tuple(f"hidden{number}" for number in range(1, hidden_layers + 1))
 
 
 class MLP(nn.Module):
-    """So many `hidden_layers` of `128 * width_factor` units each between `inputs` features and `outputs` logits.
+    """`hidden_layers` layers of `128 * width_factor` units each, between `inputs` features and `outputs` logits.
 
     The only one is `hidden`; several are `hidden1`, `hidden2` and so on. `activation` stands in the place of ReLU.
     """
@@ -28,9 +80,8 @@ class MLP(nn.Module):
         activation: Activation = "relu",
     ):
         super().__init__()
-        units = scaled_units(UNITS_AT_1X["mlp"]["hidden"], width_factor)
-        numbered = tuple(f"hidden{number}" for number in range(1, hidden_layers + 1))
-        self.measured_layers = ("hidden",) if hidden_layers == 1 else numbered
+        units = scaled_units(HIDDEN_UNITS, width_factor)
+        self.measured_layers = hidden_names(hidden_layers)
         given = inputs
         for layer in self.measured_layers:
             parts = OrderedDict({"linear": nn.Linear(given, units), activation: ACTIVATION_MODULES[activation]()})

@@ -1,13 +1,98 @@
 """What the residual networks have in common (He et al. 2015): blocks of two 3×3 convolutions, and their shortcuts."""
 
-from typing import no_type_check
+from abc import abstractmethod
+from typing import ClassVar, Literal, no_type_check
 
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from widthwise.networks.activation import ACTIVATION_FUNCTIONS
-from widthwise.networks.architecture import Activation, Shortcut
+from widthwise.networks.activation import ACTIVATION_FUNCTIONS, ACTIVATION_MODULES
+from widthwise.networks.description import Activation, PublishedNetwork, Shape, is_colour_image, scaled_units
+
+Shortcut = Literal["projection", "zero_padding"]
+"""How a residual block's input is added to an output of another shape: by a 1×1 convolution and batch norm, or as every
+second pixel with channels of zeros on both sides."""
+
+
+class ResNetDescription(PublishedNetwork):
+    """What the descriptions of the residual networks have in common. Each has a number of `blocks` besides."""
+
+    normalized: ClassVar[bool] = True
+    shapes_in_words: ClassVar[str] = "(3, height, width)"
+    units: ClassVar[dict[str, int]]
+    """Of the measured layers, the stem and the stages, at width factor 1."""
+
+    shortcut: Shortcut = "projection"
+
+    @property
+    def measured_layers(self) -> tuple[str, ...]:
+        """The stem and the stages."""
+        return tuple(self.units)
+
+    @property
+    def narrowest(self) -> int:
+        """The units at 1x of the narrowest layer."""
+        return min(self.units.values())
+
+    def takes(self, shape: Shape) -> bool:
+        """Whether inputs are images in colour."""
+        return is_colour_image(shape)
+
+    @abstractmethod
+    def module(self, shape: Shape, classes: int) -> nn.Module:
+        """The network for images."""
+
+
+class ResNet(nn.Module):
+    """A stem, stages of residual blocks, the mean over pixels and a dense layer.
+
+    A stage's name is that of its layer. Each stage but the first halves the size. What comes before the first stage
+    besides the stem's convolution, batch norm and activation, and what the output is called, is a network's own.
+
+    Args:
+        units: of the stem and of each stage, by their names.
+        stem: the convolution that the network begins with.
+        shortcut: how a block's input is brought to another shape.
+        projected_first: whether the first block of the first stage has a shortcut with weights too.
+        blocks: of each stage.
+        activation: in the place of ReLU.
+    """
+
+    def __init__(
+        self,
+        units: dict[str, int],
+        stem: nn.Conv2d,
+        shortcut: Shortcut,
+        projected_first: bool,
+        blocks: int,
+        activation: Activation,
+    ):
+        super().__init__()
+        self.measured_layers = tuple(units)
+        first, *stages = units
+        given = units[first]
+        self.conv1 = stem
+        self.bn1 = nn.BatchNorm2d(given)
+        self.stem = ACTIVATION_MODULES[activation]()
+        for number, name in enumerate(stages):
+            stride = 1 if number == 0 else 2
+            shaped = number > 0 or projected_first
+            downsample = downsampling(shortcut, given, units[name], stride) if shaped else None
+            self.add_module(name, stage(given, units[name], stride, blocks, downsample, activation))
+            given = units[name]
+
+    @no_type_check  # tracing calls it with stand-ins for tensors
+    def features(self, value: Float[Tensor, "batch units height width"]) -> Float[Tensor, "batch features"]:
+        """The mean over pixels of what the stages make of the stem's value."""
+        for name in self.measured_layers[1:]:
+            value = self.get_submodule(name)(value)
+        return value.mean((2, 3))
+
+
+def scaled(units: dict[str, int], width_factor: float) -> dict[str, int]:
+    """The units of each layer at a width factor."""
+    return {layer: scaled_units(each, width_factor) for layer, each in units.items()}
 
 
 class BasicBlock(nn.Module):

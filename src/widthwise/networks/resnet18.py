@@ -1,23 +1,48 @@
 """The paper's ResNet-18 for ImageNet (Appendix A.1): four stages of two residual blocks."""
 
-from typing import no_type_check
+from typing import Any, ClassVar, Literal, no_type_check
 
 from jaxtyping import Float
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from widthwise.networks.activation import ACTIVATION_MODULES
-from widthwise.networks.architecture import UNITS_AT_1X, Activation, Shortcut, scaled_units
-from widthwise.networks.resnet import downsampling, stage
+from widthwise.networks.description import Activation, Shape
+from widthwise.networks.resnet import ResNet, ResNetDescription, Shortcut, scaled
 
 
-class ResNet18(nn.Module):
+class ResNet18Description(ResNetDescription):
+    """ResNet-18 for ImageNet; the paper's text says a learning rate of 1, the published recipe 0.1."""
+
+    title: ClassVar[str] = "ResNet-18"
+    recipe: ClassVar[dict[str, dict[str, Any]]] = {
+        "initialization": {"scheme": "glorot_normal"},
+        "data": {"name": "imagenet", "image_size": 224},
+        "training": {
+            "optimizer": "momentum",
+            "learning_rate": 0.1,
+            "decay": {"kind": "step", "rate": 0.1, "at": [30, 60, 80]},
+            "batch_size": 256,
+            "epochs": 90,
+            "augmentation": True,
+            "weight_decay": 1e-4,
+        },
+    }
+    units: ClassVar[dict[str, int]] = {"stem": 64, "layer1": 64, "layer2": 128, "layer3": 256, "layer4": 512}
+
+    name: Literal["resnet18"] = "resnet18"
+    blocks: PositiveInt = 2
+    """Of each of the four stages: the network has 8 × blocks + 2 layers."""
+
+    def module(self, shape: Shape, classes: int) -> nn.Module:
+        """The network for images."""
+        return ResNet18(classes, self.width_factor, self.shortcut, self.blocks, self.activation)
+
+
+class ResNet18(ResNet):
     """A 7×7 convolution of `64` units, pooled, and stages of `64`, `128`, `256` and `512`, all times `width_factor`.
 
-    A block has a shortcut with weights, or with zeros, where its shape changes: the first of all stages but the first.
-    A stage has so many `blocks`; `activation` stands in the place of ReLU.
+    The first block of every stage but the first has a shortcut, with weights or with zeros.
     """
-
-    measured_layers = ("stem", "layer1", "layer2", "layer3", "layer4")
 
     def __init__(
         self,
@@ -27,21 +52,12 @@ class ResNet18(nn.Module):
         blocks: int = 2,
         activation: Activation = "relu",
     ):
-        super().__init__()
-        units = [scaled_units(each, width_factor) for each in UNITS_AT_1X["resnet18"].values()]
-        stem, first, second, third, fourth = units
-        self.conv1 = nn.Conv2d(3, stem, 7, 2, padding=3, bias=False)
-        self.bn1 = nn.BatchNorm2d(stem)
-        self.stem = ACTIVATION_MODULES[activation]()
+        units = scaled(ResNet18Description.units, width_factor)
+        stem = nn.Conv2d(3, units["stem"], 7, 2, padding=3, bias=False)
+        super().__init__(units, stem, shortcut, False, blocks, activation)
         self.maxpool = nn.MaxPool2d(3, 2, padding=1)
-        self.layer1 = stage(stem, first, 1, blocks, None, activation)
-        self.layer2 = stage(first, second, 2, blocks, downsampling(shortcut, first, second, 2), activation)
-        self.layer3 = stage(second, third, 2, blocks, downsampling(shortcut, second, third, 2), activation)
-        self.layer4 = stage(third, fourth, 2, blocks, downsampling(shortcut, third, fourth, 2), activation)
-        self.fc = nn.Linear(fourth, outputs)
+        self.fc = nn.Linear(units["layer4"], outputs)
 
     @no_type_check  # tracing calls it with stand-ins for tensors
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch outputs"]:
-        value = self.maxpool(self.stem(self.bn1(self.conv1(images))))
-        value = self.layer4(self.layer3(self.layer2(self.layer1(value))))
-        return self.fc(value.mean((2, 3)))
+        return self.fc(self.features(self.maxpool(self.stem(self.bn1(self.conv1(images))))))

@@ -3,16 +3,14 @@
 import torch
 from torch import nn
 
-from widthwise.data.dataset import ImageSplit, Split
+from widthwise.data.dataset import Split
 
 IMAGE_BATCH = 250
 """So many images are predicted at once."""
 
 
 @torch.no_grad()
-def evaluate(
-    network: nn.Module, split: Split | ImageSplit, batch_size: int, limit: int | None = None
-) -> tuple[float, float]:
+def evaluate(network: nn.Module, split: Split, batch_size: int, limit: int | None = None) -> tuple[float, float]:
     """Accuracy and mean cross-entropy over a split, or over `limit` of its examples at even distances."""
     network.eval()
     device = next(network.parameters()).device

@@ -13,7 +13,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from widthwise.data.dataset import ImageDataset, ImageSplit
+from widthwise.data.dataset import Dataset, Split
 from widthwise.errors import RequestError
 from widthwise.networks.dropout import draw_dropout
 from widthwise.training.batch_normalization import momenta, synchronized, weigh_running_statistics
@@ -81,7 +81,7 @@ class Moment:
 
 def train(
     network: nn.Module,
-    data: ImageDataset,
+    data: Dataset,
     recipe: Recipe,
     seed: int,
     fabric: Fabric,
@@ -255,7 +255,7 @@ def _over_processes(fabric: Fabric, totals: Tensor) -> tuple[float, float]:
     return loss, correct
 
 
-def _damaged(fabric: Fabric, data: ImageDataset) -> dict[str, str]:
+def _damaged(fabric: Fabric, data: Dataset) -> dict[str, str]:
     """The images that any process could not decode so far."""
     own = data.train.damaged | data.validation.damaged
     if fabric.world_size == 1:
@@ -306,7 +306,7 @@ def _state(network: nn.Module) -> Parameters:
     return {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
 
 
-def _evaluated_if_finite(network: nn.Module, split: ImageSplit, loss: float) -> tuple[float, float]:
+def _evaluated_if_finite(network: nn.Module, split: Split, loss: float) -> tuple[float, float]:
     """Mean cross-entropy and accuracy over a split; of a network that has diverged neither is a number."""
     if not math.isfinite(loss):
         return math.nan, math.nan

@@ -48,11 +48,6 @@ Decay = Annotated[ConstantRate | ExponentialDecay | StepDecay, Field(discriminat
 class Recipe(Config):
     """Optimizer, learning rate and its decay, batches, regularizers, precision, and when to stop."""
 
-    LATER = frozenset(
-        {"scale", "epsilon", "stop_on", "stop_at", "augmentation", "precision", "compile"}
-        | {"micro_batch_size", "keep_epochs"}
-    )
-
     optimizer: Literal["momentum", "sgd", "adam", "rmsprop"] = "momentum"
     learning_rate: PositiveFloat = 0.01
     decay: Decay = ConstantRate()

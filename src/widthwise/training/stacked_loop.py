@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from widthwise.data.dataset import Dataset, Split
+from widthwise.data.dataset import Dataset
+from widthwise.data.examples import ResidentExamples
 from widthwise.randomness import generator
 from widthwise.training.optimizer import build_optimizer, keep_members
 from widthwise.training.recipe import Recipe
@@ -71,7 +72,7 @@ def fit(
 class _StackedSplit:
     """One split of each member's data set, those that members share stored once."""
 
-    def __init__(self, splits: Sequence[Split]):
+    def __init__(self, splits: Sequence[ResidentExamples]):
         distinct = {id(split): split for split in splits}
         places = {identity: place for place, identity in enumerate(distinct)}
         self.inputs = torch.stack([split.inputs for split in distinct.values()])

@@ -1,0 +1,123 @@
+"""Data that a user's own function gives, in any of the forms that it may have."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+from torch.utils.data import Dataset as TorchDataset
+from torch.utils.data import default_collate
+
+from widthwise.data.dataset import Dataset, Inputs
+from widthwise.data.examples import ResidentExamples, of_each
+from widthwise.data.labels import partly_random
+from widthwise.data.source import OwnData
+from widthwise.data.splitting import divided
+from widthwise.errors import RequestError
+from widthwise.wording import suggestion
+
+SPLITS = ("train", "validation", "test")
+FORMS = (
+    "(inputs, labels), a torch.utils.data.Dataset of (input, label), or a dictionary of these with the keys train, "
+    "validation and test"
+)
+
+Examples = tuple[Inputs, Int64[Tensor, " examples"]]
+
+
+def own_data(source: OwnData, device: torch.device) -> Dataset:
+    """What a user's own function gives, split as it says or as drawn, and kept on `device`.
+
+    Raises:
+        RequestError: the function fails, or gives something else than examples with labels.
+    """
+    where = f"{source.function}() of {source.file}"
+    given = _splits(source.result("data.factory", {"seed": source.seed}), where)
+    wanted = {"train": source.train_examples, "validation": source.validation_examples, "test": source.test_examples}
+    largest = max(int(labels.max()) for _, labels in given.values())
+    classes = source.classes or largest + 1
+    if largest >= classes:
+        raise RequestError(f"{where} gives the label {largest}, and labels are 0 … {classes - 1}", field="data.classes")
+    if classes < 2:
+        raise _refused(f"all examples that {where} gives have the label 0; there must be two")
+
+    sizes = {name: len(labels) for name, (_, labels) in given.items()}
+    splits: dict[str, ResidentExamples] = {}
+    for name, (held_in, chosen) in divided(sizes, wanted, source.seed, where).items():
+        inputs, labels = given[held_in]
+        labels = partly_random(labels[chosen], source, name, classes)
+        splits[name] = ResidentExamples(of_each(inputs, lambda part: part[chosen]), labels, device)  # noqa: B023
+    shapes = {name: split.shape for name, split in splits.items()}
+    for name, shape in shapes.items():
+        if shape != shapes["train"]:
+            raise _refused(f"{where} gives inputs of shape {shapes['train']} to train and {shape} for {name}")
+    return Dataset(**splits, classes=classes, shape=shapes["train"], description=f"data of {source.factory}")
+
+
+def _splits(given: Any, where: str) -> dict[str, Examples]:
+    """The examples of each split that the function gives."""
+    if not isinstance(given, Mapping):
+        return {"train": _examples(given, where)}
+    unknown = [f"{name!r}: {suggestion(str(name), SPLITS)}" for name in given if name not in SPLITS]
+    if "train" not in given or unknown:
+        problem = f"has {unknown[0]}" if unknown else "has no 'train'"
+        raise _refused(f"the dictionary that {where} gives {problem}; it must give {FORMS}")
+    return {name: _examples(part, f"{name} of {where}") for name, part in given.items()}
+
+
+def _examples(given: Any, where: str) -> Examples:
+    if isinstance(given, TorchDataset):
+        given = _collated(given, where)
+    if not isinstance(given, (tuple, list)) or len(given) != 2:
+        raise _refused(f"{where} gives {type(given).__name__}; it must give {FORMS}")
+    inputs = _inputs(given[0], where)
+    labels = _tensor(given[1], "labels", where)
+    parts = [inputs] if isinstance(inputs, Tensor) else list(inputs.values())
+    if labels.ndim != 1 or labels.is_floating_point() or labels.is_complex():
+        problem = f"labels of type {labels.dtype} and shape {tuple(labels.shape)}; one whole number an example is right"
+        raise _refused(f"{where} gives {problem}")
+    if not len(labels) or any(len(part) != len(labels) for part in parts):
+        problem = f"{' and '.join(str(len(part)) for part in parts)} inputs and {len(labels)} labels"
+        raise _refused(f"{where} gives {problem}; each input needs one label")
+    labels = labels.long()
+    if labels.min() < 0:
+        raise RequestError(f"{where} gives the label {int(labels.min())}; labels count from 0", field="data.factory")
+    return inputs, labels
+
+
+def _inputs(given: Any, where: str) -> Inputs:
+    if not isinstance(given, Mapping):
+        return _single(_tensor(given, "inputs", where))
+    if not given or not all(isinstance(name, str) for name in given):
+        raise _refused(f"{where} gives inputs without names")
+    return {name: _single(_tensor(part, f"inputs[{name!r}]", where)) for name, part in given.items()}
+
+
+def _single(values: Tensor) -> Tensor:
+    """Numbers as networks take them: float64, NumPy's own, becomes float32."""
+    return values.float() if values.dtype == torch.float64 else values
+
+
+def _tensor(given: Any, what: str, where: str) -> Tensor:
+    if isinstance(given, Tensor):
+        return given.detach().cpu()
+    try:
+        return torch.from_numpy(np.ascontiguousarray(given))
+    except (TypeError, ValueError):
+        kind = type(given).__name__
+        raise _refused(f"{where} gives {what} that are no tensor or array, but {kind}") from None
+
+
+def _collated(dataset: TorchDataset, where: str) -> Any:
+    """All examples of a data set, one after the other."""
+    try:
+        return default_collate([dataset[number] for number in range(len(dataset))])  # pyright: ignore
+    except Exception as error:  # whatever a user's own code raises
+        said = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise _refused(f"the examples that {where} gives cannot be put together ({said})") from error
+
+
+def _refused(problem: str) -> RequestError:
+    return RequestError(problem, field="data.factory")

@@ -1,0 +1,61 @@
+"""Which examples train, validate and test, where a user's files or function do not say all of it."""
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from widthwise.errors import RequestError
+from widthwise.randomness import generator
+
+HELD_OUT = 10
+"""Without a number, one of so many examples validates and one tests."""
+
+Chosen = tuple[str, Int[Tensor, " examples"]]
+"""The name of a split as it was given, and the indices of its examples."""
+
+
+def divided(given: Mapping[str, int], wanted: Mapping[str, int | None], seed: int, where: str) -> dict[str, Chosen]:
+    """The examples of the splits `train`, `validation` and `test`.
+
+    What is not given is drawn from the examples of `train` with `seed`: first those that test, then those that
+    validate; the others train. Of what is given, `wanted` draws a number. Indices are ascending.
+
+    Args:
+        given: the number of examples of `train` and, if they are given, of `validation` and `test`.
+        wanted: how many each split is to have; None: all that is given, or of what is drawn a tenth of the examples.
+        seed: of the draws.
+        where: what the examples come from, for messages.
+
+    Raises:
+        RequestError: there are not so many examples.
+    """
+    available = given["train"]
+    left = torch.randperm(available, generator=generator(seed, "splits"))
+    splits: dict[str, Chosen] = {}
+    for name in ("test", "validation"):
+        number = wanted.get(name)
+        if name in given:
+            splits[name] = name, _drawn(given[name], number, seed, name, where)
+            continue
+        count = max(1, available // HELD_OUT) if number is None else number
+        _enough(name, count, len(left) - 1, where)
+        splits[name], left = ("train", left[:count].sort().values), left[count:]
+    left = left.sort().values
+    splits["train"] = "train", left[_drawn(len(left), wanted.get("train"), seed, "train", where)]
+    return splits
+
+
+def _drawn(available: int, wanted: int | None, seed: int, split: str, where: str) -> Int[Tensor, " examples"]:
+    """Which of a split's examples are used, in order."""
+    if wanted is None or wanted == available:
+        return torch.arange(available)
+    _enough(split, wanted, available, where)
+    return torch.randperm(available, generator=generator(seed, "examples", split))[:wanted].sort().values
+
+
+def _enough(split: str, wanted: int, available: int, where: str) -> None:
+    if wanted > available:
+        problem = f"it is {wanted:,} and {where} has only {max(available, 0):,} examples for it"
+        raise RequestError(f"{problem}; set it to less", field=f"data.{split}_examples")

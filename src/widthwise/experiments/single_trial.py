@@ -1,0 +1,55 @@
+"""The trial that trains one network, from what a person types."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from widthwise.errors import RequestError
+from widthwise.experiments.overlay import nested, overlaid
+from widthwise.experiments.settings import assigned, resolved
+from widthwise.experiments.trial import Trial
+from widthwise.experiments.user_code import with_code
+
+GIVEN_OTHERWISE = {"network.name": "network", "network.width_factor": "width_factor", "seed": "seed"}
+"""Fields that are arguments, by the argument."""
+
+
+def names_function(word: str) -> bool:
+    """Whether a word is `FILE.py:FUNCTION`, not a name or a path."""
+    file, _, function = word.rpartition(":")
+    return file.endswith(".py") and function.isidentifier()
+
+
+def single_trial(
+    network: str,
+    width_factor: float = 1.0,
+    assignments: Sequence[str] = (),
+    seed: int = 0,
+    *,
+    data: str | None = None,
+    folder: Path | None = None,
+) -> Trial:
+    """The trial that trains one network as the paper does, but for what is set as `PATH=VALUE`.
+
+    Args:
+        network: a name of the catalogue, or `FILE.py:FUNCTION` of one's own.
+        width_factor: of the network.
+        assignments: fields of the trial, such as `training.epochs=20`.
+        seed: of the trial and of its data.
+        data: `FILE.py:FUNCTION` of one's own data; None: the network's, or what an assignment says.
+        folder: what relative paths of files are relative to; None: the current one.
+
+    Raises:
+        RequestError: there is no such network or file, or an assignment is malformed, names no field or does not fit.
+    """
+    named = {"factory": network} if names_function(network) else {"name": network}
+    content: dict[str, Any] = {"network": {**named, "width_factor": width_factor}, "seed": seed}
+    if data is not None:
+        content["data"] = {"factory": data}
+    for path, value in assigned(assignments).items():
+        if path in GIVEN_OTHERWISE:
+            raise RequestError(f"it is given as {GIVEN_OTHERWISE[path]}", field=path)
+        content = overlaid(content, nested(path, value))
+    content = overlaid({"data": {"seed": content["seed"]}}, content)
+    content = with_code(content, folder or Path.cwd())
+    return resolved(content, "--set" if assignments else f"the network {network!r}")

@@ -1,0 +1,110 @@
+"""The text of a user's functions, put into the settings that name them. It is read here and never run."""
+
+import ast
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from widthwise.errors import RequestError
+
+FACTORY, CODE, FOLDER = "factory", "code", "folder"
+
+
+def with_code(settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Settings with the text of every function that they name as `factory`.
+
+    Beside each `factory` that has no `code` come `code`, the text of its file and of what that imports beside it,
+    recursively, and `folder`, where the file is; the factory itself becomes the file's name and the function. Fields
+    may be nested or named by paths (`network.factory`). Settings that hold the text already stay as they are.
+
+    Args:
+        settings: of a trial, a sweep, or a part of one.
+        folder: what relative paths are relative to.
+
+    Raises:
+        RequestError: there is no such file, or it or one that it imports is no Python text.
+    """
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        section, _, field = key.rpartition(".") if isinstance(key, str) else ("", "", key)
+        prefix = f"{section}." if section else ""
+        if field == FACTORY and isinstance(value, list):
+            raise RequestError(
+                "functions that vary need names: write series: {variant: {one: {network: {factory: …}}, …}}", field=key
+            )
+        if field == FACTORY and isinstance(value, str) and f"{prefix}{CODE}" not in settings:
+            found |= {f"{prefix}{name}": each for name, each in _read(value, folder, key).items()}
+        elif isinstance(value, Mapping):
+            found[key] = with_code(value, folder)
+        else:
+            found[key] = value
+    return found
+
+
+def without_folders(settings: Any) -> Any:
+    """Settings without where the files of functions were read, as they are written and hashed."""
+    if isinstance(settings, Mapping):
+        has_factory = any(str(key).rpartition(".")[2] == FACTORY for key in settings)
+        return {
+            key: without_folders(value)
+            for key, value in settings.items()
+            if not (has_factory and str(key).rpartition(".")[2] == FOLDER)
+        }
+    return settings
+
+
+def _read(factory: str, folder: Path, field: str) -> dict[str, Any]:
+    name, colon, function = factory.rpartition(":")
+    if not colon or not name.endswith(".py") or not function.isidentifier():
+        raise RequestError(f"it must be FILE.py:FUNCTION, such as mynet.py:build, not {factory!r}", field=field)
+    file = (folder / Path(name).expanduser()).resolve()
+    if not file.is_file():
+        raise RequestError(f"there is no file {folder / name}", field=field)
+    code: dict[str, str] = {}
+    _collect(file.parent, PurePosixPath(file.name), code, field)
+    return {FACTORY: f"{file.name}:{function}", CODE: dict(sorted(code.items())), FOLDER: str(file.parent)}
+
+
+def _collect(root: Path, file: PurePosixPath, code: dict[str, str], field: str) -> None:
+    """Add a file and what it imports within `root` to `code`."""
+    if str(file) in code:
+        return
+    try:
+        text = (root / file).read_text(encoding="utf-8")
+        tree = ast.parse(text)
+    except (UnicodeDecodeError, ValueError):
+        raise RequestError(f"{root / file} is not a text file in UTF-8", field=field) from None
+    except SyntaxError as error:
+        raise RequestError(
+            f"{root / file} is not valid Python: {error.msg} in line {error.lineno}", field=field
+        ) from None
+    except OSError as error:
+        raise RequestError(f"{root / file} cannot be read: {error.strerror}", field=field) from None
+    code[str(file)] = text
+    for module in _imports(tree, file):
+        for path in _files_of(module):
+            if (root / path).is_file():
+                _collect(root, path, code, field)
+
+
+def _imports(tree: ast.AST, file: PurePosixPath) -> Iterator[tuple[str, ...]]:
+    """The modules that a file may import, as the parts of their names from the common folder."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield tuple(alias.name.split("."))
+        elif isinstance(node, ast.ImportFrom):
+            base = file.parent.parts if node.level else ()
+            base = base[: len(base) - (node.level - 1)] if node.level > 1 else base
+            module = (*base, *(node.module.split(".") if node.module else ()))
+            yield module
+            for alias in node.names:
+                yield (*module, alias.name)
+
+
+def _files_of(module: tuple[str, ...]) -> Iterator[PurePosixPath]:
+    """The files that importing a module runs, where it lies in the common folder."""
+    for count in range(1, len(module) + 1):
+        path = PurePosixPath(*module[:count])
+        yield path / "__init__.py"
+        yield path.with_name(f"{path.name}.py")

@@ -1,0 +1,80 @@
+"""A network of a user's own: a function that gives it at a width factor."""
+
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import nn
+
+from widthwise.errors import RequestError
+from widthwise.networks.description import NetworkDescription, Shape
+from widthwise.networks.user_function import UserFunction
+
+
+class OwnNetwork(UserFunction, NetworkDescription):
+    """A network that a function of a user's own file gives.
+
+    It is called `FUNCTION(width_factor=…, **arguments)`, and with `shape=`, the shape of one input, and `classes=`, the
+    number of labels, where it has such parameters. It gives an `nn.Module` whose output for a batch is logits
+    `examples classes`.
+    """
+
+    title: ClassVar[str] = "own network"
+    recipe: ClassVar[dict[str, dict[str, Any]]] = {"initialization": {"scheme": "as_built"}}
+    shapes_in_words: ClassVar[str] = "any"
+
+    name: Literal["own"] = "own"
+    layers: tuple[str, ...] | None = None
+    """The modules whose units are measured; None: those that the network names in an attribute `measured_layers`, or
+    every value right after a nonlinearity."""
+
+    __hash__ = UserFunction.__hash__
+
+    @property
+    def measured_layers(self) -> tuple[str, ...] | None:
+        """`layers`."""
+        return self.layers
+
+    @property
+    def called(self) -> str:
+        """The function that gives it."""
+        return self.factory
+
+    def takes(self, shape: Shape) -> bool:
+        """Whether inputs are of a shape that it can take: only its function knows."""
+        return True
+
+    def module(self, shape: Shape, classes: int) -> nn.Module:
+        """What the function gives.
+
+        Raises:
+            RequestError: it fails, or gives no network.
+        """
+        offered = {"shape": shape, "classes": classes}
+        network = self.result("network.factory", offered, {"width_factor": self.width_factor})
+        if not isinstance(network, nn.Module):
+            problem = f"{self.function}() of {self.file} gives {type(network).__name__}; it must give a torch.nn.Module"
+            raise RequestError(problem, field="network.factory")
+        if not any(parameter.requires_grad for parameter in network.parameters()):
+            problem = f"the network that {self.function}() of {self.file} gives has no parameters to train"
+            raise RequestError(problem, field="network.factory")
+        if self.layers is not None:
+            network.measured_layers = self.layers  # pyright: ignore[reportArgumentType] it is no parameter
+        return network
+
+
+def logits_of(output: Any) -> torch.Tensor:
+    """The logits in what a network gives: itself, the first of a tuple, or the field `logits`.
+
+    Raises:
+        RequestError: there are none.
+    """
+    if isinstance(output, (tuple, list)) and output:
+        output = output[0]
+    if isinstance(output, dict):
+        output = output.get("logits")
+    elif not isinstance(output, torch.Tensor):
+        output = getattr(output, "logits", None)
+    if not isinstance(output, torch.Tensor) or output.ndim != 2:
+        shape = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+        raise RequestError(f"a network must give logits of shape (examples, classes), not {shape}", field="network")
+    return output

@@ -1,0 +1,102 @@
+"""A function of a user's own, which a trial holds as text: its file, and what that imports beside it."""
+
+import inspect
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, model_validator
+
+from widthwise.config import Config
+from widthwise.errors import RequestError
+from widthwise.wording import suggestion
+
+
+def _named(factory: str) -> str:
+    file, _, name = factory.rpartition(":")
+    if not file.endswith(".py") or not name.isidentifier():
+        raise ValueError(f"it must be FILE.py:FUNCTION, such as mynet.py:build, not {factory!r}")
+    return factory
+
+
+class UserFunction(Config):
+    """A function in a Python file, and the text of that file and of those beside it that it imports.
+
+    The text is what a trial's id counts and what is run, so that a changed function is another trial. Nothing is run
+    before `result` is called. Two are equal where their text is, wherever it lies.
+    """
+
+    factory: Annotated[str, AfterValidator(_named)]
+    """`FILE.py:FUNCTION`."""
+    arguments: dict[str, Any] = {}
+    """Passed to it by name."""
+    code: dict[str, str] = {}
+    """The text of its file and of what that imports beside it, by path from the file's folder."""
+    folder: str = Field(default="", exclude=True)
+    """Where the files were read; neither hashed nor written. Where they still say the same, they are run there, so that
+    a function finds what lies beside it."""
+
+    @model_validator(mode="after")
+    def _code_is_there(self):
+        if self.file not in self.code:
+            raise ValueError(
+                f"the text of {self.file} is missing; experiments.user_code.with_code(settings, folder) reads it"
+            )
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and self.content() == other.content()  # pyright: ignore
+
+    def __hash__(self) -> int:
+        return hash(json.dumps(self.content(), sort_keys=True))
+
+    @property
+    def file(self) -> str:
+        """The function's file, by its path from its folder."""
+        return self.factory.rpartition(":")[0]
+
+    @property
+    def function(self) -> str:
+        """The function's name."""
+        return self.factory.rpartition(":")[2]
+
+    def result(self, field: str, offered: Mapping[str, Any], required: Mapping[str, Any] = {}) -> Any:
+        """Run the function and give what it returns.
+
+        Args:
+            field: the field of a trial that names it, for messages.
+            offered: passed by name where the function has a parameter of that name.
+            required: passed by name in any case.
+
+        Raises:
+            RequestError: there is no such function, its file cannot be imported, or it fails; in one sentence with the
+                first line of its error.
+        """
+        from widthwise.networks.fresh_import import imported
+
+        try:
+            module = imported(self.code, self.file, self.folder)
+        except Exception as error:  # whatever a user's own code raises
+            raise RequestError(f"importing {self.file} raised {first_line(error)}", field=field) from error
+        function = getattr(module, self.function, None)
+        if not callable(function):
+            here = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
+            raise RequestError(
+                f"{self.file} has no function {self.function!r}; {suggestion(self.function, here)}", field=field
+            )
+        if taken := [name for name in self.arguments if name in {**offered, **required}]:
+            raise RequestError(
+                f"{taken[0]} is passed to {self.function}() of {self.file} by itself; leave it out",
+                field=f"{field.rpartition('.')[0]}.arguments",
+            )
+        try:
+            parameters = inspect.signature(function).parameters
+            given = {name: value for name, value in offered.items() if name in parameters}
+            return function(**given, **required, **self.arguments)
+        except Exception as error:  # whatever a user's own code raises
+            raise RequestError(f"{self.function}() of {self.file} raised {first_line(error)}", field=field) from error
+
+
+def first_line(error: BaseException) -> str:
+    """The kind of an error and the first line of what it says."""
+    return f"{type(error).__name__}: {error}".splitlines()[0].removesuffix(": ")
