@@ -10,7 +10,7 @@ from widthwise.errors import RequestError
 FACTORY, CODE, FOLDER = "factory", "code", "folder"
 
 
-def with_code(settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def with_code(settings: Mapping[str, Any], folder: Path, section: str = "") -> dict[str, Any]:
     """Settings with the text of every function that they name as `factory`.
 
     Beside each `factory` that has no `code` come `code`, the text of its file and of what that imports beside it,
@@ -20,22 +20,23 @@ def with_code(settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     Args:
         settings: of a trial, a sweep, or a part of one.
         folder: what relative paths are relative to.
+        section: the path of `settings` in what they are a part of, for messages.
 
     Raises:
         RequestError: there is no such file, or it or one that it imports is no Python text.
     """
     found: dict[str, Any] = {}
     for key, value in settings.items():
-        section, _, field = key.rpartition(".") if isinstance(key, str) else ("", "", key)
-        prefix = f"{section}." if section else ""
+        within, dot, field = str(key).rpartition(".")
+        prefix, path = f"{within}{dot}", f"{section}.{key}".removeprefix(".")
         if field == FACTORY and isinstance(value, list):
             raise RequestError(
-                "functions that vary need names: write series: {variant: {one: {network: {factory: …}}, …}}", field=key
+                "functions that vary need names: write series: {variant: {one: {network: {factory: …}}, …}}", field=path
             )
         if field == FACTORY and isinstance(value, str) and f"{prefix}{CODE}" not in settings:
-            found |= {f"{prefix}{name}": each for name, each in _read(value, folder, key).items()}
+            found |= {f"{prefix}{name}": each for name, each in _read(value, folder, path).items()}
         elif isinstance(value, Mapping):
-            found[key] = with_code(value, folder)
+            found[key] = with_code(value, folder, path)
         else:
             found[key] = value
     return found
