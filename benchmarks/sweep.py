@@ -73,7 +73,7 @@ def measure(network: nn.Sequential, inputs: torch.Tensor, trial: Trial) -> dict[
     activity = kept[0].double().numpy()
     varying = activity.std(axis=0) > 0
     correlations = np.abs(np.corrcoef(activity[:, varying].T)) if varying.sum() > 1 else np.ones((1, 1))
-    similarity = ((correlations >= settings.similarity_threshold).sum() - len(correlations)) / activity.shape[1]
+    similarity = ((correlations >= settings.threshold).sum() - len(correlations)) / activity.shape[1]
     np.histogram(correlations[np.triu_indices(len(correlations), 1)], 50, range=(0, 1))
     shares = np.linspace(0, 1, settings.levels)
     areas = []

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from widthwise.measurement.result import Profile as Profile
     from widthwise.measurement.settings import Measurement as Measurement
     from widthwise.reporting.report import report as report
-    from widthwise.tracing.layers import Layer as Layer
+    from widthwise.tracing.layer import Layer as Layer
     from widthwise.workflow import run as run
 
 _PLACES = {
-    "Layer": "widthwise.tracing.layers",
+    "Layer": "widthwise.tracing.layer",
     "Measurement": "widthwise.measurement.settings",
     "Profile": "widthwise.measurement.result",
     "RequestError": "widthwise.errors",

@@ -19,3 +19,8 @@ def suggestion(name: str, known: Iterable[str], most: int = 1) -> str:
     names = list(known)
     near = difflib.get_close_matches(name, names, n=most)
     return f"did you mean {listed(near, 'or')}?" if near else f"there are {listed(names)}"
+
+
+def one_line(error: BaseException) -> str:
+    """An error of somebody else's code in a line: its type and the first line of its message."""
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"

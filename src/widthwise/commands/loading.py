@@ -1,12 +1,14 @@
-"""What a user names on the command line: a model, its weights, its data, a trained trial of a store."""
+"""What a user names on the command line to be measured: a model, its weights and inputs, or a finished run."""
 
 import functools
 import importlib
 import importlib.util
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import safetensors.torch
 from safetensors import SafetensorError
@@ -15,10 +17,66 @@ from torch import nn
 from widthwise.data.parquet_images import ParquetImages
 from widthwise.errors import RequestError
 from widthwise.execution.cohort import load_trained
-from widthwise.execution.machine import Machine
+from widthwise.execution.machine import Machine, chosen_device
 from widthwise.execution.outcome import inputs_to_measure
 from widthwise.experiments.store import Store
-from widthwise.experiments.trial import Trial
+from widthwise.wording import one_line
+
+
+@dataclass(frozen=True)
+class InputOptions:
+    """Where inputs are and how images are read; None: not given."""
+
+    data: list[str]
+    split: str
+    mean: list[float] | None
+    std: list[float] | None
+    examples: int | None
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is measured: a network on the device, its inputs, and the seed that a finished run was made with."""
+
+    name: str
+    network: nn.Module
+    batches: Iterable[object]
+    seed: int = 0
+
+    def first_batch(self) -> object:
+        """The first batch.
+
+        Raises:
+            RequestError: there is none.
+        """
+        for batch in self.batches:
+            return batch
+        raise RequestError(f"{self.name} gives no batches, so there is nothing to list layers with", field="data")
+
+
+def load_subject(model: str, weights: str | None, inputs: InputOptions, device: str, trust_code: bool) -> Subject:
+    """The network that `model` names, and its inputs.
+
+    Raises:
+        RequestError: something that was named is not there, or does not go together.
+    """
+    on_device = chosen_device(device)
+    if Path(model).is_dir():
+        given = {"weights": weights, "mean": inputs.mean, "std": inputs.std, "examples": inputs.examples}
+        for option, value in given.items():
+            if value is not None:
+                raise RequestError("a finished run has its own weights and test images; leave it out", field=option)
+        subject = load_trial(Path(model), Machine(tuple(inputs.data), on_device), trust_code)
+    else:
+        if not inputs.data:
+            raise RequestError("missing; give a folder of images, or MODULE:FACTORY, which gives batches", field="data")
+        if len(inputs.data) > 1:
+            raise RequestError(
+                f"given {len(inputs.data)} times, but a model is measured on one set of inputs", field="data"
+            )
+        subject = Subject(inputs.data[0], load_model(model, weights), load_batches(inputs))
+    subject.network.to(on_device)
+    return subject
 
 
 def load_model(reference: str, weights: str | None) -> nn.Module:
@@ -27,121 +85,145 @@ def load_model(reference: str, weights: str | None) -> nn.Module:
     Raises:
         RequestError: there is no such factory, it fails or gives no network, or the weights do not fit.
     """
-    model = _made(reference, "model")
+    model = _from_factory(reference, "model")
     if not isinstance(model, nn.Module):
-        raise RequestError(f"{reference} gives {type(model).__name__}; it must give a torch.nn.Module")
+        raise RequestError(f"{reference} gives {type(model).__name__}; it must give a torch.nn.Module", field="model")
     if weights is not None:
         _load_weights(model, weights)
     return model
 
 
-def load_batches(
-    reference: str, split: str, mean: list[float] | None, deviation: list[float] | None, examples: int | None
-) -> Iterable:
+def load_batches(inputs: InputOptions) -> Iterable[object]:
     """Batches from a Parquet file or folder of images, or those that `MODULE:FACTORY` gives.
 
     Raises:
         RequestError: there are none.
     """
-    path = Path(reference)
-    if path.exists() or ":" not in reference:
-        return ParquetImages(path, split, mean, deviation, examples)
-    for option, given in (("--mean", mean), ("--std", deviation), ("--examples", examples)):
-        if given is not None:
-            raise RequestError(f"{option} is for images in Parquet files; {reference} gives batches as they are")
-    batches = _made(reference, "data")
+    reference = inputs.data[0]
+    if Path(reference).exists() or ":" not in reference:
+        return ParquetImages(Path(reference), inputs.split, inputs.mean, inputs.std, inputs.examples)
+    for option, value in (("mean", inputs.mean), ("std", inputs.std), ("examples", inputs.examples)):
+        if value is not None:
+            raise RequestError(
+                f"this is for images in Parquet files; {reference} gives batches as they are", field=option
+            )
+    batches = _from_factory(reference, "data")
     if not isinstance(batches, Iterable):
-        raise RequestError(f"{reference} gives {type(batches).__name__}; it must give an iterable of batches")
+        raise RequestError(
+            f"{reference} gives {type(batches).__name__}; it must give an iterable of batches", field="data"
+        )
     return batches
 
 
-def load_trial(folder: Path, machine: Machine) -> tuple[Trial, nn.Module, Iterable]:
+def load_trial(folder: Path, machine: Machine, trust_code: bool = False) -> Subject:
     """The network of a finished trial in a store, and its test set.
 
     Raises:
-        RequestError: the trial is not finished, or damaged, or its images are not those that `machine` names.
+        RequestError: the trial is not finished, or damaged, or has code that is not trusted; or its images are not
+            those that `machine` names.
     """
     if folder.parent.name != "trials":
-        raise RequestError(f"{folder} is no trial of a store; its folder is STORE/trials/ID")
+        raise RequestError(f"{folder} is no trial of a store; its folder is STORE/trials/ID", field="model")
     try:
-        trial, network, dataset = load_trained(Store(folder.parent.parent), folder.name, machine)
+        trial, network, dataset = load_trained(Store(folder.parent.parent), folder.name, machine, trust_code=trust_code)
+    except RequestError:
+        raise
     except FileNotFoundError as error:
         raise RequestError(f"the trial {folder} is not finished or lost its network ({error.filename})") from None
     except ValueError as error:
         raise RequestError(f"the trial {folder} cannot be read: {error}") from None
-    return trial, network, inputs_to_measure(dataset)
+    if machine.data and trial.data.name == "teacher":
+        raise RequestError("a finished run of a perceptron has its own data; leave it out", field="data")
+    return Subject(str(folder), network, inputs_to_measure(dataset), trial.seed)
 
 
-def _made(reference: str, what: str) -> Any:
-    """What the factory of a reference gives; an object that is no function is taken as it is."""
-    place, _, name = reference.rpartition(":")
-    if not place or not name:
-        raise RequestError(f"the {what} {reference!r} must be MODULE:FACTORY or FILE.py:FACTORY")
+@contextmanager
+def importing_user_code() -> Iterator[None]:
+    """Let a user's modules import what lies beside them, also later on; `sys.path` is put back at the end."""
+    before = list(sys.path)
     try:
-        module = _imported(place)
+        yield
+    finally:
+        sys.path[:] = before
+
+
+def _from_factory(reference: str, option: str) -> object:
+    """What the factory of a reference gives; an object that is no function is taken as it is."""
+    source, _, name = reference.rpartition(":")
+    if not source or not name:
+        raise RequestError(f"{reference!r} must be MODULE:FACTORY or FILE.py:FACTORY", field=option)
+    try:
+        module = _imported(source)
     except ModuleNotFoundError as error:
-        raise RequestError(f"the {what} {reference}: there is no module {error.name!r} here") from None
+        raise RequestError(f"{reference}: there is no module {error.name!r} here", field=option) from None
     except FileNotFoundError:
-        raise RequestError(f"the {what} {reference}: there is no file {place}") from None
+        raise RequestError(f"{reference}: there is no file {source}", field=option) from None
     except Exception as error:  # whatever the user's own code raises
-        raise RequestError(f"the {what} {reference}: importing {place} raised {_said(error)}") from error
-    found: Any = module
+        raise RequestError(f"{reference}: importing {source} raised {one_line(error)}", field=option) from error
+    found: object = module
     for part in name.split("."):
         if not hasattr(found, part):
             public = ", ".join(each for each in vars(module) if not each.startswith("_"))
-            raise RequestError(f"the {what} {reference}: {place} has no {name!r}; it has {public}")
+            raise RequestError(f"{reference}: {source} has no {name!r}; it has {public}", field=option)
         found = getattr(found, part)
     if isinstance(found, nn.Module) or not callable(found):
         return found
     try:
         return found()
     except Exception as error:  # whatever the user's own code raises
-        raise RequestError(f"the {what} {reference}: {name}() raised {_said(error)}") from error
+        raise RequestError(f"{reference}: {name}() raised {one_line(error)}", field=option) from error
+
+
+def _imported(source: str) -> ModuleType:
+    """A module by its name, or from a file. Its folder is put on `sys.path`, as when Python runs it."""
+    if not source.endswith(".py"):
+        _make_importable(Path.cwd())
+        return importlib.import_module(source)
+    path = Path(source)
+    if not path.is_file():
+        raise FileNotFoundError(source)
+    _make_importable(path.parent.resolve())
+    return _imported_file(path.resolve())
+
+
+def _make_importable(folder: Path) -> None:
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
 
 
 @functools.lru_cache
-def _imported(place: str) -> Any:
-    if not place.endswith(".py"):
-        if str(Path.cwd()) not in sys.path:
-            sys.path.insert(0, str(Path.cwd()))
-        return importlib.import_module(place)
-    path = Path(place)
-    if not path.is_file():
-        raise FileNotFoundError(place)
+def _imported_file(path: Path) -> ModuleType:
+    """The module of a file, which runs once: a network and its data may come from the same one."""
     name = f"widthwise_file_{path.stem}"  # no other module's
     specification = importlib.util.spec_from_file_location(name, path)
     assert specification is not None
     assert specification.loader is not None
-    if str(path.parent.resolve()) not in sys.path:  # as when Python runs a file
-        sys.path.insert(0, str(path.parent.resolve()))
     module = importlib.util.module_from_spec(specification)
     sys.modules[name] = module
     specification.loader.exec_module(module)
     return module
 
 
-def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0]
-
-
 def _load_weights(model: nn.Module, file: str) -> None:
     try:
         weights = safetensors.torch.load_file(file)
     except FileNotFoundError:
-        raise RequestError(f"there is no file of weights {file}") from None
+        raise RequestError(f"there is no file of weights {file}", field="weights") from None
     except (SafetensorError, OSError) as error:
         hint = ""
         if file.endswith((".pt", ".pth", ".bin", ".ckpt")):
             hint = "; safetensors.torch.save_file(torch.load(FILE, weights_only=True), NEW) makes one of a state dict"
-        raise RequestError(f"{file} is no whole safetensors file ({error}){hint}") from None
+        raise RequestError(f"{file} is no whole safetensors file ({error}){hint}", field="weights") from None
     expected = model.state_dict()
     for name, value in weights.items():
         if name not in expected:
             hint = "; its names begin with module., so take that away" if name.startswith("module.") else ""
-            raise RequestError(f"{file} holds {name}, which {type(model).__name__} does not have{hint}")
+            raise RequestError(
+                f"{file} holds {name}, which {type(model).__name__} does not have{hint}", field="weights"
+            )
         if value.shape != expected[name].shape:
             shapes = f"{tuple(value.shape)} in the file and {tuple(expected[name].shape)} in {type(model).__name__}"
-            raise RequestError(f"{file}: {name} has the shape {shapes}")
+            raise RequestError(f"{file}: {name} has the shape {shapes}", field="weights")
     loaded = {expected[name].data_ptr() for name in weights}  # a tied weight is there under another name
     missing = [
         name
@@ -149,5 +231,7 @@ def _load_weights(model: nn.Module, file: str) -> None:
         if name not in weights and not name.endswith("num_batches_tracked") and value.data_ptr() not in loaded
     ]
     if missing:
-        raise RequestError(f"{file} lacks {missing[0]} and {len(missing) - 1} more of {type(model).__name__}'s values")
+        raise RequestError(
+            f"{file} lacks {missing[0]} and {len(missing) - 1} more of {type(model).__name__}'s values", field="weights"
+        )
     model.load_state_dict(weights, strict=False)

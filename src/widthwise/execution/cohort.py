@@ -13,6 +13,7 @@ from torch import nn
 from widthwise.data.dataset import Dataset
 from widthwise.data.source import TeacherData
 from widthwise.data.teacher import teacher_data
+from widthwise.errors import RequestError
 from widthwise.execution.machine import Machine, computing
 from widthwise.execution.outcome import outcome
 from widthwise.experiments.store import Outcome, Store
@@ -20,6 +21,7 @@ from widthwise.experiments.trial import Trial
 from widthwise.networks.build import build_initialized
 from widthwise.networks.cost import arithmetic
 from widthwise.training.stacked_loop import fit
+from widthwise.wording import listed
 
 STACKED_PARAMETERS = 4_000_000
 STACKED_ACTIVATIONS = 1_000_000
@@ -97,14 +99,28 @@ def _counted(trial: Trial) -> Outcome:
     return Outcome("counted", {"parameters": cost.parameters, **flops})
 
 
-def load_trained(store: Store, identity: str, machine: Machine = Machine()) -> tuple[Trial, nn.Module, Dataset]:
+def load_trained(
+    store: Store, identity: str, machine: Machine = Machine(), trust_code: bool = False
+) -> tuple[Trial, nn.Module, Dataset]:
     """The network that a finished trial measured, and its data.
+
+    Args:
+        store: where it was kept.
+        identity: the trial's id.
+        machine: files and devices.
+        trust_code: run the code that the trial itself holds, of a user's own network or data.
 
     Raises:
         FileNotFoundError, ValueError: the store does not have it whole.
-        RequestError: the trial's images are not those that `machine` names.
+        RequestError: the trial's images are not those that `machine` names, or it holds code that is not trusted.
     """
     trial = store.trial(identity)
+    code = sorted({file for part in (trial.network, trial.data) for file in getattr(part, "code", {})})
+    if code and not trust_code:
+        raise RequestError(
+            f"the trial {identity} holds code of its own ({listed(code)}), which is run only if you trust it",
+            field="trust_code",
+        )
     if trial.stackable:
         dataset = teacher_dataset(trial.data)
     else:

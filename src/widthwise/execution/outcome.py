@@ -19,7 +19,8 @@ from widthwise.networks.construction import construct
 from widthwise.networks.cost import parameters
 from widthwise.networks.mlp import MLP
 from widthwise.tracing.inputs import Inputs
-from widthwise.tracing.network import Network, untouched
+from widthwise.tracing.network import Network
+from widthwise.tracing.untouched import untouched
 from widthwise.training.evaluation import IMAGE_BATCH, evaluate
 from widthwise.training.trained_network import Parameters, TrainedNetwork
 

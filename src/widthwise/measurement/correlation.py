@@ -12,9 +12,9 @@ from torch import Tensor
 
 HISTOGRAM_BINS = 50
 BLOCK_SAMPLES = 2048
-"""So many samples are worked on at a time: enough for fast matrix products, and their copies fit the cache."""
+"""How many samples are taken at a time: enough for fast matrix products, and their copies fit the cache."""
 SYMMETRIC_UNITS = 512
-"""From more units on, only one triangle of the products is computed; fewer gain nothing from it."""
+"""Of more units, only one triangle of the products is computed; for fewer, that is no faster."""
 
 
 class RunningCorrelation:
@@ -33,7 +33,7 @@ class RunningCorrelation:
         self._highest = torch.full((units,), -torch.inf, device=device)
 
     def update(self, activity: Float[Tensor, "samples units"]) -> None:
-        """Take in the activity of every unit in some more samples."""
+        """Add the activity of every unit in more samples."""
         for block in activity.split(BLOCK_SAMPLES):
             if len(block):
                 self._add(block)
@@ -69,7 +69,7 @@ class RunningCorrelation:
 
     @property
     def varying(self) -> Int[Tensor, " varying"]:
-        """The numbers of the other units."""
+        """Indices of the units that are not constant."""
         return (~self.constant).nonzero().flatten()
 
     def coefficients(self) -> Float[Tensor, "varying varying"]:
@@ -92,7 +92,7 @@ class RunningCorrelation:
 
 @contextmanager
 def _full_precision(device: torch.device) -> Iterator[None]:
-    """Matrix products in single precision, whatever faster ones a user allowed for networks."""
+    """Full single precision in matrix products, even if the user allows faster ones; put back afterwards."""
     allowed = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     try:
@@ -119,10 +119,10 @@ def _products(scaled: Float[Tensor, "samples units"]) -> Float[Tensor, "units un
 
 @dataclass(frozen=True)
 class Repetition:
-    """What the correlations of one layer come down to.
+    """A summary of the correlations of one layer.
 
     similarity: for each threshold, the mean, over all units, of how many *other* units have |r| of at least the
-        threshold; a constant unit neither has nor is a similar unit.
+        threshold; a constant unit neither has nor is a similar unit. (Section 3)
     histogram: over pairs of varying units, how many have |r| in each of equally wide bins from 0 to 1.
     """
 
@@ -131,7 +131,7 @@ class Repetition:
 
 
 def repetition(running: RunningCorrelation, thresholds: Sequence[float]) -> Repetition:
-    """Similarity and the distribution of |r| from what `running` has taken in."""
+    """Similarity and the distribution of |r|, from the correlations of a layer."""
     absolute = running.absolute()
     varying, units = len(absolute), running.units
     similarity = tuple(_similar(absolute, threshold).sum().item() / units for threshold in thresholds)
@@ -147,9 +147,9 @@ def _similar(absolute: Float[Tensor, "varying varying"], threshold: float) -> In
 
 
 def nearest(running: RunningCorrelation, threshold: float) -> pd.DataFrame:
-    """For each unit, how many others resemble it, which one does most, and its |r|: `similar_units, most_similar, r`.
+    """For each unit, how many others resemble it, which one does most, and their r: `similar_units, most_similar, r`.
 
-    The last two are missing of units that are constant or alone.
+    The last two are missing for units that are constant or the only ones that vary.
     """
     table = pd.DataFrame(
         {"similar_units": 0, "most_similar": pd.array([pd.NA] * running.units, dtype="Int64"), "r": np.nan}
@@ -162,16 +162,16 @@ def nearest(running: RunningCorrelation, threshold: float) -> pd.DataFrame:
     table.loc[varying, "similar_units"] = _similar(absolute, threshold).cpu().numpy()
     if len(coefficients) > 1:
         absolute.fill_diagonal_(-1)
-        place = absolute.argmax(1)
-        table.loc[varying, "most_similar"] = varying[place.cpu().numpy()]
-        table.loc[varying, "r"] = coefficients.gather(1, place[:, None]).flatten().cpu().numpy()
+        most = absolute.argmax(1)
+        table.loc[varying, "most_similar"] = varying[most.cpu().numpy()]
+        table.loc[varying, "r"] = coefficients.gather(1, most[:, None]).flatten().cpu().numpy()
     return table
 
 
 def strongest_pairs(running: RunningCorrelation, count: int) -> pd.DataFrame:
-    """The pairs of units with the largest |r|, with u_other = slope * u_unit + intercept: a pair could be merged so.
+    """The pairs of units with the largest |r|, strongest first: `unit, other, r, r_squared, slope, intercept`.
 
-    Columns `unit, other, r, r_squared, slope, intercept`, the strongest first.
+    The best line is u_other = slope * u_unit + intercept, by which the pair could be merged (Section 2.2).
     """
     coefficients = running.coefficients()
     rows, columns = torch.triu_indices(len(coefficients), len(coefficients), offset=1, device=coefficients.device)

@@ -1,19 +1,45 @@
-"""Which units are dropped: random draws that do not depend on how the examples are batched."""
+"""Which units are dropped: random draws that do not depend on how the examples are batched.
+
+The draw for an example (for whole channels: for all examples) gives every unit a random key; at a level where c units
+are to be dropped, the c units with the smallest keys are. So what is dropped at one level is dropped at the higher ones
+too. At the levels p of `numpy.linspace(0, 1, levels)`, c = round(p * n) of n units are dropped. With granularity
+`application` the "units" are all of an example's values, counted position by position with the layer's units last.
+
+On a CPU the keys come from `numpy.random.PCG64(SeedSequence([seed, 1, layer, 0, sampling]))`, where `layer` is the
+index of the layer among those measured. Each draw takes w of the generator's 64-bit words, the first example's the
+first w, and so on.
+
+- Up to 2,048 units: w = ceil(n / 2). Unit u's key is the (u mod 2)-th 32-bit half, low half first, of word u div 2; its
+  lowest b bits are replaced by u, where b is the bit length of n - 1, but at least 1. So no two keys are equal.
+- More units: w = ceil(n / 4) + 1. Unit u's key is the (u mod 4)-th 16-bit quarter, low first, of word u div 4. Of equal
+  keys, that of the unit with the smaller (u - t) mod n counts as smaller, where t is the last of the w words mod n.
+
+On another device, the keys of examples 64 k to 64 k + 63 are `torch.randint(2**62, (64, n))` from a generator on that
+device, with the lowest b bits replaced as above. Its seed is the first 64-bit word of
+`SeedSequence([seed, 1, layer, 0, sampling, k])`, shifted right by 1.
+"""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from torch import Tensor
 
+ABLATION_STREAM, RANDOM_SHARES = 1, 0
+"""The parts of a seed that keep these draws apart from others."""
 NARROW_UNITS = 2048
-"""Up to so many units a key of 32 bits holds the unit's number and 21 random bits; more units get keys of 16 bits,
+"""Up to this many units a key of 32 bits holds the unit's index and 21 random bits; more units get keys of 16 bits,
 which are sorted several times as fast but are not all different."""
 BLOCK_KEYS = 1 << 20
-"""So many keys are held at a time."""
+"""How many keys are held at a time."""
 DEVICE_BLOCK_ROWS = 64
+
+
+def draw_seed(seed: int, layer: int, sampling: int) -> np.random.SeedSequence:
+    """The seed of the draws for one sampling of the layer with that index."""
+    return np.random.SeedSequence([seed, ABLATION_STREAM, layer, RANDOM_SHARES, sampling])
 
 
 def dropped_counts(units: int, levels: int) -> list[int]:
@@ -22,17 +48,25 @@ def dropped_counts(units: int, levels: int) -> list[int]:
 
 
 def random_levels(counts: list[int], units: int) -> list[int]:
-    """The levels at which which units are dropped is left to chance: some but not all are."""
+    """Indices of the levels that need a random draw: some but not all units are dropped."""
     return [level for level, count in enumerate(counts) if 0 < count < units]
 
 
 def levels_survived(
     seed: np.random.SeedSequence, first: int, rows: int, units: int, counts: list[int], device: torch.device
 ) -> UInt8[Tensor, "rows units"]:
-    """For each unit of the rows from number `first` on, how many of the random levels of `counts` it survives.
+    """For each unit, how many of the random levels of `counts` it survives.
 
-    At the k-th random level, of c units to be dropped, the units with at most k are dropped: in every row exactly c, a
-    random choice, which includes those of the levels below. A row's draw depends on its number alone.
+    At the k-th random level, counted from 0, the units that survive at most k levels are dropped: in every row exactly
+    as many as `counts` says.
+
+    Args:
+        seed: see `draw_seed`.
+        first, rows: the draws of this many examples, from the one with index `first` on. Each depends on the example's
+            index alone.
+        units: how many units a row has.
+        counts: how many units are dropped at each level.
+        device: where to draw.
     """
     drawn = [counts[level] for level in random_levels(counts, units)]
     if device.type != "cpu":
@@ -58,10 +92,7 @@ def levels_survived(
 
 
 def _draw_narrow(seed: np.random.SeedSequence, first: int, survived: np.ndarray, drawn: list[int]) -> None:
-    """Distinct random keys: those of a row's units with the k smallest are a random choice of exactly k.
-
-    A key is random but for its lowest bits, which hold the unit's number, so that no two are alike.
-    """
+    """Fill `survived` by random keys that are all different, since their lowest bits hold the unit's index."""
     rows, units = survived.shape
     words = -(-units // 2)
     keys = _random_words(seed, first, rows, words).view(np.uint32)[:, :units]
@@ -73,8 +104,11 @@ def _draw_narrow(seed: np.random.SeedSequence, first: int, survived: np.ndarray,
 
 
 def _draw_wide(seed: np.random.SeedSequence, first: int, survived: np.ndarray, drawn: list[int]) -> None:
-    """Random keys, some of them alike: of the units whose key is just at the limit, those that come first are dropped,
-    counted around from a random unit, so that each is as likely as any other."""
+    """Fill `survived` by random keys, some of them equal.
+
+    Of the units whose key is just at the limit, those are dropped that come first, counted around from a random unit,
+    so that each is as likely as any other.
+    """
     rows, units = survived.shape
     words = -(-units // 4) + 1
     random = _random_words(seed, first, rows, words)
@@ -92,7 +126,7 @@ def _draw_wide(seed: np.random.SeedSequence, first: int, survived: np.ndarray, d
 
 
 def _random_words(seed: np.random.SeedSequence, first: int, rows: int, words: int) -> np.ndarray:
-    """The random words of the rows from number `first` on."""
+    """The random 64-bit words of the rows from index `first` on."""
     generator = np.random.PCG64(seed)
     generator.advance(first * words)
     return generator.random_raw(rows * words).reshape(rows, words)
@@ -101,7 +135,7 @@ def _random_words(seed: np.random.SeedSequence, first: int, rows: int, words: in
 def drawn_on_device(
     seed: np.random.SeedSequence, first: int, rows: int, units: int, drawn: list[int], device: torch.device
 ) -> UInt8[Tensor, "rows units"]:
-    """The same, drawn where the model is, so that nothing waits for the processor: whole blocks of rows, by number."""
+    """`levels_survived` drawn on the model's device, so that nothing waits for the CPU, in whole blocks of rows."""
     generator = torch.Generator(device)
     blocks = []
     for number in range(first // DEVICE_BLOCK_ROWS, -(-(first + rows) // DEVICE_BLOCK_ROWS)):
@@ -121,27 +155,29 @@ def drawn_on_device(
 
 
 def laid_out(
-    survived: UInt8[Tensor, "rows units"], value: Float[Tensor, "..."], unit_dimension: int, example_dimension: int = 0
-) -> Float[Tensor, "..."]:
-    """What was drawn for each example in the layout and type of a layer's value: position by position, units last.
+    survived: UInt8[Tensor, "rows units"], value: Tensor, unit_dimension: int, example_dimension: int = 0
+) -> Tensor:
+    """The draws in the shape and type of a layer's value, or in a shape that is broadcast to it.
 
-    The rows are the value's examples, whose units are all its values; or one row for all examples and positions.
+    Args:
+        survived: a row for each example, with all its values position by position, units last; or one row with the
+            layer's units, for all examples and positions.
+        value: the layer's value.
+        unit_dimension, example_dimension: the value's dimensions of units and examples.
     """
-    order = [place for place in range(value.dim()) if place not in (example_dimension, unit_dimension)]
+    order = [each for each in range(value.dim()) if each not in (example_dimension, unit_dimension)]
     order = [example_dimension, *order, unit_dimension]
-    sizes = [value.shape[place] for place in order]
+    sizes = [value.shape[each] for each in order]
     if len(survived) == 1 and survived.shape[1] == sizes[-1]:
         sizes[:-1] = [1] * (len(sizes) - 1)
-    return survived.to(value.dtype).reshape(sizes).permute([order.index(place) for place in range(value.dim())])
+    return survived.to(value.dtype).reshape(sizes).permute([order.index(each) for each in range(value.dim())])
 
 
-def stays(
-    survived: Float[Tensor, "..."], number: int, into: Float[Tensor, "..."] | None = None
-) -> Float[Tensor, "..."]:
+def stays(survived: Tensor, number: int, into: Tensor | None = None) -> Tensor:
     """1 for each value that stays at the random level of that number, counted from 0, and 0 for the others.
 
-    Of floating point, since a comparison into it and a product with it are several times as fast as with truth values;
-    written `into` memory that is there, since new memory takes as long again.
+    The result is of floating point: comparing into it and multiplying by it are several times as fast as with booleans.
+    It is written `into` memory that is given, since allocating new memory takes as long as the comparison.
     """
     if into is None or into.shape != survived.shape:
         into = torch.empty_like(survived)

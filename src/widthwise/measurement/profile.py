@@ -1,38 +1,37 @@
 """`profile`: the two measures of every layer of a network, and what is known of each unit."""
 
-from collections.abc import Iterable, Sequence
-from typing import Literal
+from collections.abc import Iterable
 
 import pandas as pd
 from torch import nn
 
-from widthwise.measurement.passes import Measuring, OnProgress, fitting_batch_size
+from widthwise.errors import RequestError
+from widthwise.measurement.batch_size import fitting_batch_size
+from widthwise.measurement.passes import Passes
 from widthwise.measurement.result import Profile
-from widthwise.measurement.settings import Measurement
-from widthwise.tracing.inputs import Batches, Inputs, Predict
-from widthwise.tracing.layers import Selection
-from widthwise.tracing.network import Network, untouched
-
-THRESHOLDS = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
+from widthwise.measurement.settings import PAPER_SETTINGS, Measurement
+from widthwise.measurement.tables import profile_tables
+from widthwise.progress import OnProgress, unseen
+from widthwise.tracing.batches import Batches
+from widthwise.tracing.layer_selection import Selection
+from widthwise.tracing.network import Network
+from widthwise.tracing.predicted_labels import Predict
+from widthwise.tracing.untouched import untouched
 
 
 def profile(
     model: nn.Module,
-    batches: Iterable,
+    batches: Iterable[object],
     *,
+    settings: Measurement = PAPER_SETTINGS,
     layers: Selection | None = None,
     attention_heads: bool = False,
     predict: Predict | None = None,
-    settings: Measurement | None = None,
-    replacement: Literal["zero", "mean"] = "zero",
-    thresholds: Sequence[float] = THRESHOLDS,
-    single_units: bool = False,
-    tolerance: float = 0.0,
     seed: int = 0,
     replay: bool = True,
     batch_size: int | None = None,
     memory: int | None = None,
-    on_progress: OnProgress | None = None,
+    on_progress: OnProgress = unseen,
 ) -> Profile:
     """Measure removability and repetition in every layer of a network (Sections 2 and 3).
 
@@ -40,51 +39,47 @@ def profile(
 
     Args:
         model: any network. A label is the argmax over the last axis of its output or of the output's `.logits`.
-        batches: each a tensor, a dictionary of arguments, or a tuple whose first element is the inputs (and that may
-            be a tuple of several arguments); examples first. What can be gone through only once is held in memory.
-        layers: what to measure: a layer's or a module's name, a pattern with `*`, several of these, or a function of a
-            `Layer` that says whether to. By default the layers that the model names in an attribute `measured_layers`,
-            else every value right after a nonlinearity that follows a dense layer or a convolution.
+        batches: each is a tensor, a dictionary of arguments, or a tuple whose first element is the inputs (which may be
+            a tuple of several arguments); examples first. An iterator, which ends after one pass, is held in memory.
+        settings: how the two measures are taken; the paper's way by default.
+        layers: which layers to measure: the name of a layer or module, a pattern with `*`, several of these, or a
+            function that takes a `Layer` and returns whether to measure it. None: those that the model names in an
+            attribute `measured_layers`, else every value right after a nonlinearity that follows a dense layer or a
+            convolution.
         attention_heads: also measure each attention's heads, as units.
         predict: a function from the model's output to scores, whose argmax is the label, or to integer labels.
-        settings: how the two measures are taken; the paper's way by default.
-        replacement: what a dropped unit's activity becomes: `zero`, as in the paper, or the unit's `mean`.
-        thresholds: of |r|, at which similarity is reported beside that of `settings`.
-        single_units: also drop every unit alone, and with the one that it resembles most, to tell why it is removable.
-        tolerance: the share of labels that may change while a unit counts as removable.
-        seed: of the random draws. The same seed gives the same profile, however the examples are batched.
+        seed: seed of the random draws. The same seed gives the same profile, however the examples are batched.
         replay: False to run the whole network again for each ablation, and not only what follows the layer.
-        batch_size: how many examples to run at a time; by default as many as `memory` holds.
-        memory: bytes that the values of a batch may take.
-        on_progress: told how many examples of how many passes are done, and how many there are.
+        batch_size: how many examples to run at a time; None: as many as `memory` holds.
+        memory: bytes that the values of a batch may take; None: 1 GiB on a CPU, a third of what is free on a GPU.
+        on_progress: is called after each batch with the number of examples done, over all passes.
+
+    Returns: the tables of what was measured.
 
     Raises:
-        ValueError: what was given cannot be measured. The message says what is wrong with it.
+        RequestError: the model, its inputs or an argument are unfit; one sentence tells what is wrong.
     """
-    settings = Measurement() if settings is None else settings
     if not isinstance(settings, Measurement):
-        raise ValueError(f"settings must be a widthwise.Measurement, not {type(settings).__name__}")
-    if not isinstance(thresholds, Iterable):
-        raise ValueError(f"thresholds must be several numbers, such as (0.5, 0.9), not {thresholds!r}")
-    thresholds = tuple(sorted({*map(float, thresholds), settings.similarity_threshold}))
-    _check(replacement, thresholds, tolerance, batch_size)
+        raise RequestError(f"settings must be a widthwise.Measurement, not {type(settings).__name__}")
+    if batch_size is not None and batch_size < 1:
+        raise RequestError(f"batch_size must be at least 1, got {batch_size}")
     if seed < 0:
-        raise ValueError(f"seed must be at least 0, got {seed}")
+        raise RequestError(f"seed must be at least 0, got {seed}")
     model = _module(model)
     source = Batches(batches)
     with untouched(model):
         network = Network(
             model,
-            _first(source),
+            source.first,
             layers=layers,
             attention_heads=attention_heads,
             predict=predict,
             replay=replay,
         )
         size = batch_size or fitting_batch_size(network, memory)
-        measuring = Measuring(network, source, size, settings, replacement, single_units, seed, on_progress)
-        measuring.go()
-        return measuring.profile(thresholds, tolerance)
+        passes = Passes(network, source, size, settings, seed, on_progress)
+        passes.run()
+        return profile_tables(passes)
 
 
 def layers(
@@ -95,21 +90,23 @@ def layers(
     attention_heads: bool = False,
     predict: Predict | None = None,
 ) -> pd.DataFrame:
-    """The layers that `profile` would measure: `layer, units, shape, kind, follows`, a row each, in order of depth.
+    """The layers that `profile` would measure, one row for each in order of depth.
 
     Args:
         model: any network.
         example: one batch, in a form that `profile` takes.
         layers, attention_heads, predict: as for `profile`.
 
+    Returns: the columns `layer, units, shape, kind, follows`, described under `Layer`.
+
     Raises:
-        ValueError: there are none, or a name fits none.
+        RequestError: there are none, or no layer has a chosen name or fits a chosen pattern.
     """
     model = _module(model)
     with untouched(model):
         network = Network(
             model,
-            _first(Batches([example])),
+            Batches([example]).first,
             layers=layers,
             attention_heads=attention_heads,
             predict=predict,
@@ -119,24 +116,11 @@ def layers(
 
 
 def _module(model: object) -> nn.Module:
-    """The model, or what `torch.compile` was given: a compiled network's layers cannot be seen, and it computes the
-    same."""
+    """The model; of one that `torch.compile` gave, the original, which computes the same and whose layers are visible.
+
+    Raises:
+        RequestError: it is no module.
+    """
     if not isinstance(model, nn.Module):
-        raise ValueError(f"the model must be a torch.nn.Module, not {type(model).__name__}")
+        raise RequestError(f"the model must be a torch.nn.Module, not {type(model).__name__}")
     return getattr(model, "_orig_mod", model)
-
-
-def _first(source: Batches) -> Inputs:
-    assert source.first is not None
-    return source.first
-
-
-def _check(replacement: str, thresholds: Sequence[float], tolerance: float, batch_size: int | None) -> None:
-    if replacement not in ("zero", "mean"):
-        raise ValueError(f"replacement must be 'zero' or 'mean', got {replacement!r}")
-    if not all(0 < threshold <= 1 for threshold in thresholds):
-        raise ValueError(f"thresholds must be in (0, 1], got {thresholds}")
-    if not 0 <= tolerance < 1:
-        raise ValueError(f"tolerance must be in [0, 1), got {tolerance}")
-    if batch_size is not None and batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, got {batch_size}")

@@ -1,42 +1,81 @@
 """How the two measures are taken."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from widthwise.errors import RequestError
+
 Granularity = Literal["application", "channel"]
+Replacement = Literal["zero", "mean"]
 MOST_LEVELS = 256
-"""So many that the number of levels which a unit survives is exact in a byte, and in numbers of 16 bits."""
+"""At most this many, so that the number of levels that a unit survives is exact in a byte and in 16-bit floats."""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """Settings of `profile`; the defaults are the paper's.
+    """All options of a measurement; the defaults are the paper's.
 
     levels: how many equally spaced shares of dropped units, from 0 to 1, an ablation curve has.
     samplings: how many independent draws of dropped units, and of activations, a mean is taken over.
-    granularity: what is dropped. `application`: of each image, every unit at every position by itself, afresh for
-        each image. `channel`: whole units, the same for every image.
-    similarity_threshold: units with at least this |r| are similar.
-    activations: at most this many activation vectors of a layer enter its correlations, drawn afresh for each sampling;
-        None for all of them, which gives the exact value.
+    granularity: what is dropped. `application`: every unit at every position by itself, drawn anew for each example.
+        `channel`: whole units, the same for every example.
+    threshold: units with at least this |r| are similar.
+    activations: at most this many activation vectors of a layer enter its correlations, drawn anew for each sampling;
+        None: all of them, which gives the exact value.
+    replacement: what a dropped unit's activity becomes: `zero`, as in the paper, or the unit's `mean`.
+    thresholds: further values of |r| for which similarity is reported.
+    single_units: also drop every unit alone, and with the one that it resembles most, to find out why it is removable.
+    tolerance: the share of labels that may change while a unit counts as removable.
+
+    Raises:
+        RequestError: a value is out of its range.
     """
 
     levels: int = 7
     samplings: int = 3
     granularity: Granularity = "application"
-    similarity_threshold: float = 0.5
+    threshold: float = 0.5
     activations: int | None = 50_000
+    replacement: Replacement = "zero"
+    thresholds: tuple[float, ...] = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
+    single_units: bool = False
+    tolerance: float = 0.0
 
-    def __post_init__(self):
-        if self.levels < 2:
-            raise ValueError(f"levels must be at least 2, got {self.levels}")
-        if self.levels > MOST_LEVELS:
-            raise ValueError(f"levels must be at most {MOST_LEVELS}, got {self.levels}")
-        if self.samplings < 1:
-            raise ValueError(f"samplings must be at least 1, got {self.samplings}")
-        if self.granularity not in ("application", "channel"):
-            raise ValueError(f"granularity must be 'application' or 'channel', got {self.granularity!r}")
-        if not 0 < self.similarity_threshold <= 1:
-            raise ValueError(f"similarity_threshold must be in (0, 1], got {self.similarity_threshold}")
-        if self.activations is not None and self.activations < 2:
-            raise ValueError(f"activations must be at least 2, got {self.activations}")
+    def __post_init__(self) -> None:
+        if not isinstance(self.thresholds, Iterable) or isinstance(self.thresholds, str):
+            raise RequestError(f"thresholds must be several numbers, such as (0.5, 0.9), got {self.thresholds!r}")
+        rules = {
+            "levels": (_whole(self.levels, 2, MOST_LEVELS), f"a whole number from 2 to {MOST_LEVELS}"),
+            "samplings": (_whole(self.samplings, 1), "a whole number of at least 1"),
+            "granularity": (self.granularity in ("application", "channel"), "'application' or 'channel'"),
+            "threshold": (_correlation(self.threshold), "in (0, 1]"),
+            "activations": (
+                self.activations is None or _whole(self.activations, 2),
+                "a whole number of at least 2, or None for all",
+            ),
+            "replacement": (self.replacement in ("zero", "mean"), "'zero' or 'mean'"),
+            "thresholds": (all(map(_correlation, self.thresholds)), "in (0, 1]"),
+            "single_units": (isinstance(self.single_units, bool), "true or false"),
+            "tolerance": (isinstance(self.tolerance, (int, float)) and 0 <= self.tolerance < 1, "in [0, 1)"),
+        }
+        for field, (fits, right) in rules.items():
+            if not fits:
+                raise RequestError(f"{field} must be {right}, got {getattr(self, field)!r}")
+        object.__setattr__(self, "thresholds", tuple(sorted({*map(float, self.thresholds)})))  # one form for equal sets
+
+    @property
+    def reported_thresholds(self) -> tuple[float, ...]:
+        """`thresholds` and `threshold`, from the smallest to the largest."""
+        return tuple(sorted({*self.thresholds, float(self.threshold)}))
+
+
+def _whole(value: object, least: int, most: float = float("inf")) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+def _correlation(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= 1
+
+
+PAPER_SETTINGS = Measurement()

@@ -1,30 +1,84 @@
-"""The tables of a profile, from what was gathered of each layer."""
+"""The tables of a profile, from what the passes gathered of each layer."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from widthwise.measurement.ablation import AblationCounts, area_under_curve, corrected_for_chance
-from widthwise.measurement.correlation import HISTOGRAM_BINS, Repetition
+from widthwise.measurement.correlation import HISTOGRAM_BINS, Repetition, strongest_pairs
 from widthwise.measurement.masks import dropped_counts
+from widthwise.measurement.passes import Passes
+from widthwise.measurement.result import Profile
 from widthwise.measurement.settings import Measurement
-from widthwise.tracing.layers import Layer
+from widthwise.measurement.units import units_table
+from widthwise.tracing.layer import Layer
+
+STRONGEST_PAIRS = 100
+PAIR_COLUMNS = ["layer", "unit", "other", "r", "r_squared", "slope", "intercept"]
+
+
+def profile_tables(passes: Passes) -> Profile:
+    """The profile that some passes lead to."""
+    settings, layers, thresholds = passes.settings, passes.network.layers, passes.settings.reported_thresholds
+    gathered = [passes.measures[layer.name] for layer in layers]
+    names = [layer.name for layer in layers]
+    repetitions = [measures.activity.repetitions(thresholds) for measures in gathered]
+    frequencies = passes.labels.unique(return_counts=True)[1]
+    labels = int(frequencies.sum())
+    classes = passes.classes or max(2, len(frequencies))
+    units = [
+        units_table(
+            layer,
+            measures.statistics,
+            measures.activity.running[0],
+            passes.outgoing(layer),
+            measures.single,
+            settings,
+        )
+        for layer, measures in zip(layers, gathered, strict=True)
+    ]
+    pairs = [
+        strongest_pairs(measures.activity.running[0], STRONGEST_PAIRS).assign(layer=name)
+        for name, measures in zip(names, gathered, strict=True)
+    ]
+    ablations = [measures.counts for measures in gathered]
+    return Profile(
+        layers=layers_table(layers, ablations, repetitions, units, settings, classes),
+        ablation=ablation_table(names, ablations, settings),
+        correlation=correlation_table(names, repetitions),
+        similarity=similarity_table(names, repetitions, thresholds),
+        units=pd.concat(units, ignore_index=True),
+        pairs=pd.concat(pairs)[PAIR_COLUMNS].reset_index(drop=True),
+        examples=passes.examples,
+        most_frequent_label_share=frequencies.max().item() / labels,
+        about={
+            "model": type(passes.network.model).__name__,
+            "classes": classes,
+            "labels": labels,
+            "replayed": passes.network.replayed,
+            "reason": passes.network.reason,
+            "settings": {**asdict(settings), "thresholds": list(settings.thresholds)},
+            "seed": passes.seed,
+            "device": str(passes.network.device),
+        },
+    )
 
 
 def layers_table(
     layers: list[Layer],
     ablations: list[AblationCounts],
     repetitions: list[list[Repetition]],
-    thresholds: Sequence[float],
     units: list[pd.DataFrame],
     settings: Measurement,
     classes: int,
 ) -> pd.DataFrame:
-    """`layers`: a row a layer, with means over samplings and their deviations."""
+    """`layers`: one row for each layer, with means over samplings and their standard deviations."""
     areas = [area_under_curve(counts.shares()) for counts in ablations]
     corrected = [corrected_for_chance(area, settings.levels, classes) for area in areas]
-    chosen = list(thresholds).index(settings.similarity_threshold)
+    chosen = settings.reported_thresholds.index(settings.threshold)
     similarities = [np.array([result.similarity[chosen] for result in results]) for results in repetitions]
     return pd.DataFrame(
         {
@@ -41,13 +95,13 @@ def layers_table(
     )
 
 
-def _deviation(samplings: np.ndarray) -> float:
-    """The standard deviation between samplings; of one sampling there is none, so NaN."""
+def _deviation(samplings: Float[np.ndarray, " samplings"]) -> float:
+    """The standard deviation between samplings; NaN if there is only one."""
     return float(samplings.std(ddof=1)) if len(samplings) > 1 else float("nan")
 
 
 def ablation_table(names: list[str], ablations: list[AblationCounts], settings: Measurement) -> pd.DataFrame:
-    """`ablation`: a row for each layer, sampling and level."""
+    """`ablation`: one row for each layer, sampling and level."""
     samplings, levels = settings.samplings, settings.levels
     shares = np.linspace(0, 1, levels)
     return pd.DataFrame(
@@ -64,7 +118,7 @@ def ablation_table(names: list[str], ablations: list[AblationCounts], settings: 
 
 
 def correlation_table(names: list[str], repetitions: list[list[Repetition]]) -> pd.DataFrame:
-    """`correlation`: a row for each layer, sampling and bin of |r|."""
+    """`correlation`: one row for each layer, sampling and bin of |r|."""
     samplings = len(repetitions[0])
     edges = np.linspace(0, 1, HISTOGRAM_BINS + 1)
     return pd.DataFrame(
@@ -81,7 +135,7 @@ def correlation_table(names: list[str], repetitions: list[list[Repetition]]) -> 
 def similarity_table(
     names: list[str], repetitions: list[list[Repetition]], thresholds: Sequence[float]
 ) -> pd.DataFrame:
-    """`similarity`: a row for each layer, sampling and threshold."""
+    """`similarity`: one row for each layer, sampling and threshold."""
     samplings = len(repetitions[0])
     return pd.DataFrame(
         {

@@ -1,18 +1,19 @@
-"""Why is a unit removable? What is known of each unit of a layer, one row a unit (the mechanisms of Section 2.1)."""
+"""Why a unit is removable: the mechanisms of Section 2.1, and what is known of each unit of a layer."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from widthwise.measurement.ablation import unchanged_without_each
 from widthwise.measurement.correlation import RunningCorrelation, nearest
-from widthwise.tracing.layers import Layer
+from widthwise.measurement.settings import Measurement
+from widthwise.tracing.layer import Layer
 from widthwise.tracing.network import Network, RecordedRun
-from widthwise.tracing.outgoing_weights import Outgoing
+from widthwise.tracing.outgoing_weights import OutgoingWeights
 
 MECHANISMS = ("dead", "disconnected", "discarded", "jointly removable only", "repeated", "needed")
 ROUNDING = 1e-12
@@ -34,7 +35,7 @@ class UnitStatistics:
         self._highest = torch.full((units,), -torch.inf, device=device)
 
     def update(self, activity: Float[Tensor, "examples positions units"]) -> None:
-        """Take in some more examples."""
+        """Add more examples."""
         self.examples += len(activity)
         self.positions += activity.shape[0] * activity.shape[1]
         lowest, highest = activity.amin(1), activity.amax(1)
@@ -49,7 +50,7 @@ class UnitStatistics:
         return self._sum / self.positions
 
     def table(self) -> pd.DataFrame:
-        """A row a unit: `never_active, constant, active_share, mean`."""
+        """One row for each unit: `never_active, constant, active_share, mean`."""
         values = {
             "never_active": self._active == 0,
             "constant": self._lowest >= self._highest,
@@ -60,7 +61,17 @@ class UnitStatistics:
 
 
 class SingleAblations:
-    """How many labels stay when each unit of a layer is dropped alone, then with the unit that it resembles most."""
+    """How many labels stay when each unit of a layer is dropped alone, and with the unit that it resembles most.
+
+    alone, paired: the counts for each unit.
+    labels: how many labels were seen.
+
+    Args:
+        network: the network.
+        layer: the layer whose units are dropped.
+        replacement: the activity of each unit when it is dropped; None: zero.
+        together: how many examples are run at a time, for several units where batches are smaller.
+    """
 
     def __init__(self, network: Network, layer: Layer, replacement: Float[Tensor, " units"] | None, together: int):
         self._network, self._layer, self._replacement, self._together = network, layer, replacement, together
@@ -69,17 +80,17 @@ class SingleAblations:
         self.labels = 0
 
     def update(self, run: RecordedRun) -> None:
-        """Take in a batch, for each unit alone."""
+        """Add a batch, dropping each unit alone."""
         self.labels += run.labels.numel()
         self.alone += self._unchanged(run, [[unit] for unit in range(self._layer.units)])
 
     def update_pairs(self, run: RecordedRun, partners: Sequence[int | None]) -> None:
-        """Take in a batch, for each unit with its partner, where it has one."""
+        """Add a batch, dropping each unit with its partner, where it has one."""
         pairs = {unit: [unit, other] for unit, other in enumerate(partners) if other is not None}
         if pairs:
             self.paired[list(pairs)] += self._unchanged(run, list(pairs.values()))
 
-    def _unchanged(self, run: RecordedRun, groups: list[list[int]]) -> np.ndarray:
+    def _unchanged(self, run: RecordedRun, groups: list[list[int]]) -> Int[np.ndarray, " groups"]:
         together = max(1, self._together // run.examples)
         found = unchanged_without_each(self._network, self._layer, run, groups, self._replacement, together)
         return found.cpu().numpy()
@@ -89,13 +100,12 @@ def units_table(
     layer: Layer,
     statistics: UnitStatistics,
     running: RunningCorrelation,
-    outgoing: Outgoing,
+    outgoing: OutgoingWeights,
     single: SingleAblations | None,
-    threshold: float,
-    tolerance: float,
+    settings: Measurement,
 ) -> pd.DataFrame:
-    """What is known of each unit of a layer (columns `UNIT_COLUMNS`)."""
-    table = pd.concat([statistics.table(), nearest(running, threshold)], axis=1)
+    """The table `units` of one layer: one row for each unit, with the columns `UNIT_COLUMNS`."""
+    table = pd.concat([statistics.table(), nearest(running, settings.threshold)], axis=1)
     table["layer"], table["unit"] = layer.name, np.arange(layer.units)
     table["outgoing_norm"] = outgoing.norms.numpy()
     table["unchanged_alone"] = np.nan if single is None else single.alone / single.labels
@@ -103,14 +113,14 @@ def units_table(
     if single is not None:
         paired = table["most_similar"].notna()
         table.loc[paired, "unchanged_with_most_similar"] = single.paired[paired] / single.labels
-    table["mechanism"] = mechanisms(table, outgoing.only, tolerance)
+    table["mechanism"] = mechanisms(table, outgoing.only, settings.tolerance)
     return table[list(UNIT_COLUMNS)]
 
 
 def mechanisms(table: pd.DataFrame, only_by_weights: bool, tolerance: float) -> pd.Series:
     """The first of `MECHANISMS` that holds for each unit.
 
-    Without single-unit ablations only `dead`, `disconnected` and `repeated` can be told; the others are missing.
+    Without single-unit ablations only `dead`, `disconnected` and `repeated` can be determined; else it is missing.
 
     dead: its activity is the same in every example and position.
     disconnected: all its outgoing weights are 0, and nothing else takes its activity.
@@ -120,6 +130,8 @@ def mechanisms(table: pd.DataFrame, only_by_weights: bool, tolerance: float) -> 
     needed: none of these.
 
     Args:
+        table: what is known of each unit (all other columns of `UNIT_COLUMNS`).
+        only_by_weights: whether the units act on what follows by their outgoing weights only.
         tolerance: the share of labels that may change and still count as none.
     """
     holds = {

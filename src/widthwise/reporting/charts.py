@@ -228,7 +228,7 @@ def correlation_violins(analysis: Analysis, series: Sequence[str], layer: str = 
             ],
         )
     )
-    threshold = next(analysis.sweep.runs(analysis.scale)).trial.measurement.similarity_threshold
+    threshold = next(analysis.sweep.runs(analysis.scale)).trial.measurement.threshold
     line = alt.Chart().mark_rule(strokeDash=[4, 3], opacity=0.6).encode(y=alt.datum(threshold))
     return _by_series(layered([violin, line]), outline.round(ROUNDED), analysis, series)
 

@@ -2,13 +2,13 @@
 
 import json
 from dataclasses import replace
-from typing import Any
 
 import altair as alt
 import numpy as np
 import pandas as pd
 
-from widthwise.measurement.result import Profile, shortened
+from widthwise.measurement.profile_text import shortened
+from widthwise.measurement.result import Profile
 from widthwise.measurement.units import MECHANISMS
 from widthwise.reporting.theme import SERIES_COLOURS, depth_colours
 
@@ -21,10 +21,10 @@ VIOLIN_REACH = 0.42
 FADED = 0.08
 Layered = alt.LayerChart | alt.FacetChart
 NAMED_LAYERS = 12
-"""So many layers have each an entry in the legend; of more, a scale shows their depth."""
+"""Up to this many layers have an entry each in the legend; for more, a scale shows their depth."""
 
 
-def network_map(profile: Profile) -> dict[str, Any]:
+def network_map(profile: Profile) -> dict[str, object]:
     """Removability, similarity and mechanisms of every layer in order of depth, then curves and violins.
 
     A click on a layer shows its curve and violin alone.
@@ -34,7 +34,7 @@ def network_map(profile: Profile) -> dict[str, Any]:
     depths = layers.set_index("layer")["depth"]
     colour = _colour(layers)
     chosen = alt.selection_point(name="chosen_layer", fields=["layer"])
-    rows: list[Any] = [_removability(layers, chosen).add_params(chosen), _similarity(layers, chosen)]
+    rows: list[Layered | alt.Chart] = [_removability(layers, chosen).add_params(chosen), _similarity(layers, chosen)]
     if profile.units["mechanism"].notna().any():
         rows.append(_mechanisms(profile.units, layers, chosen))
     below = alt.hconcat(_curves(profile.ablation, depths, colour, chosen), _violins(profile, depths, colour, chosen))
@@ -42,11 +42,11 @@ def network_map(profile: Profile) -> dict[str, Any]:
 
 
 def _with_short_names(profile: Profile) -> Profile:
-    """The same with names of layers that fit an axis; where two would be alike they are numbered."""
+    """The profile with names of layers that fit an axis; where two would be alike they are numbered."""
     short: dict[str, str] = {}
-    for place, name in enumerate(profile.layers["layer"], start=1):
+    for number, name in enumerate(profile.layers["layer"], start=1):
         fitting = shortened(name, NAME_ROOM)
-        short[name] = f"{fitting} ({place})" if fitting in short.values() else fitting
+        short[name] = f"{fitting} ({number})" if fitting in short.values() else fitting
     tables = {
         name: getattr(profile, name).replace({"layer": short})
         for name in ("layers", "ablation", "correlation", "units")
@@ -63,8 +63,9 @@ def _x(layers: pd.DataFrame) -> alt.X:
     )
 
 
-def _bright(chosen: alt.Parameter, opacity: float = 1.0) -> Any:
-    return alt.condition(chosen, alt.value(opacity), alt.value(FADED if opacity == 1.0 else opacity / 3))
+def _bright(chosen: alt.Parameter) -> alt.OpacityValue:
+    """Opaque for the chosen layers, faded for the others."""
+    return alt.OpacityValue(FADED, condition={"param": chosen.name, "value": 1.0})
 
 
 def _removability(layers: pd.DataFrame, chosen: alt.Parameter) -> Layered:
@@ -127,7 +128,7 @@ def _mechanisms(units: pd.DataFrame, layers: pd.DataFrame, chosen: alt.Parameter
     named = units.assign(mechanism=units["mechanism"].fillna("not told"))
     counts = named.groupby(["layer", "mechanism"], sort=False).size().rename("units").reset_index()
     kinds = [*MECHANISMS, "not told"]
-    counts["order"] = counts["mechanism"].map({kind: place for place, kind in enumerate(kinds)})
+    counts["order"] = counts["mechanism"].map({kind: index for index, kind in enumerate(kinds)})
     colours = ["#7F7F7F", "#CC79A7", "#0072B2", "#56B4E9", "#009E73", "#D55E00", "#C9CDD2"]
     shown = [kind for kind in kinds if kind in set(counts["mechanism"])]
     scale = alt.Scale(domain=shown, range=[colours[kinds.index(kind)] for kind in shown])
@@ -192,6 +193,7 @@ def _violins(profile: Profile, depths: pd.Series, colour: alt.Color, chosen: alt
         middle=((counts["low"] + counts["high"]) / 2).round(4),
         share=counts["share"].round(5),
     ).drop(columns=["low", "high", "pairs"])
+    settings = profile.about.get("settings", {})
     ticks = sorted({round(tick) for tick in np.linspace(1, len(depths), min(len(depths), 9))})
     violins = (
         alt.Chart(outline)
@@ -221,6 +223,5 @@ def _violins(profile: Profile, depths: pd.Series, colour: alt.Color, chosen: alt
             ],
         )
     )
-    threshold = profile.about["settings"]["similarity_threshold"]
-    line = alt.Chart().mark_rule(strokeDash=[4, 3], opacity=0.6).encode(y=alt.datum(threshold))
+    line = alt.Chart().mark_rule(strokeDash=[4, 3], opacity=0.6).encode(y=alt.datum(settings["threshold"]))
     return (violins + line).properties(width=CURVE_WIDTH, height=CURVE_HEIGHT)

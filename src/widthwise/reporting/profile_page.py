@@ -3,13 +3,13 @@
 import json
 import os
 from importlib.metadata import version
-from typing import Any
 
 import pandas as pd
 from markupsafe import Markup
 
 from widthwise.files import write_whole
-from widthwise.measurement.result import COLUMN_TITLES, Profile
+from widthwise.measurement.profile_text import COLUMN_TITLES, heading, notes, rows
+from widthwise.measurement.result import Profile
 from widthwise.measurement.units import MECHANISMS
 from widthwise.reporting.files import FileFormat, render
 from widthwise.reporting.html import drawing_code, template
@@ -42,16 +42,17 @@ DIGITS = 4
 
 
 def profile_page(profile: Profile) -> str:
-    """The page's HTML: the network's layers by depth, their curves and correlations, its units and strongest pairs."""
+    """The page as HTML: the network's layers by depth, their curves and correlations, its units and strongest pairs."""
     about = profile.about
     units = profile.units
     return template("profile.html.jinja").render(
         profile=profile,
         about=about,
-        settings=about["settings"],
-        notes=profile.notes(),
+        settings=about.get("settings", {}),
+        heading=heading(profile),
+        notes=notes(profile),
         column_titles=COLUMN_TITLES,
-        rows=profile.rows(),
+        rows=rows(profile),
         specification=styled(network_map(profile), PAGE_INK),
         tables={
             "units": _columns(units, _used(units, UNIT_TITLES)),
@@ -71,12 +72,12 @@ def draw_profile(profile: Profile, path: str | os.PathLike[str], file_format: Fi
 
 
 def _used(table: pd.DataFrame, titles: dict[str, str]) -> dict[str, str]:
-    """The columns that hold anything."""
+    """The titles of the columns that are not empty."""
     return {name: title for name, title in titles.items() if table[name].notna().any()}
 
 
-def _columns(table: pd.DataFrame, titles: dict[str, str]) -> dict[str, Any]:
-    """A table for the page's script: titles, whether each column is of numbers, and the values column by column."""
+def _columns(table: pd.DataFrame, titles: dict[str, str]) -> dict[str, object]:
+    """A table for the page's script: titles, whether each column is numeric, and the values row by row."""
     shown = table[list(titles)]
     values = json.loads(shown.round(DIGITS).to_json(orient="split", double_precision=DIGITS))["data"]
     numeric = [bool(pd.api.types.is_numeric_dtype(shown[name])) for name in titles]

@@ -1,9 +1,9 @@
-"""The PyTorch functions that are told apart by name: what computes, what normalizes, what only moves values."""
+"""The PyTorch functions that tracing tells apart by name: what computes, normalizes or only moves values."""
 
 CONVOLUTIONS = {*(f"conv{n}d" for n in (1, 2, 3)), *(f"conv_transpose{n}d" for n in (1, 2, 3))}
 DENSE = {"linear", "bilinear"}
 MATRIX_PRODUCTS = {"addmm", "baddbmm", "matmul", "mm", "bmm", "__matmul__", "__rmatmul__", "einsum"}
-"""Dense layers where one factor is a weight; between two values of the data, attention."""
+"""Dense layers where one factor is a weight; attention where both come from the data."""
 NONLINEARITIES = {
     *("relu", "relu6", "leaky_relu", "prelu", "rrelu", "elu", "selu", "celu", "gelu", "silu", "mish", "softplus"),
     *("sigmoid", "tanh", "hardswish", "hardsigmoid", "hardtanh", "logsigmoid", "softsign", "tanhshrink", "threshold"),
@@ -23,17 +23,19 @@ ARITHMETIC = {
     *("__truediv__", "__rtruediv__", "neg", "__neg__", "addcmul"),
 }
 JOINS = {"cat", "concat", "concatenate"}
-KEEPING = {"contiguous", "to", "float", "half", "bfloat16", "type_as", "clone", "detach"}
+IDENTITIES = {"contiguous", "to", "float", "half", "bfloat16", "type_as", "clone", "detach"}
+"""Functions that change at most a value's type, device or memory layout."""
 MOVING = {
     *("view", "reshape", "flatten", "permute", "transpose", "swapaxes", "squeeze", "unsqueeze", "mean", "__getitem__"),
     *("unflatten", "movedim", "moveaxis", "t", "chunk", "split", "pad"),
 }
 """Functions after which the units may lie along another dimension."""
-SAME_PLACES = NORMALIZATIONS | DROPOUTS | POOLINGS | ARITHMETIC | KEEPING
-"""Functions that leave every unit where it is, if the shape says so too."""
-PASSED = SAME_PLACES | JOINS | MOVING
+UNIT_PRESERVING = NORMALIZATIONS | DROPOUTS | POOLINGS | ARITHMETIC | IDENTITIES
+"""Functions that leave every unit at its index, provided that the shape stays the same there."""
+TRANSPARENT = UNIT_PRESERVING | JOINS | MOVING
+"""Functions between a dense layer or convolution and its nonlinearity through which the search for layers looks."""
 
 
 def plain(name: str) -> str:
-    """A function's name without the mark that it writes in place."""
+    """A function's name without the trailing underscore that marks writing in place."""
     return name if name.startswith("__") else name.rstrip("_")

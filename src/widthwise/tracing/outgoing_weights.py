@@ -1,4 +1,4 @@
-"""The weights by which a layer's units act on what follows."""
+"""The weights by which a layer's units act on what comes after it."""
 
 from dataclasses import dataclass
 
@@ -6,15 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from widthwise.tracing.functions import (
-    CONVOLUTIONS,
-    COUPLING_NORMALIZATIONS,
-    JOINS,
-    MOVING,
-    SAME_PLACES,
-    plain,
-)
-from widthwise.tracing.layers import Layer, slot_at
+from widthwise.tracing.functions import CONVOLUTIONS, COUPLING_NORMALIZATIONS, JOINS, MOVING, UNIT_PRESERVING
+from widthwise.tracing.layer import Layer, slot_at
 from widthwise.tracing.structure import Slot
 from widthwise.tracing.tape import Operation, Tape
 from widthwise.tracing.unit_flow import Units, units_after
@@ -24,9 +17,11 @@ WEIGHT_LAST = {"addmm", "matmul", "mm", "__matmul__"}
 
 
 @dataclass(frozen=True)
-class Outgoing:
-    """norms: of each unit's weights in the dense layers and convolutions that take the layer's value, past
-    normalization, pooling, sums and joins but no other nonlinearity; NaN where they cannot be told.
+class OutgoingWeights:
+    """How strongly each unit acts on what comes after its layer.
+
+    norms: Euclidean norm of each unit's weights in the dense layers and convolutions that take the layer's value, past
+        normalization, pooling, sums and joins but no other nonlinearity; NaN where they cannot be found.
     only: whether nothing else takes the value, so that a unit of norm 0 has no effect at all.
     """
 
@@ -34,7 +29,7 @@ class Outgoing:
     only: bool
 
 
-def outgoing_weights(tape: Tape, layer: Layer) -> Outgoing:
+def outgoing_weights(tape: Tape, layer: Layer) -> OutgoingWeights:
     """The outgoing weights of a layer's units, from a tape that has all its values."""
     consumers: dict[Slot, list[Operation]] = {}
     for operation in tape.operations:
@@ -51,13 +46,13 @@ def outgoing_weights(tape: Tape, layer: Layer) -> Outgoing:
         seen.add((slot, units))
         only &= slot not in tape.results
         for operation in consumers.get(slot, ()):
-            name = plain(operation.place[1])
+            name = operation.name
             found = _weight_squares(tape, operation, slot, units)
             if found is not None:
                 part = found[units.offset : units.offset + layer.units * units.width]
                 squares += part.view(layer.units, units.width).sum(1).cpu()
                 reached = True
-            elif name in SAME_PLACES | MOVING | JOINS:
+            elif name in UNIT_PRESERVING | MOVING | JOINS:
                 moved = units_after(tape, operation, slot, units)
                 known &= bool(moved)
                 only &= name not in COUPLING_NORMALIZATIONS
@@ -65,12 +60,12 @@ def outgoing_weights(tape: Tape, layer: Layer) -> Outgoing:
             else:
                 only = False
     norms = squares.sqrt() if known and reached else torch.full_like(squares, torch.nan)
-    return Outgoing(norms, only and known)
+    return OutgoingWeights(norms, only and known)
 
 
 def _weight_squares(tape: Tape, operation: Operation, slot: Slot, units: Units) -> Float[Tensor, " inputs"] | None:
-    """The sum of squared weights of each input of a dense layer or convolution; None where it is no such thing."""
-    name = plain(operation.place[1])
+    """The sum of squared weights of each input of a dense layer or convolution; None for other operations."""
+    name = operation.name
     value = tape.values[slot]
     operands = operation.inputs
     if name in CONVOLUTIONS or name == "linear":

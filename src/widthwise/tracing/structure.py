@@ -1,30 +1,46 @@
-"""Nested tuples, lists and dicts, with tensors in them or slots in their place."""
+"""Nested tuples, lists, dicts and slices that hold tensors, or slots in place of tensors."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar, overload
 
 from torch import Tensor
+
+Leaf = TypeVar("Leaf")
 
 
 @dataclass(frozen=True)
 class Slot:
-    """A place on the tape for one value."""
+    """The index of one value on a tape."""
 
     index: int
 
 
-def mapped(structure: Any, function: Callable[[Tensor], Any]) -> Any:
+@overload
+def mapped(structure: tuple[object, ...], function: Callable[[Tensor], object]) -> tuple[object, ...]: ...
+@overload
+def mapped(structure: dict[str, object], function: Callable[[Tensor], object]) -> dict[str, object]: ...
+@overload
+def mapped(structure: object, function: Callable[[Tensor], object]) -> object: ...
+
+
+def mapped(structure: object, function: Callable[[Tensor], object]) -> object:
     """The structure with `function` applied to its tensors."""
     return _replaced(structure, Tensor, function)
 
 
-def filled(template: Any, function: Callable[[Slot], Any]) -> Any:
+@overload
+def filled(template: tuple[object, ...], function: Callable[[Slot], Tensor]) -> tuple[object, ...]: ...
+@overload
+def filled(template: dict[str, object], function: Callable[[Slot], Tensor]) -> dict[str, object]: ...
+
+
+def filled(template: object, function: Callable[[Slot], Tensor]) -> object:
     """The template with values in place of its slots."""
     return _replaced(template, Slot, function)
 
 
-def _replaced(structure: Any, kind: type, function: Callable[[Any], Any]) -> Any:
+def _replaced(structure: object, kind: type[Leaf], function: Callable[[Leaf], object]) -> object:
     if isinstance(structure, kind):
         return function(structure)
     if isinstance(structure, (tuple, list)):
@@ -38,7 +54,7 @@ def _replaced(structure: Any, kind: type, function: Callable[[Any], Any]) -> Any
     return structure
 
 
-def _found(structure: Any, kind: type) -> Iterator[Any]:
+def _found(structure: object, kind: type[Leaf]) -> Iterator[Leaf]:
     if isinstance(structure, kind):
         yield structure
     elif isinstance(structure, (tuple, list)):
@@ -50,11 +66,11 @@ def _found(structure: Any, kind: type) -> Iterator[Any]:
         yield from _found((structure.start, structure.stop, structure.step), kind)
 
 
-def tensors_in(structure: Any) -> Iterator[Tensor]:
-    """The tensors of nested tuples, lists and dicts, in order."""
+def tensors_in(structure: object) -> Iterator[Tensor]:
+    """The tensors of a nested structure, in order."""
     return _found(structure, Tensor)
 
 
-def slots_in(structure: Any) -> Iterator[Slot]:
-    """The slots of nested tuples, lists and dicts, in order."""
+def slots_in(structure: object) -> Iterator[Slot]:
+    """The slots of a nested structure, in order."""
     return _found(structure, Slot)

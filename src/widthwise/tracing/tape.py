@@ -1,39 +1,56 @@
-"""A run of a model as a tape: every PyTorch function that it called, on what, and what came of it.
+"""A run of a model as a tape: every PyTorch function that it called, with its arguments and results.
 
-The tape of a batch can be replayed from any value on: what does not depend on that value is taken from the run, and
-only what is downstream of it is computed again. Because a tape is of one run, with its shapes and its choices, it needs
-no cooperation from the model's code: any control flow goes, so long as it does not hang on the replaced value.
+The tape of a batch can be replayed from any value on: only what is downstream of that value is computed again; all else
+is taken from the run. A tape is of one run, with its shapes and its branches, so it needs no cooperation from the
+model's code: any control flow is fine as long as it does not depend on the replaced value.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import NamedTuple
 
 from torch import Tensor
 
+from widthwise.tracing.functions import plain
 from widthwise.tracing.structure import Slot, filled, slots_in, tensors_in
 
-Place = tuple[str, str, int]
-"""Where a value comes from: of a function, as `Operation.place`; of a module, its path, "" and the call's number."""
+
+class CallSite(NamedTuple):
+    """Which call in a network gives a value.
+
+    path: the path of the module in whose `forward` a function is called; of a value that a module returns, its own.
+    function: the function's name; empty for a value that a module returns.
+    number: how many calls of that function in that module, or of that module, came before.
+    """
+
+    path: str
+    function: str
+    number: int
 
 
 @dataclass(frozen=True)
 class Operation:
     """One call of a PyTorch function.
 
-    args, kwargs, result: as they were, with `Slot`s in place of tensors. place: the path of the module in whose
-    `forward` the call stands, the function's name, and how many calls of it in that module came before.
-    overwritten: the values that its first argument had before and after, where the function writes in place.
-    owns_result: whether the result lies in memory of its own, and not in that of an argument.
+    function: what was called.
+    args, kwargs, result: its arguments and result, with a `Slot` in place of each tensor.
+    call_site: where the call stands in the network.
+    overwritten: where the function writes in place, the values of its first argument before and after.
+    owns_result: whether the result has memory of its own, and does not share that of an argument.
     """
 
-    function: Callable
-    args: tuple
-    kwargs: dict[str, Any]
-    result: Any
-    place: tuple[str, str, int]
+    function: Callable[..., object]
+    args: tuple[object, ...]
+    kwargs: dict[str, object]
+    result: object
+    call_site: CallSite
     overwritten: tuple[Slot, Slot] | None
     owns_result: bool
+
+    @property
+    def name(self) -> str:
+        """The function's name, the same whether it writes in place or not."""
+        return plain(self.call_site.function)
 
     @property
     def inputs(self) -> list[Slot]:
@@ -48,7 +65,7 @@ class Operation:
 
 @dataclass(frozen=True)
 class ModuleCall:
-    """One call of a module: which of the tape's operations it made, and the value that it returned."""
+    """One call of a module: its number, the operations on the tape that it made, and the value that it returned."""
 
     path: str
     number: int
@@ -58,7 +75,10 @@ class ModuleCall:
 
 @dataclass(frozen=True)
 class Escape:
-    """A value that left the tape: the model's Python code looked at what a tensor holds."""
+    """A value that left the tape: the model's Python code looked at what a tensor holds.
+
+    slot: the value. reader: the function that looked. path: the path of the module in whose `forward` it did.
+    """
 
     slot: Slot
     reader: str
@@ -69,8 +89,9 @@ class Escape:
 class Tape:
     """The recorded run.
 
-    values: those of the slots. results: the slots of what the run returned. sources: the tensors that no recorded
-    function gave: inputs, parameters, and what comes from elsewhere.
+    values: the tensor of each slot.
+    results: the slots of what the run returned.
+    sources: the tensors that no recorded function gave: inputs, parameters, and those from elsewhere.
     """
 
     operations: list[Operation] = field(default_factory=list)
@@ -92,7 +113,7 @@ class Tape:
                 reached.update(operation.outputs)
                 downstream.append(operation)
         wanted, needed = {target}, []
-        for operation in reversed(downstream):  # what does not lead to the target is not computed
+        for operation in reversed(downstream):  # skips what does not lead to the target
             if not wanted.isdisjoint(operation.outputs):
                 wanted.update(operation.inputs)
                 needed.append(operation)
@@ -108,7 +129,7 @@ class Tape:
         return ReplayPlan(start, target, needed, frees, frontier, self._escape_from(reached))
 
     def _escape_from(self, reached: set[Slot]) -> Escape | None:
-        """Where the model's Python code looked at one of these values."""
+        """The first of the escapes of these values."""
         return next((escape for escape in self.escapes if escape.slot in reached), None)
 
     def keep(self, slots: set[Slot]) -> None:
@@ -117,7 +138,7 @@ class Tape:
         self.sources = []
 
     def replay(self, plan: "ReplayPlan", value: Tensor) -> Tensor:
-        """What the run would have given for the plan's target if its start had been `value`, which is used up."""
+        """Compute the plan's target as if its start had been `value`, whose memory may be overwritten."""
         changed = {plan.start: value}
         owned = {plan.start}
         for operation, frees in zip(plan.operations, plan.frees, strict=True):
@@ -134,8 +155,11 @@ class Tape:
             result = operation.function(*args, **kwargs)
             changed.update(zip(slots_in(operation.result), tensors_in(result), strict=True))
             if operation.overwritten:
-                changed[operation.overwritten[1]] = args[0]
+                written = args[0]
+                assert isinstance(written, Tensor)
+                changed[operation.overwritten[1]] = written
                 owned.add(operation.overwritten[1])
+                del written
             elif operation.owns_result:
                 owned.update(operation.outputs)
             del args, kwargs, result
@@ -146,9 +170,14 @@ class Tape:
 
 @dataclass(frozen=True)
 class ReplayPlan:
-    """The operations from one value to another, what each is the last to use, and the other values that they need.
+    """The operations that lead from one value to another.
 
-    Where a value on the way escaped, another start might have taken another way, and the plan must not be used.
+    start, target: the two values.
+    operations: what to run, in order.
+    frees: for each operation, the values that nothing needs after it.
+    frontier: the values that the operations take from the recorded run.
+    escape: where the model's Python code looked at a value on the way. Another start might then take another branch,
+        so the plan must not be used.
     """
 
     start: Slot

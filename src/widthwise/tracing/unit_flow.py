@@ -3,16 +3,15 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-from widthwise.tracing.functions import JOINS, SAME_PLACES, plain
+from widthwise.tracing.functions import JOINS, UNIT_PRESERVING
 from widthwise.tracing.structure import Slot
 from widthwise.tracing.tape import Operation, Tape
 
 
 @dataclass(frozen=True)
 class Units:
-    """Units along `dimension` of a value, from `offset` on, each `width` places wide."""
+    """Units along `dimension` of a value, from index `offset` on, each `width` entries wide."""
 
     dimension: int
     offset: int = 0
@@ -20,15 +19,15 @@ class Units:
 
 
 def units_after(tape: Tape, operation: Operation, slot: Slot, units: Units) -> list[Units]:
-    """Where the units of one of an operation's inputs lie in what it gives; nowhere, where that cannot be told.
+    """Where the units of one of an operation's inputs lie in its output; empty where that cannot be determined.
 
-    An input that is joined to itself lies in several places.
+    An input that is joined to itself lies at several offsets.
     """
-    name = plain(operation.place[1])
+    name = operation.name
     before, after = tape.values[slot].shape, tape.values[operation.outputs[0]].shape
     if name in JOINS:
         return _joined(tape, operation, slot, units)
-    if name in SAME_PLACES:
+    if name in UNIT_PRESERVING:
         here = units.dimension - len(before)  # counted from the end, as values of fewer dimensions are broadcast
         fits = -here <= len(after) and after[here] == before[here]
         return [replace(units, dimension=here % len(after))] if fits else []
@@ -37,21 +36,21 @@ def units_after(tape: Tape, operation: Operation, slot: Slot, units: Units) -> l
     if name in ("view", "reshape", "flatten"):
         moved = _reshaped(before, after, units)
     elif name == "permute":
-        order = _whole_numbers(arguments, len(before))
+        order = _dimensions(arguments, len(before))
         moved = replace(units, dimension=order.index(units.dimension)) if len(order) == len(before) else None
     elif name in ("transpose", "swapaxes"):
-        order = _whole_numbers(arguments, len(before))
+        order = _dimensions(arguments, len(before))
         if len(order) == 2:
             swapped = {order[0]: order[1], order[1]: order[0]}
             moved = replace(units, dimension=swapped.get(units.dimension, units.dimension))
     elif name in ("mean", "squeeze"):
         given = arguments[:1] or [operation.kwargs.get("dim")]
-        gone = [each for each in _whole_numbers(given, len(before)) if name == "mean" or before[each] == 1]
+        gone = [each for each in _dimensions(given, len(before)) if name == "mean" or before[each] == 1]
         if gone and units.dimension not in gone:
             kept = len(after) == len(before)
             moved = replace(units, dimension=units.dimension - (0 if kept else sum(g < units.dimension for g in gone)))
     elif name == "unsqueeze":
-        (added,) = _whole_numbers(arguments, len(after)) or [len(after)]
+        (added,) = _dimensions(arguments, len(after)) or [len(after)]
         moved = replace(units, dimension=units.dimension + (added <= units.dimension))
     elif name == "__getitem__":
         moved = _indexed(operation.args[1], units)
@@ -59,7 +58,7 @@ def units_after(tape: Tape, operation: Operation, slot: Slot, units: Units) -> l
 
 
 def _joined(tape: Tape, operation: Operation, slot: Slot, units: Units) -> list[Units]:
-    dimension: Any = operation.args[1] if len(operation.args) > 1 else operation.kwargs.get("dim", 0)
+    dimension = operation.args[1] if len(operation.args) > 1 else operation.kwargs.get("dim", 0)
     if not isinstance(dimension, int):
         return []
     parts = list(operation.inputs)
@@ -85,8 +84,8 @@ def _reshaped(before: Sequence[int], after: Sequence[int], units: Units) -> Unit
     return None
 
 
-def _indexed(index: Any, units: Units) -> Units | None:
-    """Indexed by whole numbers and slices that leave the units' dimension alone."""
+def _indexed(index: object, units: Units) -> Units | None:
+    """The units after indexing by integers and slices; None where the index touches their dimension."""
     parts = index if isinstance(index, tuple) else (index,)
     if len(parts) > units.dimension and not all(part == slice(None) for part in parts[units.dimension :]):
         return None
@@ -96,11 +95,10 @@ def _indexed(index: Any, units: Units) -> Units | None:
     return replace(units, dimension=units.dimension - gone)
 
 
-def _whole_numbers(arguments: Sequence[Any], dimensions: int) -> list[int]:
-    """Dimensions given one by one or as one tuple, counted from the first; empty where they are no such thing."""
+def _dimensions(arguments: Sequence[object], count: int) -> list[int]:
+    """Dimensions of `count`, given one by one or as one sequence, as indices from 0; empty if they are not integers."""
     given = list(arguments)
     if len(given) == 1 and isinstance(given[0], (tuple, list)):
         given = list(given[0])
-    if not all(isinstance(each, int) and not isinstance(each, bool) for each in given):
-        return []
-    return [each % dimensions for each in given]
+    whole = [each for each in given if isinstance(each, int) and not isinstance(each, bool)]
+    return [each % count for each in whole] if len(whole) == len(given) else []

@@ -1,0 +1,57 @@
+"""The options of a measurement on the command line: one for each field of `Measurement`."""
+
+from typing import Annotated, Literal
+
+import typer
+
+from widthwise.errors import RequestError
+from widthwise.measurement.settings import PAPER_SETTINGS
+
+Levels = Annotated[int, typer.Option(help="How many shares of dropped units, from 0 to 1.")]
+Samplings = Annotated[int, typer.Option(help="How many random draws a mean is taken over.")]
+Granularity = Annotated[
+    Literal["application", "channel"],
+    typer.Option(help="What is dropped: each application of a unit by itself, or the whole channel."),
+]
+Threshold = Annotated[float, typer.Option(help="Units with at least this |r| are similar.")]
+Activations = Annotated[
+    str, typer.Option(metavar="N|all", help="How many activation vectors enter a layer's correlations, at most.")
+]
+Replacement = Annotated[Literal["zero", "mean"], typer.Option(help="What a dropped unit's activity becomes.")]
+Thresholds = Annotated[
+    str, typer.Option(metavar="R,R,…", help="Further values of |r| for which similarity is reported.")
+]
+SingleUnits = Annotated[
+    bool, typer.Option("--single-units", help="Also drop every unit alone, to find out why it is removable.")
+]
+Tolerance = Annotated[float, typer.Option(help="The share of labels that may change while a unit counts as removable.")]
+
+ACTIVATIONS = str(PAPER_SETTINGS.activations)
+THRESHOLDS = ",".join(map(str, PAPER_SETTINGS.thresholds))
+
+
+def activation_count(text: str) -> int | None:
+    """How many activation vectors `--activations` asks for; None: all.
+
+    Raises:
+        RequestError: it is no number.
+    """
+    if text != "all" and not text.isdigit():
+        raise RequestError(f"must be a whole number or all, not {text!r}", field="activations")
+    return None if text == "all" else int(text)
+
+
+def numbers(option: str, text: str | None) -> list[float] | None:
+    """Numbers with commas between; None: the option is not given.
+
+    Raises:
+        RequestError: they are no numbers.
+    """
+    if text is None:
+        return None
+    try:
+        return [float(part) for part in text.split(",") if part]
+    except ValueError:
+        raise RequestError(
+            f"must be numbers with commas between, such as 0.5,0.5,0.5, not {text!r}", field=option
+        ) from None

@@ -1,0 +1,47 @@
+"""What `widthwise profile` prints and writes."""
+
+import json
+
+import pandas as pd
+from rich.table import Table
+from rich.text import Text
+
+from widthwise.commands.terminal import print_json, results
+from widthwise.measurement.result import Profile
+from widthwise.reporting.report import report
+
+
+def print_layers(layers: pd.DataFrame, as_json: bool) -> None:
+    """Print the layers that would be measured."""
+    if as_json:
+        print_json(json.loads(layers.to_json(orient="records")))
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("Layer", "Units", "Shape", "Kind", "Follows"):
+        table.add_column(heading, overflow="fold", justify="right" if heading == "Units" else "left")
+    for row in layers.to_dict("records"):
+        shape = "×".join(map(str, row["shape"]))
+        table.add_row(Text(row["layer"]), str(row["units"]), shape, Text(row["kind"]), Text(row["follows"]))
+    results.print(table)
+
+
+def write_profile(profile: Profile, page: str | None, save: str | None) -> None:
+    """Write the tables and the page, where a path is given."""
+    if save is not None:
+        profile.save(save)
+    if page is not None:
+        report(profile, page)
+
+
+def print_profile(profile: Profile, page: str | None, save: str | None, as_json: bool) -> None:
+    """Print what was measured, and which files were written."""
+    if as_json:
+        layers = json.loads(profile.layers.to_json(orient="records", double_precision=15))
+        kinds = profile.units.fillna({"mechanism": "not told"}).groupby("layer")["mechanism"].value_counts()
+        mechanisms = {row["layer"]: kinds[row["layer"]].to_dict() for row in layers}
+        print_json({**profile.summary(), "layers": layers, "mechanisms": mechanisms})
+        return
+    results.print(str(profile), markup=False, soft_wrap=True)
+    for target, name in ((page, "page"), (save, "tables")):
+        if target is not None:
+            results.print(f"The {name}: {target}", soft_wrap=True, markup=False)

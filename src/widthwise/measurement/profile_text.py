@@ -1,0 +1,89 @@
+"""A profile to read: its text for terminals and its table for notebooks and pages."""
+
+import textwrap
+from html import escape
+
+import pandas as pd
+
+from widthwise.measurement.result import Profile
+from widthwise.wording import counted
+
+COLUMN_TITLES = ("Layer", "Units", "AUC", "Corrected", "Similarity", "Dead")
+SHOWN_LAYERS = 24
+TERMINAL_WIDTH = 80
+
+
+def heading(profile: Profile) -> str:
+    """What was measured, in a line."""
+    layers, examples = counted(len(profile.layers), "layer"), f"{profile.examples:,} examples"
+    return f"Profile of {profile.about.get('model', 'a network')}: {layers}, {examples}"
+
+
+def rows(profile: Profile) -> list[tuple[str, ...]]:
+    """A row of text for each layer, with the columns `COLUMN_TITLES`."""
+    return [
+        (
+            str(row["layer"]),
+            f"{row['units']}",
+            _with_deviation(row["auc"], row["auc_std"], 3),
+            _with_deviation(row["auc_corrected"], row["auc_corrected_std"], 3),
+            _with_deviation(row["similarity"], row["similarity_std"], 2),
+            f"{row['dead_fraction']:.1%}",
+        )
+        for row in profile.layers.to_dict("records")
+    ]
+
+
+def notes(profile: Profile) -> list[str]:
+    """How it was measured, and what a reader must know."""
+    kinds = profile.units["mechanism"].fillna("not told").value_counts()
+    counts = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items())
+    how = "Only what follows a layer was run again."
+    if not profile.about.get("replayed", True):
+        how = f"The whole network was run again for each ablation, because {profile.about.get('reason')}."
+    return [*profile.warnings, f"Units: {counts}.", how]
+
+
+def as_text(profile: Profile) -> str:
+    """A table of at most 80 columns for the terminal; the middle ones of many layers are left out."""
+    shown = rows(profile)
+    hidden = max(0, len(shown) - SHOWN_LAYERS)
+    if hidden:
+        shown = [*shown[: SHOWN_LAYERS // 2], ("…", *[""] * 5), *shown[-(SHOWN_LAYERS // 2) :]]
+    columns = list(zip(COLUMN_TITLES, *shown, strict=True))
+    room = TERMINAL_WIDTH - sum(2 + max(map(len, column)) for column in columns[1:])
+    table = [COLUMN_TITLES, *((shortened(row[0], room), *row[1:]) for row in shown)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in table]
+    wrapped = [line for note in notes(profile) for line in textwrap.wrap(note, TERMINAL_WIDTH)]
+    return "\n".join([heading(profile), "", *lines, "", *wrapped])
+
+
+def as_html(profile: Profile) -> str:
+    """A table for a notebook."""
+    head = "".join(f"<th>{escape(title)}</th>" for title in COLUMN_TITLES)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows(profile))
+    remarks = "<br>".join(escape(note) for note in notes(profile))
+    return (
+        f"<b>{escape(heading(profile))}</b><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        f"<small>{remarks}</small>"
+    )
+
+
+def shortened(name: str, room: int) -> str:
+    """A layer's name in at most `room` characters.
+
+    The first parts of its path become their first letters; numbers are kept, so that it still tells layers apart.
+    """
+    parts = name.split(".")
+    for index, part in enumerate(parts[:-1]):
+        if len(".".join(parts)) <= room:
+            break
+        if not part.isdigit():
+            parts[index] = part[:1]
+    name = ".".join(parts)
+    return name if len(name) <= room else f"…{name[len(name) - max(room, 2) + 1 :]}"
+
+
+def _with_deviation(value: float, deviation: float, digits: int) -> str:
+    return f"{value:.{digits}f}" if pd.isna(deviation) else f"{value:.{digits}f} ±{deviation:.{digits}f}"

@@ -1,0 +1,68 @@
+"""Running a model with the value that one of its calls gives replaced by another."""
+
+from collections.abc import Callable, Sequence
+
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from widthwise.errors import RequestError
+from widthwise.tracing.call_sites import CallSites, watched
+from widthwise.tracing.in_place import write_counts, writes_in_place
+from widthwise.tracing.tape import CallSite
+
+
+def run_with(model: nn.Module, run: Callable[[], Sequence[Tensor]], site: CallSite, value: Tensor) -> Sequence[Tensor]:
+    """The results of `run()`, which calls `model`, if its call `site` gave `value`.
+
+    Raises:
+        RequestError: the run did not reach that call.
+    """
+    replacer = _Replacer(site, value)
+    with watched(model, replacer.enter, replacer.leave), replacer:
+        results = run()
+    if not replacer.done:
+        name = ".".join(filter(None, (site.path, site.function)))
+        raise RequestError(f"{name} was not reached when the network was run again")
+    return results
+
+
+class _Replacer(TorchFunctionMode):
+    """Replaces the value that one call gives, while it is active."""
+
+    def __init__(self, site: CallSite, value: Tensor):
+        super().__init__()
+        self.done = False
+        self._site, self._value = site, value
+        self._sites = CallSites()
+        self._given: dict[str, list[tuple[Tensor, list[int]]]] = {}
+
+    def enter(self, path: str, given: list[Tensor]) -> None:
+        self._sites.enter(path)
+        self._given[path] = [(tensor, write_counts([tensor])) for tensor in given]
+
+    def leave(self, path: str, output: object) -> Tensor | None:
+        self._sites.leave(path)
+        if self._sites.of_module(path) != self._site:
+            return None
+        self.done = True
+        for tensor, version in self._given[path]:
+            if tensor is output and write_counts([tensor]) != version:  # written in place, and others hold it
+                return tensor.copy_(self._value)
+        return self._value
+
+    def __torch_function__(
+        self,
+        func: Callable[..., object],
+        types: Sequence[type],
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
+        kwargs = kwargs or {}
+        name = getattr(func, "__name__", str(func))
+        result = func(*args, **kwargs)
+        if name == self._site.function and self._sites.of_function(name) == self._site:
+            self.done = True
+            if isinstance(result, Tensor) and writes_in_place(name, args, kwargs):
+                return result.copy_(self._value)
+            return self._value
+        return result

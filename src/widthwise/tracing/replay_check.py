@@ -1,0 +1,92 @@
+"""Proof that replaying a tape gives what the model itself gives, before it is relied on."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from widthwise.errors import RequestError
+from widthwise.tracing.layer import Layer, slot_at
+from widthwise.tracing.tape import Escape, Tape
+from widthwise.wording import one_line
+
+REPLAY_TOLERANCE = 1e-4
+
+
+def check_repeatable(model: nn.Module, versions: Mapping[str, int], one: Tape, other: Tape) -> None:
+    """Refuse a model that writes to its parameters or answers differently to the same inputs.
+
+    Args:
+        model: the model.
+        versions: how often each parameter was written to before the two runs.
+        one, other: tapes of two runs on the same inputs.
+
+    Raises:
+        RequestError: the model does so.
+    """
+    changed = [name for name, parameter in model.named_parameters() if parameter._version != versions[name]]
+    if changed:
+        raise RequestError(f"the network writes to its own parameter {changed[0]} when it is run; it must not")
+    if not _alike(one.values[one.results[0]], other.values[other.results[0]]):
+        raise RequestError(
+            "the network answers differently to the same inputs, so no label of it can be said to stay; "
+            "it must not be random in evaluation mode"
+        )
+
+
+def unseen_source(tape: Tape, constants: Mapping[int, Tensor]) -> str:
+    """Why a run cannot be replayed: it used a tensor that no recorded function gave; empty where there is none.
+
+    Args:
+        tape: the run.
+        constants: tensors that are the same in every run, by `id`.
+    """
+    unknown = [tensor for tensor in tape.sources if id(tensor) not in constants]
+    if not unknown:
+        return ""
+    shape = tuple(unknown[0].shape)
+    return f"a value of shape {shape} came from a function that is not PyTorch's own, such as a compiled module's"
+
+
+def replay_problem(tape: Tape, layers: Sequence[Layer], scores_with: Callable[[Layer, Tensor], Tensor]) -> str:
+    """Why replaying the tape from a layer on would not give what the model gives; empty where it would.
+
+    The tape is searched for escapes, then tried: with half of each layer's values dropped, the other half, and all of
+    them, the replay must give what the whole model gives.
+
+    Args:
+        tape: a run, with all its values.
+        layers: the layers to replay from.
+        scores_with: runs the whole model with another value of a layer; returns its scores.
+    """
+    for layer in layers:
+        slot = slot_at(tape, layer)
+        plan = tape.replay_plan(slot, tape.results[0])
+        if plan.escape:
+            return escape_reason(layer.name, plan.escape)
+        value = tape.values[slot]
+        half = torch.arange(value.numel(), device=value.device).view(value.shape) % 2 == 0
+        for kept in (half, ~half, torch.zeros_like(half)):
+            ablated = value * kept
+            try:
+                replayed = tape.replay(plan, ablated.clone())
+            except Exception as error:  # whatever a function raises outside of the model's own code
+                return f"what follows {layer.name} cannot be run by itself: {one_line(error)}"
+            if not _alike(replayed, scores_with(layer, ablated)):
+                return f"running again what follows {layer.name} does not give what the network gives"
+    return ""
+
+
+def escape_reason(layer: str, escape: Escape) -> str:
+    """Why a network cannot be replayed from a layer on: its code looks at a value."""
+    where = f"in {escape.path}" if escape.path else "in its forward"
+    return f"what the network does depends on a value behind {layer} ({escape.reader}, {where})"
+
+
+def _alike(one: Tensor, other: Tensor) -> bool:
+    if one.shape != other.shape:
+        return False
+    if not one.is_floating_point():
+        return torch.equal(one, other)
+    scale = other.abs().nan_to_num(0, 0, 0).max().item()
+    return torch.allclose(one, other, rtol=REPLAY_TOLERANCE, atol=REPLAY_TOLERANCE * scale, equal_nan=True)
