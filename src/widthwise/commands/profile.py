@@ -7,7 +7,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from widthwise.commands.terminal import AsJson, Device, messages, print_json, results
+from widthwise.commands.options import AsJson, Device
+from widthwise.commands.terminal import messages, print_json, results
 from widthwise.errors import RequestError, TrialError
 
 

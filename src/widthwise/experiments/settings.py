@@ -4,7 +4,7 @@ import difflib
 import functools
 import itertools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import is_dataclass
 from importlib import resources
 from typing import Any, get_args, get_type_hints
@@ -49,12 +49,14 @@ def paper_recipe(network: str) -> dict[str, Any]:
     return read_yaml(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
-def assigned(assignments: Iterable[str]) -> dict[str, Any]:
-    """Values by path, from `PATH=VALUE`.
+def assigned(assignments: Iterable[str] | Mapping[str, Any]) -> dict[str, Any]:
+    """Values by path, or from `PATH=VALUE`.
 
     Raises:
         RequestError: an assignment is malformed.
     """
+    if isinstance(assignments, Mapping):
+        return dict(assignments)
     values: dict[str, Any] = {}
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
