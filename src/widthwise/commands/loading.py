@@ -67,6 +67,8 @@ def load_trial(folder: Path, machine: Machine) -> tuple[Trial, nn.Module, Iterab
         trial, network, dataset = load_trained(Store(folder.parent.parent), folder.name, machine)
     except FileNotFoundError as error:
         raise RequestError(f"the trial {folder} is not finished or lost its network ({error.filename})") from None
+    except RequestError:
+        raise
     except ValueError as error:
         raise RequestError(f"the trial {folder} cannot be read: {error}") from None
     return trial, network, inputs_to_measure(dataset)

@@ -26,12 +26,13 @@ app = typer.Typer(
 )
 
 
-def _print_version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> bool:
     if wanted:
         from widthwise import __version__
 
         typer.echo(f"widthwise {__version__}")
         raise typer.Exit
+    return wanted
 
 
 @app.callback()

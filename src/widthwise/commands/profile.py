@@ -140,6 +140,8 @@ def profile(
                 batch_size=batch_size,
                 on_progress=on_progress,
             )
+    except RequestError:
+        raise
     except ValueError as error:
         raise RequestError(str(error)) from None
     except KeyboardInterrupt:

@@ -66,7 +66,7 @@ def _comparison_table(comparison: "DataFrame") -> Table:
         held = f"{int(rows['holds'].sum())} of {len(rows)}"
         style = "green" if rows["holds"].all() else "red"
         expected = relations[rows["relation"].iloc[0]] + _range(rows["expected"])
-        table.add_row(Text(str(series)), quantity, expected, _range(rows["measured"]), Text(held, style))
+        table.add_row(Text(str(series)), str(quantity), expected, _range(rows["measured"]), Text(held, style))
     return table
 
 
