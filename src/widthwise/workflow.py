@@ -52,7 +52,8 @@ def run(
             `{"replicates": 5, "training.epochs": 20}`. The sweep gets a name of its own.
         workers: processes to train in; None: as many as there are processors, or one on a GPU; 0: none but this one.
         machine: where the images are, and the device to train on.
-        on_progress: called with each step: `trials` done, and each `damage` found, whose `subject` says what it is.
+        on_progress: called whenever `trials` begin or end, and for each trial whose `damage` is found before it is run
+            again; the `subject` says which.
 
     Returns: what was done, and the report.
 
@@ -81,6 +82,6 @@ def _callbacks(on_progress: OnProgress):
         on_progress(Progress("trials", step.done, step.total, "trials", subject))
 
     def on_damage(identity: str, reason: str) -> None:
-        on_progress(Progress("damage", 0, subject=f"trial {identity} is damaged ({reason}); it is run again"))
+        on_progress(Progress("damage", 0, subject=f"trial {identity} is damaged ({reason})"))
 
     return on_step, on_damage

@@ -1,12 +1,17 @@
 """Request errors in Python's words, in the command line's words, and on their way between processes."""
 
+import ast
+import inspect
 import pickle
+import re
+from pathlib import Path
 from typing import Annotated
 
 import pytest
 import typer
 import typer.main
 
+import widthwise
 from widthwise.commands.error_wording import Command, in_options, options_of
 from widthwise.commands.options import Data, Settings, parsed_settings
 from widthwise.errors import RequestError
@@ -84,3 +89,24 @@ def test_a_setting_that_cannot_be_read_is_named(text: str, message: str):
     with pytest.raises(RequestError, match=message) as refused:
         parsed_settings([text])
     assert text in str(refused.value)
+
+
+SOURCE = Path(inspect.getfile(widthwise)).parent
+STILL_WITH_OPTIONS = ("data", "execution", "experiments", "reporting")
+
+
+def raised_texts(file: Path) -> list[str]:
+    """The texts of the errors that a file raises or makes."""
+    errors = ("RequestError", "TrialError", "ValueError")
+    calls = [node for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
+    made = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id in errors]
+    constants = [node for call in made for node in ast.walk(call) if isinstance(node, ast.Constant)]
+    return [node.value for node in constants if isinstance(node.value, str)]
+
+
+def test_errors_speak_of_options_in_commands_alone():
+    files = [file.relative_to(SOURCE) for file in SOURCE.rglob("*.py")]
+    others = [file for file in files if file.parts[0] not in ("commands", *STILL_WITH_OPTIONS)]
+    wrong = [(str(file), text) for file in others for text in raised_texts(SOURCE / file) if re.search(r"--\w", text)]
+    assert wrong == []
+    assert any(re.search(r"--\w", text) for text in raised_texts(SOURCE / "commands" / "options.py")), "it finds them"

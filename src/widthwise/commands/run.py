@@ -85,7 +85,7 @@ def run(
 
             def on_progress(progress: Progress) -> None:
                 if progress.activity == "damage":
-                    messages.print(progress.subject, markup=False)
+                    messages.print(f"{progress.subject}; it is run again", markup=False)
                 else:
                     running = (progress.subject,) if progress.subject else ()
                     on_step(Step(int(progress.done), int(progress.total or 0), running))
