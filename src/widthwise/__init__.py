@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from widthwise.errors import RequestError as RequestError
     from widthwise.errors import TrialError as TrialError
+    from widthwise.execution.machine import Machine as Machine
+    from widthwise.execution.train import Trained as Trained
     from widthwise.execution.train import train as train
     from widthwise.experiments.store import Store as Store
     from widthwise.experiments.sweep import Sweep as Sweep
@@ -14,17 +16,27 @@ if TYPE_CHECKING:
     from widthwise.measurement.profile import profile as profile
     from widthwise.measurement.result import Profile as Profile
     from widthwise.measurement.settings import Measurement as Measurement
+    from widthwise.progress import Progress as Progress
+    from widthwise.reporting.report import Report as Report
     from widthwise.reporting.report import report as report
     from widthwise.tracing.layer import Layer as Layer
+    from widthwise.workflow import SweepResult as SweepResult
     from widthwise.workflow import run as run
 
-_PLACES = {
+    __version__: str
+
+_MODULES = {
     "Layer": "widthwise.tracing.layer",
+    "Machine": "widthwise.execution.machine",
     "Measurement": "widthwise.measurement.settings",
     "Profile": "widthwise.measurement.result",
+    "Progress": "widthwise.progress",
+    "Report": "widthwise.reporting.report",
     "RequestError": "widthwise.errors",
     "Store": "widthwise.experiments.store",
     "Sweep": "widthwise.experiments.sweep",
+    "SweepResult": "widthwise.workflow",
+    "Trained": "widthwise.execution.train",
     "Trial": "widthwise.experiments.trial",
     "TrialError": "widthwise.errors",
     "layers": "widthwise.measurement.profile",
@@ -33,28 +45,25 @@ _PLACES = {
     "run": "widthwise.workflow",
     "train": "widthwise.execution.train",
 }
+"""Where each public name is defined. Its module is imported when the name is first used."""
 
-__all__ = [
-    "Layer",
-    "Measurement",
-    "Profile",
-    "RequestError",
-    "Store",
-    "Sweep",
-    "Trial",
-    "TrialError",
-    "layers",
-    "profile",
-    "report",
-    "run",
-    "train",
-]
+__all__ = list(_MODULES)  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used, so that `import widthwise` costs nothing."""
-    if name not in _PLACES:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        value = version("widthwise")
+    elif name in _MODULES:
+        value = getattr(import_module(_MODULES[name]), name)
+    else:
         raise AttributeError(f"module 'widthwise' has no attribute {name!r}")
-    value = getattr(import_module(_PLACES[name]), name)
     globals()[name] = value
     return value
+
+
+def __dir__() -> list[str]:
+    """The public names, whether they have been used or not."""
+    return [*__all__, "__version__"]

@@ -1,32 +1,31 @@
 """The two ways in which a request can fail."""
 
+from collections.abc import Mapping
+from functools import partial
+
 
 class RequestError(ValueError):
-    """What was asked for cannot be done as asked; the command line ends with exit code 2.
+    """A request cannot be met as it is: a field is wrong, or what it needs is missing.
+
+    The command line ends with exit code 2. The message names the field and what would put it right, in the words of
+    Python and YAML.
 
     Args:
         problem: one sentence: what is wrong, and where.
         field: the argument or field that is wrong, by its name in Python and in YAML, such as `data` or
-            `training.epochs`; empty where it is no single one.
-        settings: fields that would put it right, by path, and their values.
+            `training.epochs`; empty if it is no single one.
+        settings: fields of a trial that would put it right, by path, and their values.
     """
 
-    def __init__(self, problem: str, *, field: str = "", settings: dict[str, object] | None = None):
-        self.problem, self.field, self.settings = problem, field, settings or {}
-        super().__init__(self.in_words([f"{path}={value}" for path, value in self.settings.items()]))
-
-    def in_words(self, settings: list[str]) -> str:
-        """The whole sentence; `settings` are what would put it right, as whoever reads it would write them."""
-        where = f"{self.field}: " if self.field else ""
-        return f"{where}{self.problem}{f'; set {chr(44).join(settings)}' if settings else ''}"
+    def __init__(self, problem: str, *, field: str = "", settings: Mapping[str, object] | None = None):
+        self.problem, self.field, self.settings = problem, field, dict(settings or {})
+        subject = f"{field}: " if field else ""
+        remedy = ", ".join(f"{path}={value}" for path, value in self.settings.items())
+        super().__init__(f"{subject}{problem}{f'; set {remedy}' if remedy else ''}")
 
     def __reduce__(self):
-        return _request_error, (self.problem, self.field, self.settings)
-
-
-def _request_error(problem: str, field: str, settings: dict[str, object]) -> RequestError:
-    """A copy that arrives from another process."""
-    return RequestError(problem, field=field, settings=settings)
+        """A copy that arrives from another process is equal in every part."""
+        return partial(RequestError, field=self.field, settings=self.settings), (self.problem,)
 
 
 class TrialError(Exception):

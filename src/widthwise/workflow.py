@@ -1,13 +1,14 @@
 """The main job from end to end: run a sweep into a store, and report on what the store holds."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from widthwise.execution.machine import Machine
 from widthwise.execution.runner import Step, run_trials
 from widthwise.experiments.store import Store
 from widthwise.experiments.sweep import Scale, Sweep
+from widthwise.progress import OnProgress, Progress, unseen
 from widthwise.reporting.report import Report, report
 
 
@@ -15,12 +16,14 @@ from widthwise.reporting.report import Report, report
 class SweepResult:
     """What a call of `run` did.
 
-    trained, found: trials trained in it, and those that the store held finished.
-    damaged: trials that were damaged and run again, and what was wrong with each.
+    experiments: `NAME.SCALE` of each sweep that was run, under which `report.tables` has its tables.
+    trained, found: how many trials were trained, and how many the store already held.
+    damaged: trials that were damaged and run again: what was wrong with each, by id.
     seconds: that the trials took.
-    report: of everything in the store: the page's path, and the tables.
+    report: on everything in the store: the page's path, and the tables.
     """
 
+    experiments: tuple[str, ...]
     trained: int
     found: int
     damaged: dict[str, str]
@@ -29,39 +32,56 @@ class SweepResult:
 
 
 def run(
-    name: str | Sweep | Sequence[str | Sweep],
+    sweep: str | Sweep | Sequence[str | Sweep],
     scale: Scale = "paper",
     store: str | os.PathLike[str] = "runs",
     *,
-    assignments: Sequence[str] = (),
+    settings: Mapping[str, object] = {},
     workers: int | None = None,
-    on_step: Callable[[Step], None] = lambda step: None,
-    on_damage: Callable[[str, str], None] = lambda identity, reason: None,
     machine: Machine = Machine(),
+    on_progress: OnProgress = unseen,
 ) -> SweepResult:
-    """Train and measure what `store` lacks of a sweep or of several, test the claim, and write the report.
+    """Train and measure what `store` lacks of one sweep or several, test the claim, and write the report.
 
     Args:
-        name: an experiment of the catalogue, the path of a YAML file, or a sweep; or several of them, whose trainings
+        sweep: an experiment of the catalogue, the path of a YAML file, or a sweep; or several of them, whose trainings
             share the processes.
         scale: `smoke` (seconds), `quick` (minutes) or `paper` (the paper's setting).
         store: a folder or an fsspec URL. What it already holds is not run again.
-        assignments: fields of the trial, or axes, set as `PATH=VALUE`.
-        workers: processes to train in; by default as many as there are processors.
-        on_step, on_damage: told of progress, and of damaged trials that are run again.
+        settings: axes by name and fields of the trial by path that are set at every scale, such as
+            `{"replicates": 5, "training.epochs": 20}`. The sweep gets a name of its own.
+        workers: processes to train in; None: as many as there are processors, or one on a GPU; 0: none but this one.
         machine: where the images are, and the device to train on.
+        on_progress: called whenever `trials` begin or end, and for each trial whose `damage` is found before it is run
+            again; the `subject` says which.
+
+    Returns: what was done, and the report.
 
     Raises:
         RequestError: the request cannot be met as it is.
         TrialError: the work failed; what was finished stays in the store.
     """
-    names = [name] if isinstance(name, (str, Sweep)) else name
-    loaded = [each if isinstance(each, Sweep) else Sweep.load(each) for each in names]
-    sweeps = [sweep.with_values(assignments) for sweep in loaded]
-    trials = [trial for sweep in sweeps for trial in sweep.trials(scale)]
+    given = [sweep] if isinstance(sweep, (str, Sweep)) else sweep
+    loaded = [each if isinstance(each, Sweep) else Sweep.load(each) for each in given]
+    sweeps = [each.with_values(settings) for each in loaded]
+    trials = [trial for each in sweeps for trial in each.trials(scale)]
     target = Store(store)
     target.prepare()
-    for sweep in sweeps:
-        target.add_sweep(sweep, scale)
-    result = run_trials(trials, target, workers, on_step, on_damage, machine)
-    return SweepResult(result.trained, result.found, result.damaged, result.seconds, report(target))
+    for each in sweeps:
+        target.add_sweep(each, scale)
+    result = run_trials(trials, target, workers, *_callbacks(on_progress), machine)
+    names = tuple(f"{each.name}.{scale}" for each in sweeps)
+    return SweepResult(names, result.trained, result.found, result.damaged, result.seconds, report(target))
+
+
+def _callbacks(on_progress: OnProgress):
+    """The runner's two callbacks as one; until the runner itself has `on_progress`."""
+
+    def on_step(step: Step) -> None:
+        subject = step.running[0] if step.running else ""
+        on_progress(Progress("trials", step.done, step.total, "trials", subject))
+
+    def on_damage(identity: str, reason: str) -> None:
+        on_progress(Progress("damage", 0, subject=f"trial {identity} is damaged ({reason})"))
+
+    return on_step, on_damage

@@ -1,21 +1,28 @@
 """The command line, as somebody types it: what it prints, where, and with which exit code."""
 
 import json
+import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 from tests.experiments.test_catalogue import ARTEFACTS
+
+from widthwise.commands import run as run_command
+from widthwise.experiments.sweep import SCALES
 
 COMMAND = [sys.executable, "-m", "widthwise"]
 SMALL = ["run", "mlp10-initialization", "--scale", "smoke", "--workers", "0"]
 
 
+CLEAN = {"COLUMNS": "80", "PATH": "", "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+
+
 def widthwise(*words: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *map(str, words)], capture_output=True, text=True, env={"COLUMNS": "80", "PATH": "", **environment}
-    )
+    return subprocess.run([*COMMAND, *map(str, words)], capture_output=True, text=True, env={**CLEAN, **environment})
 
 
 def test_help_says_what_there_is():
@@ -25,6 +32,56 @@ def test_help_says_what_there_is():
         assert f"│ {command} " in shown.stdout
     for command in ("run", "report", "list"):
         assert widthwise(command, "--help").returncode == 0
+
+
+def test_version_is_that_of_the_package(typed):
+    assert typed("--version") == (0, f"widthwise {version('widthwise')}\n", "")
+
+
+def completed(words: str) -> list[str]:
+    """What bash offers after `words`."""
+    program = "import sys; sys.argv = ['widthwise']; from widthwise.commands.main import main; main()"
+    asked = {"_WIDTHWISE_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split(" ")) - 1)}
+    answer = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env={**CLEAN, **asked}, check=True
+    )
+    return answer.stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("widthwise r", ["run", "report"]),
+        ("widthwise run x --sc", ["--scale"]),
+        ("widthwise run x --scale q", ["quick"]),
+        ("widthwise report --format p", ["png", "pdf"]),
+        ("widthwise run mlp10k-", ["mlp10k-initialization", "mlp10k-optimizer"]),
+    ],
+)
+def test_a_shell_completes_commands_options_and_values(words: str, offered: list[str]):
+    assert completed(words) == offered
+
+
+def test_the_completion_of_a_shell_is_shown():
+    shown = widthwise("--show-completion", "bash", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
+    assert shown.returncode == 0
+    assert "_COMPLETE=complete_bash" in shown.stdout
+
+
+def test_the_completion_of_a_shell_is_installed_for_its_user(tmp_path: Path):
+    done = widthwise(
+        "--install-completion", "bash", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1", HOME=str(tmp_path)
+    )
+    assert done.returncode == 0
+    (script,) = (tmp_path / ".bash_completions").iterdir()
+    assert "_COMPLETE=complete_bash" in script.read_text()
+    assert str(script) in (tmp_path / ".bashrc").read_text()
+
+
+def test_scales_are_those_of_a_sweep():
+    """The option has a list of its own, so that help needs no pydantic."""
+    option = get_type_hints(run_command.run)["scale"]
+    assert set(get_args(option)) == set(SCALES)
 
 
 def test_list_names_every_experiment_and_its_figure():
@@ -60,7 +117,7 @@ def test_report_draws_figures_by_their_number(own_smoke_store: Path):
     for words, said in (
         (["--figure", "6"], "figure 6 is made by alexnet-initialization, and nothing of it was run"),
         (["--figure", "C1"], "the paper has no figure 'C1'"),
-        (["--format", "gif"], "--format gif: there are png, svg, pdf"),
+        (["--format", "gif"], "--format: there is no format 'gif'; there are png, svg and pdf"),
     ):
         refused = widthwise("report", own_smoke_store, *words)
         assert (refused.returncode, refused.stdout) == (2, "")
@@ -142,7 +199,7 @@ def test_a_dry_run_counts_and_estimates_and_writes_nothing(tmp_path: Path):
     [
         (["run", "mlp10-initialisation"], "did you mean mlp10-initialization"),
         (["run", "nowhere.yaml"], "there is no sweep file nowhere.yaml"),
-        (["run", "constructions", "--scale", "huge"], "must be smoke, quick or paper"),
+        (["run", "constructions", "--scale", "huge"], "'--scale': 'huge' is not one of 'smoke', 'quick', 'paper'"),
         (["run", "constructions", "--set", "training.epoch=1"], "did you mean epochs?"),
         (["run", "constructions", "--workers", "-1"], "'--workers'"),
         (["run"], "name an experiment, or give --all for every one"),

@@ -3,14 +3,19 @@
 import json
 import os
 import shutil
+from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
+from safetensors import safe_open
 
 from widthwise.errors import RequestError
-from widthwise.experiments.store import Outcome, Store
+from widthwise.experiments.store import Store
+from widthwise.experiments.stored_trials import Outcome
 from widthwise.experiments.sweep import Sweep
 from widthwise.experiments.trial import Trial
 
@@ -80,7 +85,7 @@ def empty(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("harm", "said"),
+    ("harm", "problem"),
     [
         (truncate, "layers.parquet has 20 bytes in place of"),
         (edit, "trial.json was changed after the trial ended"),
@@ -91,11 +96,11 @@ def empty(folder: Path) -> None:
         (empty, "outcome.json is not readable"),
     ],
 )
-def test_damage_is_noticed_and_named(empty_store: Store, harm, said: str):
+def test_damage_is_noticed_and_named(empty_store: Store, harm, problem: str):
     harm(saved(empty_store))
     inspection = empty_store.inspect([TRIAL])
     assert not inspection.finished
-    assert said in inspection.damaged[TRIAL.id]
+    assert problem in inspection.damaged[TRIAL.id]
     empty_store.discard(TRIAL.id)
     assert not empty_store.inspect([TRIAL]).damaged
 
@@ -185,9 +190,92 @@ def test_a_place_that_no_file_system_serves_is_refused(location: str):
 
 
 def test_another_programs_store_is_refused(tmp_path: Path):
-    (tmp_path / "store.json").write_text(json.dumps({"program": "other", "format": 1}))
+    (tmp_path / "store.json").write_text(json.dumps({"program": "other", "format": 2}))
     with pytest.raises(RequestError, match="is not that of a store that this version reads"):
         Store(tmp_path)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
+
+
+@pytest.fixture(
+    params=[
+        ({"format": 1}, "has format 1, written by an earlier version of widthwise"),
+        ({"format": 3, "version": "9.1"}, "has format 3, written by widthwise 9.1"),
+    ],
+    ids=["earlier", "later"],
+)
+def other_format(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, str]:
+    """A store of another format, and what is said of it."""
+    marker, problem = request.param
+    store = tmp_path / "other"
+    (store / "trials" / TRIAL.id).mkdir(parents=True)
+    (store / "store.json").write_text(json.dumps({"program": "widthwise", **marker}))
+    (store / "trials" / TRIAL.id / "outcome.json").write_text('{"status": "trained"}')
+    return store, problem
+
+
+def test_a_store_of_another_format_is_refused_and_left_alone(other_format: tuple[Path, str], typed):
+    folder, problem = other_format
+    before = contents(folder)
+    remedy = f"this version, {version('widthwise')}, reads format 2: name another folder, or use that version"
+    with pytest.raises(RequestError, match=f"^store: .*{problem}; {remedy}"):
+        Store(folder)
+    for words in (["run", "constructions", "--scale", "smoke", "--store", folder], ["report", folder]):
+        code, output, message = typed(*words)
+        assert (code, output) == (2, "")
+        assert f"{folder} {problem}; {remedy}" in message
+        assert message.count("\n") == 1, "one sentence"
+    assert contents(folder) == before
+
+
+def test_every_file_carries_the_version_of_its_format(empty_store: Store):
+    outcome = replace(OUTCOME, kept={3: OUTCOME.network})
+    empty_store.save(TRIAL, outcome, {"torch": "2"})
+    empty_store.add_sweep(Sweep.load("constructions"), "smoke")
+    empty_store.add_data_files("cifar10", "1234")
+    folder = Path(empty_store.location)
+    kinds: dict[str, list[object]] = {}
+    for name, content in contents(folder).items():
+        kind = name.rpartition(".")[2]
+        if kind == "json":
+            found = json.loads(content)["format"]
+        elif kind == "parquet":
+            found = int(pq.read_schema(folder / name).metadata[b"widthwise.format"])
+        else:
+            with safe_open(folder / name, "numpy") as opened:
+                found = int(opened.metadata()["widthwise.format"])
+        kinds.setdefault(kind, []).append(found)
+    assert kinds == {"json": [2] * 5, "parquet": [2] * 2, "safetensors": [2] * 2}
+
+
+def in_another_format(store: Store, name: str) -> None:
+    file = Path(store.path(name))
+    file.write_text(json.dumps({**json.loads(file.read_text()), "format": 3}))
+
+
+def test_a_file_of_another_format_is_refused_and_not_taken_for_damaged(empty_store: Store):
+    """What is damaged is discarded and run again; what a later version wrote must not be."""
+    saved(empty_store)
+    empty_store.add_sweep(Sweep.load("constructions"), "smoke")
+    empty_store.add_data_files("cifar10", "1234")
+    for name, reading in (
+        (f"trials/{TRIAL.id}/outcome.json", lambda: empty_store.inspect([TRIAL])),
+        (f"trials/{TRIAL.id}/trial.json", lambda: empty_store.trial(TRIAL.id)),
+        ("sweeps/constructions.smoke.json", empty_store.sweeps),
+        ("data/cifar10.json", lambda: empty_store.data_files("cifar10")),
+    ):
+        reading()
+        in_another_format(empty_store, name)
+        with pytest.raises(RequestError, match=f"holds {name} in format 3, and this version reads format 2"):
+            reading()
+
+
+def test_the_files_that_trials_were_trained_on_are_remembered(empty_store: Store):
+    assert empty_store.data_files("cifar10") is None
+    empty_store.add_data_files("cifar10", "1234")
+    assert empty_store.data_files("cifar10") == "1234"
 
 
 def test_a_file_is_no_store(tmp_path: Path):

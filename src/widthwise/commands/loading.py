@@ -130,6 +130,8 @@ def load_trial(folder: Path, machine: Machine, trust_code: bool = False) -> Subj
         raise
     except FileNotFoundError as error:
         raise RequestError(f"the trial {folder} is not finished or lost its network ({error.filename})") from None
+    except RequestError:
+        raise
     except ValueError as error:
         raise RequestError(f"the trial {folder} cannot be read: {error}") from None
     if machine.data and trial.data.name == "teacher":

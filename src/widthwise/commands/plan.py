@@ -1,15 +1,25 @@
-"""`--dry-run`: what runs would cost."""
+"""`--dry-run`: what trainings would cost."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
-from widthwise.commands.terminal import duration, messages, print_json, results
+from widthwise.commands.terminal import duration, messages, print_json, results, scaled
+
+if TYPE_CHECKING:
+    from widthwise.execution.machine import Machine
+    from widthwise.experiments.trial import Trial
 
 
 def show_plan(
-    trials: Sequence[Any], store: str, workers: int | None, machine: Any, as_json: bool, title: str, note: str = ""
+    trials: "Sequence[Trial]",
+    store: str,
+    workers: int | None,
+    machine: "Machine",
+    as_json: bool,
+    title: str,
+    note: str = "",
 ) -> None:
-    """Count and time, and print what comes of it."""
+    """Count the trainings, time each kind of network, and print what they would cost."""
     from widthwise.execution.plan import plan
 
     with messages.status("timing each kind of network on this machine"):
@@ -41,13 +51,3 @@ def show_plan(
 def _range(pair: tuple[int, int], unit: str = "") -> str:
     low, high = (scaled(number, unit) for number in pair)
     return low if low == high else f"{low} to {high}"
-
-
-def scaled(number: int, unit: str) -> str:
-    """In thousands, millions and so on; small counts are exact."""
-    if number < 100_000 and not unit:
-        return f"{number:,}"
-    for power, prefix in ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if number >= power:
-            return f"{number / power:.3g} {prefix}{unit}"
-    return f"{number} {unit}"

@@ -22,7 +22,8 @@ from widthwise.commands.measurement_options import (
     activation_count,
     numbers,
 )
-from widthwise.commands.terminal import AsJson, Device, messages
+from widthwise.commands.options import AsJson, Device
+from widthwise.commands.terminal import messages
 from widthwise.errors import RequestError, TrialError
 from widthwise.measurement.settings import PAPER_SETTINGS, Measurement
 from widthwise.progress import OnProgress

@@ -7,20 +7,18 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from widthwise.commands.plan import show_plan
-from widthwise.commands.terminal import (
+from widthwise.commands.options import (
     AsJson,
-    Assignments,
     Data,
     Decoders,
     Device,
     Processes,
+    Settings,
     Store,
-    duration,
-    messages,
-    print_json,
-    results,
+    parsed_settings,
 )
+from widthwise.commands.plan import show_plan
+from widthwise.commands.terminal import duration, messages, print_json, results
 from widthwise.errors import TrialError
 
 ACCURACIES = ("train", "validation", "test")
@@ -31,7 +29,7 @@ def train(
     width: Annotated[float, typer.Option(help="The width factor, which multiplies every layer's units.")] = 1.0,
     data: Data = None,
     store: Store = "runs",
-    assignments: Assignments = None,
+    settings: Settings = None,
     seed: Annotated[int, typer.Option(min=0, help="Of initial weights, order, augmentation and measurement.")] = 0,
     device: Device = "auto",
     processes: Processes = 1,
@@ -59,7 +57,7 @@ def train(
         checkpoint_epochs=checkpoint_epochs,
         checkpoint_minutes=checkpoint_minutes,
     )
-    trial = training.single_trial(network, width, assignments or [], seed)
+    trial = training.single_trial(network, width, parsed_settings(settings), seed)
     title = f"{network} at {width:g}x on {trial.data.name}"
     if dry_run:
         show_plan([trial], store, 1, machine, as_json, title)

@@ -14,7 +14,7 @@ from multiprocessing import connection
 from multiprocessing.queues import SimpleQueue
 from typing import Any
 
-from widthwise.errors import TrialError
+from widthwise.errors import RequestError, TrialError
 from widthwise.execution.environment import environment
 from widthwise.execution.machine import Machine, chosen_device
 from widthwise.experiments.store import Outcome, Store
@@ -179,6 +179,8 @@ def _run_and_save(
     try:
         for trial, outcome in run_cohort(stack, machine, store, tell):
             _save(store, trial, outcome, machine)
+    except RequestError:
+        raise
     except (ValueError, RuntimeError, OSError, MemoryError) as error:
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
         if isinstance(error, MemoryError) or any(words in said for words in OUT_OF_MEMORY):

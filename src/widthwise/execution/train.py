@@ -1,7 +1,7 @@
 """Train and measure one network: a trial by itself, kept in a store."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -41,7 +41,9 @@ class Trained:
 GIVEN_OTHERWISE = {"network.name": "the command's argument", "network.width_factor": "--width", "seed": "--seed"}
 
 
-def single_trial(network: str, width: float = 1.0, assignments: Sequence[str] = (), seed: int = 0) -> Trial:
+def single_trial(
+    network: str, width: float = 1.0, assignments: Iterable[str] | Mapping[str, Any] = (), seed: int = 0
+) -> Trial:
     """The trial that trains one network as the paper does, but for what is set as `PATH=VALUE`.
 
     Raises:

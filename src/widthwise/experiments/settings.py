@@ -41,12 +41,14 @@ def resolved(content: dict[str, Any], source: str) -> Trial:
     return validated(Trial, content, source)
 
 
-def assigned(assignments: Iterable[str]) -> dict[str, Any]:
-    """Values by path, from `PATH=VALUE`.
+def assigned(assignments: Iterable[str] | Mapping[str, Any]) -> dict[str, Any]:
+    """Values by path, or from `PATH=VALUE`.
 
     Raises:
         RequestError: an assignment is malformed.
     """
+    if isinstance(assignments, Mapping):
+        return dict(assignments)
     values: dict[str, Any] = {}
     for assignment in assignments:
         path, equals, text = assignment.partition("=")

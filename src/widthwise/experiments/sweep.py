@@ -4,7 +4,7 @@ import difflib
 import hashlib
 import itertools
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -195,7 +195,7 @@ class Sweep(Axes):
         """What the scale reduces; empty at the paper's."""
         return self.scales[scale].note if scale in self.scales else ""
 
-    def with_values(self, assignments: Iterable[str]) -> "Sweep":
+    def with_values(self, assignments: Iterable[str] | Mapping[str, Any]) -> "Sweep":
         """The sweep with `PATH=VALUE` set at every scale: an axis by its name, or a field of the trial by its path.
 
         It has a name of its own, so that a store keeps its results apart from the sweep's.

@@ -92,7 +92,7 @@ class Trial(Config):
 
     def record(self) -> dict[str, Any]:
         """The trial as plain data, with the version of its fields, as a store keeps it."""
-        return {"format": TRIAL_FORMAT, "trial": self.model_dump(mode="json")}
+        return {"trial_format": TRIAL_FORMAT, "trial": self.model_dump(mode="json")}
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], source: str) -> "Trial":
@@ -101,11 +101,11 @@ class Trial(Config):
         Raises:
             RequestError: the record is of a newer format, or damaged; `source` says where.
         """
-        found = record.get("format", TRIAL_FORMAT)
+        found = record.get("trial_format", TRIAL_FORMAT)
         if found != TRIAL_FORMAT and not (isinstance(found, int) and 2 <= found < TRIAL_FORMAT):
             raise RequestError(
-                f"{source} has the format {found} and this version of widthwise reads up to {TRIAL_FORMAT}; install a "
-                "newer one"
+                f"{source} has fields of format {found} and this version of widthwise reads up to {TRIAL_FORMAT}; "
+                "install a newer one"
             )
         try:
             return cls.model_validate(record["trial"])

@@ -1,18 +1,22 @@
 """`widthwise list`: the paper's Table 1, experiment by experiment."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from widthwise.commands.plan import scaled
-from widthwise.commands.terminal import AsJson, print_json, results
+from widthwise.commands.options import AsJson
+from widthwise.commands.terminal import print_json, results, scaled
+
+if TYPE_CHECKING:
+    from widthwise.experiments.catalogue_table import Entry, Setting
+    from widthwise.experiments.sweep import Sweep
 
 STAR = "★"
 FEW = 2
-"""So many values of a setting are named; more are counted."""
+"""A setting with more values than this has them counted, not named."""
 COLUMNS = ("Network", "Initialization", "Optimizer", "Regularizers", "Rate × batch")
 
 
@@ -36,13 +40,13 @@ def list_experiments(
     results.print(
         f"{STAR} varied between the series. BN batch normalization, DA data augmentation, DO dropout, WD weight decay; "
         "the rate is the first epoch's, and best where it is tuned. FLOPs are those of all epochs, without measuring; "
-        "--dry-run tells the time here.",
+        "--dry-run says how long it takes here.",
         style="dim",
     )
     results.print(f"Run one:  widthwise run {entries[0].sweep.name} --scale quick --store runs", style="dim")
 
 
-def _show(each: Any) -> None:
+def _show(each: "Entry") -> None:
     sweep = each.sweep
     figures = ", ".join(sweep.figures)
     head = Table.grid(expand=True)
@@ -71,20 +75,20 @@ def _show(each: Any) -> None:
     results.print(Padding(counts, (0, 0, 1, 2)))
 
 
-def _widths(sweep: Any) -> str:
+def _widths(sweep: "Sweep") -> str:
     axes = sweep.at("paper")
     copies = "1 replicate" if axes.replicates == 1 else f"{axes.replicates} replicates"
     return f"{len(axes.widths)} {'width' if len(axes.widths) == 1 else 'widths'}, {copies}"
 
 
-def _setting(setting: Any) -> Text:
-    """A setting's values; many are counted, with the first and the last named."""
+def _setting(setting: "Setting") -> Text:
+    """A setting's values; if there are many, the first, the last and their number."""
     values = setting.values
     shown = ", ".join(values) if len(values) <= FEW else f"{values[0]} … {values[-1]} ({len(values)})"
     return Text(f"{shown} {STAR}" if setting.starred else shown)
 
 
-def _plain(each: Any) -> dict[str, Any]:
+def _plain(each: "Entry") -> dict[str, Any]:
     sweep = each.sweep
     rows = [
         {

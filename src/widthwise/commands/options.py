@@ -1,0 +1,55 @@
+"""Options that several commands share, and how the text of `--set` is read."""
+
+from collections.abc import Iterable
+from typing import Annotated
+
+import typer
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for a program to read.")]
+Store = Annotated[str, typer.Option(help="Where finished runs are kept: a folder or an fsspec URL. It is continued.")]
+Data = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="DIR",
+        help="The images to train on: CIFAR-10 or ImageNet, or hub:OWNER/NAME; given twice, as cifar10=DIR and "
+        "imagenet=DIR, if both are needed.",
+    ),
+]
+Device = Annotated[
+    str, typer.Option(help="The device to compute on: cpu, cuda, cuda:1; auto is a GPU if there is one.")
+]
+Processes = Annotated[
+    int, typer.Option(min=1, help="Share each batch of images between this many processes, on a GPU each.")
+]
+Decoders = Annotated[int, typer.Option(min=0, help="Processes that decode photographs.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="PATH=VALUE",
+        help="Set a field of the trial, such as training.epochs=20; of a sweep also an axis, such as replicates=5.",
+    ),
+]
+
+
+def parsed_settings(texts: Iterable[str] | None) -> dict[str, object]:
+    """Values by path, of `PATH=VALUE` with the value in YAML.
+
+    Raises:
+        RequestError: one of them has another form.
+    """
+    import yaml
+
+    from widthwise.errors import RequestError
+    from widthwise.experiments.settings import read_yaml
+
+    values: dict[str, object] = {}
+    for text in texts or ():
+        path, equals, value = text.partition("=")
+        if not equals:
+            raise RequestError(f"--set {text} must be PATH=VALUE, such as training.epochs=20")
+        try:
+            values[path] = read_yaml(value)
+        except yaml.YAMLError:
+            raise RequestError(f"--set {text}: {value!r} is not a value in YAML") from None
+    return values

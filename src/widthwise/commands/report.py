@@ -1,0 +1,61 @@
+"""`widthwise report`: the page, figures and tables of what was run."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from widthwise.commands.options import AsJson
+from widthwise.commands.report_tables import show_tables
+from widthwise.commands.terminal import messages, print_json, results
+from widthwise.errors import RequestError
+from widthwise.reporting.paths import DEFAULT_FORMATS, FORMATS, FileFormat
+from widthwise.wording import listed
+
+if TYPE_CHECKING:
+    from widthwise.reporting.draw import DrawnFigure
+
+
+def report(
+    store: Annotated[str, typer.Argument(metavar="DIR", help="A store that `widthwise run` filled.")] = "runs",
+    figures: Annotated[
+        list[str] | None,
+        typer.Option("--figure", metavar="NUMBER", help="Draw only this figure of the paper, such as 6 or B3."),
+    ] = None,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--format",
+            metavar="|".join(FORMATS),
+            autocompletion=lambda: FORMATS,
+            help="The format of the figures' files; svg by default; several times for several.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the page, the figures and the tables of everything that was run into a store, or figures alone."""
+    from widthwise.reporting import draw, report
+
+    unknown = [name for name in formats or () if name not in FORMATS]
+    if unknown:
+        raise RequestError(f"there is no format {unknown[0]!r}; there are {listed(FORMATS)}", field="formats")
+    wanted: list[FileFormat] = [each for each in FORMATS if each in (formats or DEFAULT_FORMATS)]
+    if figures:
+        _show_figures(draw.draw(store, figures, wanted), as_json)
+    else:
+        written = report.report(store, formats=wanted)
+        show_tables(written.page, written.tables, as_json)
+
+
+def _show_figures(drawn: "list[DrawnFigure]", as_json: bool) -> None:
+    if as_json:
+        print_json([vars(each) for each in drawn])
+        return
+    for each in drawn:
+        for path in each.paths:
+            results.print(path, soft_wrap=True, markup=False)
+        if each.left_out:
+            shown = "shown" if each.paths else "drawn"
+            messages.print(
+                f"Figure {each.name}, {each.experiment}: not run, so not {shown}: {'; '.join(each.left_out)}",
+                markup=False,
+            )

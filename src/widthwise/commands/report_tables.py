@@ -1,0 +1,90 @@
+"""A report's tables on the terminal."""
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from widthwise.commands.terminal import print_json, results, scaled
+
+if TYPE_CHECKING:
+    from pandas import DataFrame, Series
+
+IN_JSON = ("summary", "verdicts", "comparison")
+"""Tables that `--json` prints."""
+ANSWER_STYLES = {"supported": "green", "not supported": "red", "no valid evidence": "yellow"}
+
+
+def show_tables(page: str, reported: Mapping[str, "Mapping[str, DataFrame]"], as_json: bool) -> None:
+    """Print the tables of experiments by name, each with what matters most in it, and the page's path."""
+    if as_json:
+        tables = {
+            experiment: {
+                name: json.loads(table.to_json(orient="records")) for name, table in tables.items() if name in IN_JSON
+            }
+            for experiment, tables in reported.items()
+        }
+        print_json({"page": page, "experiments": tables})
+        return
+    for experiment, tables in reported.items():
+        results.print(f"\n{experiment}", style="bold", markup=False)
+        if "verdicts" in tables:
+            results.print(_verdict_table(tables["verdicts"]))
+        elif "comparison" in tables:
+            results.print(_comparison_table(tables["comparison"]))
+        elif "summary" in tables:
+            results.print(_parameter_table(tables["summary"]))
+        else:
+            results.print("no trained network yet")
+    results.print(f"\nThe page: {page}", soft_wrap=True, markup=False)
+
+
+def _verdict_table(verdicts: "DataFrame") -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("Series", no_wrap=True)
+    table.add_column("Claim", no_wrap=True)
+    table.add_column("Why", overflow="fold")
+    for row in verdicts.to_dict("records"):
+        reason = row["reason"][0].upper() + row["reason"][1:]
+        answer = Text(row["verdict"], ANSWER_STYLES[row["verdict"]])
+        table.add_row(Text(str(row["series"])), answer, Text(reason))
+    return table
+
+
+def _comparison_table(comparison: "DataFrame") -> Table:
+    """Replicates together: ranges of what was expected and measured."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("Construction", "Quantity"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("Expected", "Measured"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("Holds", no_wrap=True)
+    relations = {"<": "< ", "≈": "≈ ", "=": ""}
+    for (series, quantity), rows in comparison.groupby(["series", "quantity"], sort=False):
+        held = f"{int(rows['holds'].sum())} of {len(rows)}"
+        style = "green" if rows["holds"].all() else "red"
+        expected = relations[rows["relation"].iloc[0]] + _range(rows["expected"])
+        table.add_row(Text(str(series)), str(quantity), expected, _range(rows["measured"]), Text(held, style))
+    return table
+
+
+def _parameter_table(summary: "DataFrame") -> Table:
+    """Parameters by network and width."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("Parameters", overflow="fold")
+    widths = sorted(summary["width_factor"].unique())
+    for width in widths:
+        table.add_column(f"{width:g}x", justify="right", no_wrap=True)
+    for series, rows in summary.groupby("series", sort=False):
+        counts = dict(zip(rows["width_factor"], rows["parameters"], strict=True))
+        table.add_row(
+            Text(str(series)), *(scaled(int(counts[width]), "") if width in counts else "" for width in widths)
+        )
+    return table
+
+
+def _range(values: "Series") -> str:
+    low, high = (f"{value:.3g}" for value in (values.min(), values.max()))
+    return low if low == high else f"{low} – {high}"

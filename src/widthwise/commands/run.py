@@ -1,0 +1,100 @@
+"""`widthwise run`: a sweep of networks, from training to verdict."""
+
+from typing import Annotated, Literal
+
+import typer
+
+from widthwise.commands.options import (
+    AsJson,
+    Data,
+    Decoders,
+    Device,
+    Processes,
+    Settings,
+    Store,
+    parsed_settings,
+)
+from widthwise.commands.plan import show_plan
+from widthwise.commands.report_tables import show_tables
+from widthwise.commands.terminal import messages
+from widthwise.errors import RequestError, TrialError
+
+Scale = Annotated[
+    Literal["smoke", "quick", "paper"],
+    typer.Option(help="How much of it to run: smoke (seconds), quick (minutes) or paper (the paper's own setting)."),
+]
+
+
+def _experiments() -> list[str]:
+    from widthwise.experiments.sweep import catalogue
+
+    return list(catalogue())
+
+
+def run(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            help="An experiment of `widthwise list`, or a sweep of your own: FILE.yaml.", autocompletion=_experiments
+        ),
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every experiment of `widthwise list`.")] = False,
+    scale: Scale = "paper",
+    store: Store = "runs",
+    data: Data = None,
+    device: Device = "auto",
+    processes: Processes = 1,
+    decoders: Decoders = 2,
+    settings: Settings = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=0, help="Processes to train in; by default one for each processor, 0 for none but this one."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would run and how long it would take; run nothing.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train and measure a sweep of networks, or all of them, test the claim, and write the report.
+
+    Runs that the store already holds are not run again, so the same command continues what was interrupted.
+    """
+    from widthwise.execution.machine import Machine
+    from widthwise.experiments.sweep import Sweep, catalogue
+
+    if (name is None) != every:
+        raise RequestError("name an experiment, or give --all for every one; widthwise list shows them")
+    names = list(catalogue()) if name is None else [name]
+    given = parsed_settings(settings)
+    sweeps = [Sweep.load(each).with_values(given) for each in names]
+    machine = Machine(tuple(data or ()), device, processes, decoders=decoders)
+    if dry_run:
+        trials = [trial for sweep in sweeps for trial in sweep.trials(scale)]
+        title = f"{sweeps[0].title if name else 'Every experiment'}, scale {scale}"
+        reduced = sweeps[0].note(scale) if name else "" if scale == "paper" else "widthwise list says what each reduces"
+        note = f"Not at the paper's scale: {reduced}." if reduced else ""
+        show_plan(trials, store, workers, machine, as_json, title, note)
+        return
+    from widthwise import workflow
+    from widthwise.commands.progress import shown_progress
+    from widthwise.execution.runner import Step
+    from widthwise.progress import Progress
+
+    try:
+        with shown_progress(messages) as on_step:
+
+            def on_progress(progress: Progress) -> None:
+                if progress.activity == "damage":
+                    messages.print(f"{progress.subject}; it is run again", markup=False)
+                else:
+                    running = (progress.subject,) if progress.subject else ()
+                    on_step(Step(int(progress.done), int(progress.total or 0), running))
+
+            result = workflow.run(sweeps, scale, store, workers=workers, machine=machine, on_progress=on_progress)
+    except KeyboardInterrupt:
+        raise TrialError("interrupted; finished runs are kept, and the same command continues") from None
+    messages.print(
+        f"{result.trained} trained in {result.seconds:.1f} s, {result.found} found finished in {store}", markup=False
+    )
+    tables = {experiment: result.report.tables[experiment] for experiment in result.experiments}
+    show_tables(result.report.page, tables, as_json)
