@@ -8,7 +8,7 @@ from widthwise.execution.machine import Machine
 from widthwise.execution.runner import Step, run_trials
 from widthwise.experiments.store import Store
 from widthwise.experiments.sweep import Scale, Sweep
-from widthwise.reporting.report import Report, report
+from widthwise.reporting.report import Report, check_figures_and_claims, report
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,8 @@ def run(
     loaded = [each if isinstance(each, Sweep) else Sweep.load(each) for each in names]
     sweeps = [sweep.with_values(assignments) for sweep in loaded]
     trials = [trial for sweep in sweeps for trial in sweep.trials(scale)]
+    for sweep in sweeps:
+        check_figures_and_claims(sweep)
     target = Store(store)
     target.prepare()
     for sweep in sweeps:

@@ -130,9 +130,9 @@ def _show_figures(drawn: Any, as_json: bool) -> None:
         for path in each.paths:
             results.print(path, soft_wrap=True, markup=False)
         if each.left_out:
-            what = "left out" if each.paths else "not drawn"
+            shown = "shown" if each.paths else "drawn"
             messages.print(
-                f"Figure {each.name}, {each.experiment}: {what}, for nothing was run of {'; '.join(each.left_out)}",
+                f"Figure {each.name}, {each.experiment}: not run, so not {shown}: {'; '.join(each.left_out)}",
                 markup=False,
             )
 

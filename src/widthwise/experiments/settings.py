@@ -1,34 +1,45 @@
-"""Settings as a user writes them: YAML read, laid over what is below it, and checked against what there can be."""
+"""Settings in layers, each laid over those below it: from the paper's recipe for a network up to the values of an axis.
 
-import difflib
+Resolving a trial and explaining where one of its fields comes from read the same list of layers.
+"""
+
 import functools
-import itertools
-import re
-from collections.abc import Iterable
-from dataclasses import is_dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import resources
-from typing import Any, get_args, get_type_hints
+from typing import Any, NamedTuple
 
 import yaml
-from pydantic import TypeAdapter, ValidationError
 
-from widthwise.config import Config
 from widthwise.errors import RequestError
+from widthwise.experiments.overlay import overlaid
 from widthwise.experiments.trial import Trial
+from widthwise.experiments.validation import validated
+from widthwise.experiments.yaml_files import read_yaml
+from widthwise.wording import suggestion
 
-KINDS = ("name", "kind", "scheme")
-"""Fields that say which of several sections one is."""
-LISTED, NAMED = "[listed]", "[named]"
-"""Which of two forms an axis has; pydantic names them in the place of an error."""
+DEFAULT = "the program's default"
+SET = "set for this run"
+"""The layers of what nothing sets, and of values from outside: `--set` on the command line."""
 
 
-def read_yaml(text: str) -> Any:
-    """The content of a YAML file.
+class Layer(NamedTuple):
+    """Fields of a trial, section by section, and where they are set, in words such as `scale quick`."""
 
-    Raises:
-        yaml.YAMLError: it is not valid, or a field stands twice.
+    name: str
+    content: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class FieldOrigin:
+    """The value of a field of a trial, and the layer that set it.
+
+    path: such as `training.epochs`.
     """
-    return yaml.load(text, _Loader)
+
+    path: str
+    value: object
+    layer: str
 
 
 def resolved(content: dict[str, Any], source: str) -> Trial:
@@ -37,9 +48,35 @@ def resolved(content: dict[str, Any], source: str) -> Trial:
     Raises:
         RequestError: a field is unknown or ill-typed, or fields do not go together; `source` says where.
     """
-    network = content.get("network")
-    name = network.get("name", "mlp") if isinstance(network, dict) else "mlp"
-    return validated(Trial, overlaid(paper_recipe(str(name)), content), source)
+    return validated(Trial, _over_recipe(content), source)
+
+
+def combined(layers: Iterable[Layer]) -> dict[str, Any]:
+    """The content of `layers`, the lowest first, laid over each other."""
+    return functools.reduce(overlaid, (layer.content for layer in layers), {})
+
+
+def origins(layers: Sequence[Layer], path: str, source: str) -> list[FieldOrigin]:
+    """The layer that set a field of the trial that `layers` describe; of a section, of each of its fields.
+
+    Args:
+        layers: the lowest first, without the paper's recipe, which is below them all.
+        path: such as `training.epochs`, or `training`.
+        source: the file or call that they come from, for messages.
+
+    Raises:
+        RequestError: the trial has no such field, or the layers describe no trial.
+    """
+    values = by_path(resolved(combined(layers), source).model_dump(mode="json"))
+    marked = combined(Layer(name, _marked(content, name)) for name, content in layers)
+    given = by_path(_over_recipe(marked, _marked))
+    found = [name for name in values if name == path or name.startswith(f"{path}.")]
+    if not found:
+        raise RequestError(f"there is no field {path}; {suggestion(path, _paths(values))}")
+    return [
+        FieldOrigin(name, values[name], given[name].layer if isinstance(given.get(name), _Given) else DEFAULT)
+        for name in found
+    ]
 
 
 @functools.lru_cache
@@ -49,12 +86,14 @@ def paper_recipe(network: str) -> dict[str, Any]:
     return read_yaml(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
-def assigned(assignments: Iterable[str]) -> dict[str, Any]:
-    """Values by path, from `PATH=VALUE`.
+def assigned(assignments: Iterable[str] | Mapping[str, Any]) -> dict[str, Any]:
+    """Values by path, or from `PATH=VALUE`.
 
     Raises:
         RequestError: an assignment is malformed.
     """
+    if isinstance(assignments, Mapping):
+        return dict(assignments)
     values: dict[str, Any] = {}
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
@@ -67,97 +106,50 @@ def assigned(assignments: Iterable[str]) -> dict[str, Any]:
     return values
 
 
-def nested(path: str, value: Any) -> dict[str, Any]:
-    """A value at its path, as sections: `a.b` and 1 give `{a: {b: 1}}`."""
-    for part in reversed(path.split(".")):
-        value = {part: value}
-    return value
+def by_path(content: dict[str, Any], before: str = "") -> dict[str, Any]:
+    """Nested fields by their paths, such as `training.epochs`."""
+    fields: dict[str, Any] = {}
+    for name, value in content.items():
+        fields |= by_path(value, f"{before}{name}.") if isinstance(value, dict) else {f"{before}{name}": value}
+    return fields
 
 
-def overlaid(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """`below` with the values of `above` laid over it, section by section; a section of another kind starts anew."""
-    merged = dict(below)
-    for key, value in above.items():
-        before = merged.get(key, {})
-        both = isinstance(value, dict) and isinstance(before, dict)
-        if both and any(kind in value and value[kind] != before.get(kind, value[kind]) for kind in KINDS):
-            both = False  # another kind of section, with fields of its own
-        merged[key] = overlaid(merged.get(key, {}), value) if both else value
-    return merged
+class _Given:
+    """A value that knows its layer; equal to whatever equals its value, so that it can be laid over that."""
+
+    def __init__(self, value: object, layer: str):
+        self.value, self.layer = value, layer
+
+    def __eq__(self, other: object) -> bool:
+        return self.value == (other.value if isinstance(other, _Given) else other)
+
+    def __hash__(self) -> int:
+        return hash(repr(self.value))
 
 
-def validated(model: type, content: Any, source: str) -> Any:
-    """`content` as a `model`; the first thing wrong with it as one sentence: file, field, what would be right.
-
-    Raises:
-        RequestError: a field is unknown, missing or ill-typed.
-    """
-    try:
-        return TypeAdapter(model).validate_python(content)
-    except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        parts = [str(part) for part in problem["loc"] if part not in (LISTED, NAMED)]
-        location, siblings = _placed(model, parts)
-        path = ".".join(location)
-        message = problem["msg"].removeprefix("Value error, ")
-        if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-            near = difflib.get_close_matches(location[-1], siblings, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(siblings)}"
-            raise RequestError(f"{source}: there is no field {path}; {hint}") from None
-        told = problem["type"] in ("missing", "value_error")
-        given = "" if told else f", got {problem['input']!r}"
-        if problem["type"] == "union_tag_invalid":
-            about = problem.get("ctx", {})
-            path = f"{path}.{about['discriminator'].strip(chr(39))}"
-            message, given = f"input should be {about['expected_tags']}", f", got {about['tag']!r}"
-        where = f"{source}: {path}" if path else source
-        raise RequestError(f"{where}: {message[0].lower()}{message[1:]}{given}") from None
+def _marked(content: dict[str, Any], layer: str) -> dict[str, Any]:
+    """`content` with each value marked by the layer that set it."""
+    return {
+        name: _marked(value, layer) if isinstance(value, dict) else _Given(value, layer)
+        for name, value in content.items()
+    }
 
 
-def _placed(model: Any, location: list[str]) -> tuple[list[str], list[str]]:
-    """A location without what says which of several sections is meant; and the fields that stand beside its last."""
-    models, path, siblings = [model], [], []
-    for part in location:
-        meant = [each for each in models if part in _kinds_of(each)]
-        if len(models) > 1 and meant:
-            models = meant
-            continue
-        path.append(part)
-        siblings = sorted({name for each in models for name in _field_types(each)})
-        inner = [_field_types(each)[part] for each in models if part in _field_types(each)]
-        models = list(itertools.chain.from_iterable(map(_sections_in, inner))) or models
-    return path, siblings
+def _unmarked(content: dict[str, Any], layer: str) -> dict[str, Any]:
+    return content
 
 
-def _kinds_of(model: Any) -> set[str]:
-    fields = {} if is_dataclass(model) else model.model_fields
-    return {str(value) for kind in KINDS if kind in fields for value in get_args(fields[kind].annotation)}
+def _over_recipe(
+    content: dict[str, Any], mark: Callable[[dict[str, Any], str], dict[str, Any]] = _unmarked
+) -> dict[str, Any]:
+    """`content` laid over the recipe for its network, the lowest layer of all."""
+    network = content.get("network")
+    name = network.get("name", "mlp") if isinstance(network, dict) else "mlp"
+    network_name = str(name.value if isinstance(name, _Given) else name)
+    return overlaid(mark(paper_recipe(network_name), f"the paper's recipe for {network_name}"), content)
 
 
-def _field_types(model: Any) -> dict[str, Any]:
-    if is_dataclass(model):
-        return get_type_hints(model)
-    return {name: field.annotation for name, field in model.model_fields.items()}
-
-
-def _sections_in(annotation: Any) -> list[Any]:
-    """The models and dataclasses that an annotation is made of."""
-    if isinstance(annotation, type) and (is_dataclass(annotation) or issubclass(annotation, Config)):
-        return [annotation]
-    return list(itertools.chain.from_iterable(map(_sections_in, get_args(annotation))))
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML in which 1e-4 is a number, as YAML 1.2 has it, and a key may not stand twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=deep) for key, _ in node.value]
-        twice = [str(key) for key in keys if keys.count(key) > 1]
-        if twice:
-            raise yaml.YAMLError(f"the field {twice[0]} stands twice")
-        return super().construct_mapping(node, deep)
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
-)
+def _paths(values: dict[str, Any]) -> list[str]:
+    """Paths of fields and of the sections that they are in."""
+    sections = [path.rpartition(".")[0] for path in values]
+    return [*values, *dict.fromkeys(filter(None, sections))]
