@@ -9,7 +9,7 @@ from widthwise.execution.runner import Step, run_trials
 from widthwise.experiments.store import Store
 from widthwise.experiments.sweep import Scale, Sweep
 from widthwise.progress import OnProgress, Progress, unseen
-from widthwise.reporting.report import Report, report
+from widthwise.reporting.report import Report, check_figures_and_claims, report
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,8 @@ def run(
     loaded = [each if isinstance(each, Sweep) else Sweep.load(each) for each in given]
     sweeps = [each.with_values(settings) for each in loaded]
     trials = [trial for each in sweeps for trial in each.trials(scale)]
+    for each in sweeps:
+        check_figures_and_claims(each)
     target = Store(store)
     target.prepare()
     for each in sweeps:

@@ -1,1 +1,1 @@
-"""From a store to tidy tables, and from those to a verdict. Reads tables only."""
+"""From a store to tidy tables, and from those to a verdict and to answers to claims."""

@@ -7,8 +7,6 @@ import pandas as pd
 from widthwise.experiments.store import Store
 
 MEAN_OF_LAYERS = "mean of layers"
-
-
 NETWORK = ["trial", "series"]
 """What tells the networks of an experiment apart: two series may share a trial."""
 MEASURES = ["auc", "auc_std", "similarity", "similarity_std", "dead_fraction"]
@@ -18,8 +16,8 @@ Varied = Mapping[str, Collection[str]]
 
 
 def layers_of_networks(chosen: pd.DataFrame, store: Store) -> pd.DataFrame:
-    """The table `layers` of every chosen network, with its trial and its place in the sweep in front, and `depth`:
-    the layer's place in its network, counted from 1."""
+    """The table `layers` of every chosen network, after its trial, series, width factor and replicate; and `depth`:
+    the layer's position in its network, counted from 1."""
     layers = _stacked(chosen, store, "layers")
     return layers.assign(depth=layers.groupby(NETWORK, sort=False).cumcount() + 1)
 
@@ -37,10 +35,10 @@ def measure_networks(chosen: pd.DataFrame, layers: pd.DataFrame, varied: Varied)
 
 
 def measure_epochs(chosen: pd.DataFrame, store: Store, varied: Varied, names: Mapping[int, str]) -> pd.DataFrame:
-    """The chosen networks at each epoch that they keep, as `measure_networks` has them, a row each (Fig. B2).
+    """The chosen networks at each epoch that they keep, as `measure_networks` has them, one row each (Fig. B2).
 
     Args:
-        names: what the series of an epoch, counted from 1, is called; in their order.
+        names: the series' names by epoch, which is counted from 1, in their order.
     """
     epochs = _of_varied(_stacked(chosen, store, "epochs"), varied)
     groups = epochs.groupby(["trial", "epoch"])
@@ -49,7 +47,7 @@ def measure_epochs(chosen: pd.DataFrame, store: Store, varied: Varied, names: Ma
     of_end = chosen.drop(columns=["series", "test_accuracy", "test_loss"])
     rows = pd.merge(of_end, measures.reset_index(), on="trial")
     rows.insert(0, "series", rows.pop("epoch").map(names))
-    order = {name: place for place, name in enumerate(names.values())}
+    order = {name: index for index, name in enumerate(names.values())}
     return rows.dropna(subset="series").sort_values("series", key=lambda each: each.map(order), kind="stable")
 
 
@@ -67,7 +65,7 @@ def summarize_layers(layers: pd.DataFrame) -> pd.DataFrame:
 
 
 def summarize(networks: pd.DataFrame) -> pd.DataFrame:
-    """A row for each series and width factor: means over replicates, deviations and n.
+    """One row for each series and width factor: means over replicates, deviations and n.
 
     Deviations are between replicates, but `similarity_std` is the paper's, the mean of the deviations between
     samplings within a trial; that between replicates is `similarity_between_std`. With one replicate `auc_std` is that
@@ -125,6 +123,6 @@ def _of_varied(layers: pd.DataFrame, varied: Varied) -> pd.DataFrame:
 
 
 def _stacked(chosen: pd.DataFrame, store: Store, name: str) -> pd.DataFrame:
-    """One table of every chosen trial, with the trial and its place in the sweep in front."""
-    places = chosen[["trial", "series", "width_factor", "replicate"]]
-    return pd.merge(places, store.stacked(chosen["trial"].drop_duplicates(), name), on="trial")
+    """One table of every chosen trial, after the trial, series, width factor and replicate."""
+    networks = chosen[["trial", "series", "width_factor", "replicate"]]
+    return pd.merge(networks, store.stacked(chosen["trial"].drop_duplicates(), name), on="trial")

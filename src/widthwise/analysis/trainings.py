@@ -1,23 +1,23 @@
 """Every run of a sweep as a row, and of those that differ in tuned values alone, the one that counts."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
 
+from widthwise.experiments.settings import by_path
 from widthwise.experiments.store import Store
 from widthwise.experiments.sweep import PlannedTrial
 
-FITTED_ACCURACY = 0.95
+ENOUGH_ACCURACY = 0.95
 """A network with at least this training accuracy has fitted its training set."""
 NEARLY_BEST = 0.02
 """Where none has fitted, the networks within this much of the best training accuracy are chosen from."""
 ROUNDING = 1e-9
-PLACE = ["series", "width_factor", "replicate"]
+NETWORK = ["series", "width_factor", "replicate"]
 
 
 def collect(store: Store, runs: Sequence[PlannedTrial]) -> pd.DataFrame:
-    """A row a run: `series, width_factor, replicate`, tuned values, `trial`, `status` and the trial's results.
+    """One row per run: `series, width_factor, replicate`, tuned values, `trial`, `status` and the trial's results.
 
     `status` is `trained`, `diverged`, `counted` (not to be trained) or `missing`: not run, not finished, or damaged.
     The order is the sweep's.
@@ -42,18 +42,10 @@ def collect(store: Store, runs: Sequence[PlannedTrial]) -> pd.DataFrame:
 
 
 def settings_of(runs: Sequence[PlannedTrial]) -> pd.DataFrame:
-    """A row a trial: `trial`, and every field of its settings by its path; a field that it does not have is missing."""
+    """One row per trial: `trial`, and every field of its settings by its path, missing where it has none."""
     trials = {run.trial.id: run.trial for run in runs}
-    table = pd.DataFrame([_by_path(trial.model_dump(mode="json")) for trial in trials.values()], dtype=object)
+    table = pd.DataFrame([by_path(trial.model_dump(mode="json")) for trial in trials.values()], dtype=object)
     return table.assign(trial=list(trials))
-
-
-def _by_path(content: dict[str, Any], before: str = "") -> dict[str, Any]:
-    """Nested fields by their paths, such as `training.epochs`."""
-    fields: dict[str, Any] = {}
-    for name, value in content.items():
-        fields |= _by_path(value, f"{before}{name}.") if isinstance(value, dict) else {f"{before}{name}": value}
-    return fields
 
 
 def choose(runs: pd.DataFrame) -> pd.DataFrame:
@@ -64,12 +56,12 @@ def choose(runs: pd.DataFrame) -> pd.DataFrame:
     would, on a hard task, find collapsed networks. Ties go to the better training accuracy, then to the first run.
     Where a run is missing, the best is not known yet and none counts.
     """
-    missing = (runs["status"] == "missing").groupby([runs[name] for name in PLACE]).transform("any")
+    missing = (runs["status"] == "missing").groupby([runs[name] for name in NETWORK]).transform("any")
     trained = runs[~missing & (runs["status"] == "trained")]
     if trained.empty:
         return trained
-    best = trained.groupby(PLACE)["train_accuracy"].transform("max")
-    enough = best.sub(NEARLY_BEST + ROUNDING).where(best < FITTED_ACCURACY, FITTED_ACCURACY)
-    fitted = trained[trained["train_accuracy"] >= enough]
-    ranked = fitted.sort_values(["validation_accuracy", "train_accuracy"], ascending=False, kind="stable")
-    return ranked.groupby(PLACE).head(1).sort_index()
+    best = trained.groupby(NETWORK)["train_accuracy"].transform("max")
+    enough = best.sub(NEARLY_BEST + ROUNDING).where(best < ENOUGH_ACCURACY, ENOUGH_ACCURACY)
+    eligible = trained[trained["train_accuracy"] >= enough]
+    ranked = eligible.sort_values(["validation_accuracy", "train_accuracy"], ascending=False, kind="stable")
+    return ranked.groupby(NETWORK).head(1).sort_index()

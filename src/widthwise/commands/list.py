@@ -27,11 +27,11 @@ def list_experiments(
     as_json: AsJson = False,
 ) -> None:
     """List the experiments that come with the program: what each trains and makes of the paper, and its cost."""
-    from widthwise.experiments.catalogue_table import entry, making
+    from widthwise.experiments.catalogue_table import entry, named_figures
     from widthwise.experiments.sweep import Sweep, catalogue
 
-    sweeps = [Sweep.load(name) for name in catalogue()]
-    entries = [entry(sweep) for sweep in (sweeps if figure is None else making(figure, sweeps))]
+    names = catalogue() if figure is None else named_figures(figure)
+    entries = [entry(Sweep.load(name)) for name in names]
     if as_json:
         print_json([_plain(each) for each in entries])
         return
@@ -48,7 +48,7 @@ def list_experiments(
 
 def _show(each: "Entry") -> None:
     sweep = each.sweep
-    figures = ", ".join(sweep.figures)
+    figures = ", ".join(sweep.shows)
     head = Table.grid(expand=True)
     head.add_column(no_wrap=True)
     head.add_column(justify="right")
@@ -104,7 +104,7 @@ def _plain(each: "Entry") -> dict[str, Any]:
     return {
         "name": sweep.name,
         "title": sweep.title,
-        "figures": sweep.figures,
+        "figures": sweep.shows,
         "networks": rows,
         "trials": each.trials,
         "notes": {scale: sweep.note(scale) for scale in sweep.scales},

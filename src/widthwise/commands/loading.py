@@ -126,8 +126,6 @@ def load_trial(folder: Path, machine: Machine, trust_code: bool = False) -> Subj
         raise RequestError(f"{folder} is no trial of a store; its folder is STORE/trials/ID", field="model")
     try:
         trial, network, dataset = load_trained(Store(folder.parent.parent), folder.name, machine, trust_code=trust_code)
-    except RequestError:
-        raise
     except FileNotFoundError as error:
         raise RequestError(f"the trial {folder} is not finished or lost its network ({error.filename})") from None
     except RequestError:

@@ -10,7 +10,8 @@ import pandas as pd
 from widthwise.errors import RequestError
 from widthwise.execution.machine import Machine
 from widthwise.execution.runner import run_trials
-from widthwise.experiments.settings import assigned, nested, overlaid, resolved
+from widthwise.experiments.overlay import nested, overlaid
+from widthwise.experiments.settings import assigned, resolved
 from widthwise.experiments.store import Store
 from widthwise.experiments.trial import Trial
 

@@ -1,1 +1,1 @@
-"""What to run, where finished runs are kept, and the runner that turns the first into the second."""
+"""Trials, sweeps of trials, the catalogue of experiments, and the store of finished trials."""

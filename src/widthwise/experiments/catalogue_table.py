@@ -1,12 +1,13 @@
-"""The paper's Table 1 of the experiments that come with the program: what each trains, how, how often and for what."""
+"""The experiments that come with the program as a table, like the paper's Table 1, and found by their figures."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from widthwise.data.source import TeacherData
 from widthwise.errors import RequestError
-from widthwise.experiments.sweep import SCALES, PlannedTrial, Scale, Sweep
+from widthwise.experiments.figure import in_order_of_paper, is_named
+from widthwise.experiments.sweep import SCALES, PlannedTrial, Scale, Sweep, catalogue
 from widthwise.experiments.trial import Trial
 
 VARIANCES = {"glorot": "Glorot", "he": "He", "lecun": "LeCun", "given": ""}
@@ -14,7 +15,7 @@ VARIANCES = {"glorot": "Glorot", "he": "He", "lecun": "LeCun", "given": ""}
 
 @dataclass(frozen=True)
 class Setting:
-    """What the trials of one network have in one of the table's columns; `starred` where the experiment varies it."""
+    """The values that the trials of one network have in one column; `starred` where the experiment varies it."""
 
     values: tuple[str, ...]
     starred: bool
@@ -43,7 +44,7 @@ class Entry:
 
 
 def entry(sweep: Sweep) -> Entry:
-    """What an experiment is at the paper's scale. The arithmetic is that of training, with all of a recipe's epochs."""
+    """An experiment at the paper's scale, as the table has it; the arithmetic is that of all of a recipe's epochs."""
     runs = list(sweep.runs("paper"))
     groups: dict[str, list[PlannedTrial]] = {}
     for run in runs:
@@ -57,29 +58,25 @@ def entry(sweep: Sweep) -> Entry:
     )
 
 
-def making(figure: str, sweeps: Sequence[Sweep]) -> list[Sweep]:
-    """The sweeps that make a figure of the paper: `1` finds what makes 1a, and `6a` what makes 6.
+def named_figures(wanted: str) -> dict[str, tuple[str, ...]]:
+    """The experiments that make a figure of the paper, each with the names of its figures: `6` is 6a and 6b.
+
+    Of an experiment that makes all of a section, such as `§2.3`, no names.
 
     Raises:
-        RequestError: there is none.
+        RequestError: the paper has no such figure.
     """
-    wanted = figure_name(figure)
-    found = [sweep for sweep in sweeps if any(_same_figure(name.upper(), wanted) for name in sweep.figures)]
+    sweeps = [Sweep.load(name) for name in catalogue()]
+    named = {sweep.name: tuple(name for name in sweep.figures if is_named(name, wanted)) for sweep in sweeps}
+    found = {
+        sweep.name: named[sweep.name]
+        for sweep in sweeps
+        if named[sweep.name] or (sweep.section and wanted.strip() == f"§{sweep.section}")
+    }
     if not found:
-        names = sorted({name for sweep in sweeps for name in sweep.figures})
-        raise RequestError(f"no experiment makes the figure {figure!r}: they make {', '.join(names)}")
+        names = in_order_of_paper(name for sweep in sweeps for name in sweep.figures)
+        raise RequestError(f"the paper has no figure {wanted!r}: it has {', '.join(names)}")
     return found
-
-
-def figure_name(text: str) -> str:
-    """A figure's name of what a person writes for it, in capitals: `6A` of `6a` or `Fig. 6a`."""
-    return text.strip().removeprefix("Figure ").removeprefix("Fig. ").upper()
-
-
-def _same_figure(name: str, wanted: str) -> bool:
-    """Whether one is the other, or a panel of it."""
-    shorter, longer = sorted((name, wanted), key=len)
-    return longer.startswith(shorter) and (longer == shorter or longer[len(shorter) :] in ("A", "B", "C"))
 
 
 def training_flops(trials: Iterable[Trial]) -> int:

@@ -1,35 +1,45 @@
-"""Settings as a user writes them: YAML read, laid over what is below it, and checked against what there can be."""
+"""Settings in layers, each laid over those below it: from the paper's recipe for a network up to the values of an axis.
 
-import itertools
-import re
-from collections.abc import Iterable, Mapping
-from dataclasses import is_dataclass
-from typing import Any, get_args, get_type_hints
+Resolving a trial and explaining where one of its fields comes from read the same list of layers.
+"""
+
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import yaml
-from pydantic import TypeAdapter, ValidationError
 
-from widthwise.config import Config
 from widthwise.errors import RequestError
-from widthwise.experiments.overlay import KINDS
-from widthwise.experiments.overlay import nested as nested
-from widthwise.experiments.overlay import overlaid as overlaid
+from widthwise.experiments.overlay import overlaid
 from widthwise.experiments.trial import Trial
-from widthwise.networks.catalogue import NETWORKS, description_class, network_name
-from widthwise.networks.description import NetworkDescription
+from widthwise.experiments.validation import validated
+from widthwise.experiments.yaml_files import read_yaml
+from widthwise.networks.catalogue import network_name, paper_recipe
 from widthwise.wording import suggestion
 
-LISTED, NAMED = "[listed]", "[named]"
-"""Which of two forms an axis has; pydantic names them in the place of an error."""
+DEFAULT = "the program's default"
+SET = "set for this run"
+"""The layers of what nothing sets, and of values from outside: `--set` on the command line."""
 
 
-def read_yaml(text: str) -> Any:
-    """The content of a YAML file.
+class Layer(NamedTuple):
+    """Fields of a trial, section by section, and where they are set, in words such as `scale quick`."""
 
-    Raises:
-        yaml.YAMLError: it is not valid, or a field stands twice.
+    name: str
+    content: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class FieldOrigin:
+    """The value of a field of a trial, and the layer that set it.
+
+    path: such as `training.epochs`.
     """
-    return yaml.load(text, _Loader)
+
+    path: str
+    value: object
+    layer: str
 
 
 def resolved(content: dict[str, Any], source: str) -> Trial:
@@ -39,6 +49,34 @@ def resolved(content: dict[str, Any], source: str) -> Trial:
         RequestError: a field is unknown or ill-typed, or fields do not go together; `source` says where.
     """
     return validated(Trial, content, source)
+
+
+def combined(layers: Iterable[Layer]) -> dict[str, Any]:
+    """The content of `layers`, the lowest first, laid over each other."""
+    return functools.reduce(overlaid, (layer.content for layer in layers), {})
+
+
+def origins(layers: Sequence[Layer], path: str, source: str) -> list[FieldOrigin]:
+    """The layer that set a field of the trial that `layers` describe; of a section, of each of its fields.
+
+    Args:
+        layers: the lowest first, without the paper's recipe, which is below them all.
+        path: such as `training.epochs`, or `training`.
+        source: the file or call that they come from, for messages.
+
+    Raises:
+        RequestError: the trial has no such field, or the layers describe no trial.
+    """
+    values = by_path(resolved(combined(layers), source).model_dump(mode="json"))
+    marked = combined(Layer(name, _marked(content, name)) for name, content in layers)
+    given = by_path(_over_recipe(marked, _marked))
+    found = [name for name in values if name == path or name.startswith(f"{path}.")]
+    if not found:
+        raise RequestError(f"there is no field {path}; {suggestion(path, _paths(values))}")
+    return [
+        FieldOrigin(name, values[name], given[name].layer if isinstance(given.get(name), _Given) else DEFAULT)
+        for name in found
+    ]
 
 
 def assigned(assignments: Iterable[str] | Mapping[str, Any]) -> dict[str, Any]:
@@ -61,85 +99,50 @@ def assigned(assignments: Iterable[str] | Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def validated(model: type, content: Any, source: str) -> Any:
-    """`content` as a `model`; the first thing wrong with it as one sentence: file, field, what would be right.
-
-    Raises:
-        RequestError: a field is unknown, missing or ill-typed.
-    """
-    try:
-        return TypeAdapter(model).validate_python(content)
-    except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        parts = [str(part) for part in problem["loc"] if part not in (LISTED, NAMED)]
-        location, siblings = _located(model, parts, content)
-        path = ".".join(location)
-        message = problem["msg"].removeprefix("Value error, ")
-        if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-            hint = suggestion(location[-1], siblings)
-            raise RequestError(f"{source}: there is no field {path}; {hint}") from None
-        stated = problem["type"] in ("missing", "value_error")
-        given = "" if stated else f", got {problem['input']!r}"
-        if problem["type"] == "union_tag_invalid":
-            about = problem.get("ctx", {})
-            path = f"{path}.{about['discriminator'].strip(chr(39))}"
-            message, given = f"input should be {about['expected_tags']}", f", got {about['tag']!r}"
-        where = f"{source}: {path}" if path else source
-        raise RequestError(f"{where}: {message[0].lower()}{message[1:]}{given}") from None
+def by_path(content: dict[str, Any], before: str = "") -> dict[str, Any]:
+    """Nested fields by their paths, such as `training.epochs`."""
+    fields: dict[str, Any] = {}
+    for name, value in content.items():
+        fields |= by_path(value, f"{before}{name}.") if isinstance(value, dict) else {f"{before}{name}": value}
+    return fields
 
 
-def _located(model: Any, location: list[str], content: Any) -> tuple[list[str], list[str]]:
-    """A location without what says which of several sections is meant; and the fields that stand beside its last."""
-    models, path, siblings = [model], [], []
-    for part in location:
-        meant = [each for each in models if part in _kinds_of(each)]
-        if len(models) > 1 and meant:
-            models = meant
-            continue
-        path.append(part)
-        siblings = sorted({name for each in models for name in _field_types(each)})
-        inner = [_field_types(each)[part] for each in models if part in _field_types(each)]
-        content = content.get(part) if isinstance(content, Mapping) else None
-        sections = [_meant(each, content) for annotation in inner for each in _sections_in(annotation)]
-        models = sections or models
-    return path, siblings
+class _Given:
+    """A value that knows its layer; equal to whatever equals its value, so that it can be laid over that."""
+
+    def __init__(self, value: object, layer: str):
+        self.value, self.layer = value, layer
+
+    def __eq__(self, other: object) -> bool:
+        return self.value == (other.value if isinstance(other, _Given) else other)
+
+    def __hash__(self) -> int:
+        return hash(repr(self.value))
 
 
-def _meant(section: Any, content: Any) -> Any:
-    """The description of the network that `content` names, where a section may be any network's."""
-    name = network_name(content) if section is NetworkDescription and isinstance(content, Mapping) else None
-    return description_class(name) if isinstance(name, str) and name in NETWORKS else section
+def _marked(content: dict[str, Any], layer: str) -> dict[str, Any]:
+    """`content` with each value marked by the layer that set it."""
+    return {
+        name: _marked(value, layer) if isinstance(value, dict) else _Given(value, layer)
+        for name, value in content.items()
+    }
 
 
-def _kinds_of(model: Any) -> set[str]:
-    fields = {} if is_dataclass(model) else model.model_fields
-    return {str(value) for kind in KINDS if kind in fields for value in get_args(fields[kind].annotation)}
+def _unmarked(content: dict[str, Any], layer: str) -> dict[str, Any]:
+    return content
 
 
-def _field_types(model: Any) -> dict[str, Any]:
-    if is_dataclass(model):
-        return get_type_hints(model)
-    return {name: field.annotation for name, field in model.model_fields.items()}
+def _over_recipe(
+    content: dict[str, Any], mark: Callable[[dict[str, Any], str], dict[str, Any]] = _unmarked
+) -> dict[str, Any]:
+    """`content` laid over the recipe for its network, the lowest layer of all."""
+    network = content.get("network")
+    name = network_name(network if isinstance(network, Mapping) else {})
+    name = str(name.value if isinstance(name, _Given) else name)
+    return overlaid(mark(paper_recipe(name), f"the paper's recipe for {name}"), content)
 
 
-def _sections_in(annotation: Any) -> list[Any]:
-    """The models and dataclasses that an annotation is made of."""
-    if isinstance(annotation, type) and (is_dataclass(annotation) or issubclass(annotation, Config)):
-        return [annotation]
-    return list(itertools.chain.from_iterable(map(_sections_in, get_args(annotation))))
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML in which 1e-4 is a number, as YAML 1.2 has it, and a key may not stand twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=deep) for key, _ in node.value]
-        twice = [str(key) for key in keys if keys.count(key) > 1]
-        if twice:
-            raise yaml.YAMLError(f"the field {twice[0]} stands twice")
-        return super().construct_mapping(node, deep)
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
-)
+def _paths(values: dict[str, Any]) -> list[str]:
+    """Paths of fields and of the sections that they are in."""
+    sections = [path.rpartition(".")[0] for path in values]
+    return [*values, *dict.fromkeys(filter(None, sections))]

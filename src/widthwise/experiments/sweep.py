@@ -1,46 +1,37 @@
 """A sweep: a base trial and the axes that vary, as one YAML file."""
 
-import difflib
-import hashlib
 import itertools
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import Discriminator, Field, PositiveFloat, PositiveInt, Tag, field_validator
+from pydantic import Field, model_validator
 
 from widthwise.config import Config
 from widthwise.errors import RequestError
-from widthwise.experiments.settings import LISTED, NAMED, assigned, nested, overlaid, read_yaml, resolved, validated
+from widthwise.experiments.axes import AXES, AXIS_OF, SCALES, Axes, Scale, ScaledAxes, Value, chosen
+from widthwise.experiments.claim import Claim
+from widthwise.experiments.figure import FigureName, SweepFigure, without_panels
+from widthwise.experiments.overlay import nested
+from widthwise.experiments.settings import SET, Layer, assigned, combined, origins, resolved
+from widthwise.experiments.sweep_file import TextFile, catalogue, read_sweep
 from widthwise.experiments.trial import Trial
 from widthwise.experiments.user_code import with_code, without_folders
+from widthwise.experiments.validation import validated
+from widthwise.files import digest
+from widthwise.wording import suggestion
 
-Scale = Literal["smoke", "quick", "paper"]
-SCALES: tuple[Scale, ...] = ("smoke", "quick", "paper")
-Value = bool | int | float | str
-Values = Annotated[list[Value], Field(min_length=1)]
-Variants = Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
-"""Parts of a trial by name, each laid over the base trial."""
-Axis = Annotated[
-    Annotated[Values, Tag(LISTED)] | Annotated[Variants, Tag(NAMED)],
-    Discriminator(lambda content: NAMED if isinstance(content, dict) else LISTED),
-]
-AXIS_OF = {"network.width_factor": "widths", "seed": "replicates", "data.seed": "replicates"}
-"""Fields of a trial that an axis of every sweep decides."""
-AXES = ("widths", "replicates")
-EXTENDS = "extends"
+__all__ = ["SCALES", "Axes", "PlannedTrial", "Scale", "Sweep", "catalogue"]
+
 OVERRIDDEN = "+"
 """What follows it in a sweep's name stands for the values that were set from outside."""
-NOT_INHERITED = ("name", "figures")
+DIGEST_DIGITS = 6
 
 
 @dataclass(frozen=True)
 class PlannedTrial:
-    """One trial at its place in a sweep: which series, width factor, replicate and tuned values it stands for."""
+    """One trial of a sweep, with its series, width factor, replicate and tuned values."""
 
     series: str
     width_factor: float
@@ -49,68 +40,62 @@ class PlannedTrial:
     trial: Trial
 
 
-class Axes(Config):
-    """What a sweep varies. A field of the trial is named by its path, such as `training.learning_rate`."""
+@dataclass(frozen=True)
+class Explanation:
+    """The value of a field in some series of a sweep, and the layer of settings that set it.
+
+    path: such as `training.epochs`.
+    values: one, or those of an axis.
+    layer: such as `the program's default` or `scale quick`.
+    series: the series of which it is true; empty where it is true of all.
+    """
+
+    path: str
+    values: tuple[object, ...]
+    layer: str
+    series: tuple[str, ...]
+
+
+class Base(Config):
+    """What a file that a sweep extends says of the trial, and of the trial at each scale."""
 
     trial: dict[str, Any] = {}
-    """The base trial, section by section; what it leaves out has its default."""
-    series: dict[str, Axis] = {}
-    """What makes the series of a figure, in every combination: a field and its values, or under a name of its own a
-    mapping from names to parts of a trial."""
-    widths: list[PositiveFloat] = Field(default=[0.25, 0.5, 1.0, 2.0, 4.0], min_length=1)
-    """Width factors."""
-    tune: dict[str, Values] = {}
-    """Fields of which the best value is chosen for each series, width and replicate (`analysis.selection`)."""
-    replicates: PositiveInt = 3
-    """Independently trained copies: replicate r has seed r and its own data, drawn with seed r."""
-
-    @field_validator("series")
-    @classmethod
-    def _names_are_no_fields(cls, series: dict[str, Any]) -> dict[str, Any]:
-        for name, axis in series.items():
-            if isinstance(axis, dict) and (name in Trial.model_fields or "." in name or name in AXES):
-                raise ValueError(
-                    f"{name} with named values needs a name of its own, such as variant: {name} is that of a field"
-                )
-        return series
-
-
-class ScaledAxes(Axes):
-    """What a scale changes in its sweep; `trial` is laid over the sweep's and over its series' named parts."""
-
-    note: str = ""
-    """What the scale reduces, in one sentence."""
-
-
-class AxesAtScale(Axes):
-    """The axes of a sweep at a scale."""
-
-    above: dict[str, Any] = {}
-    """What the scale and `--set` change in the trial, laid over the series' named parts too."""
+    scales: dict[Scale, dict[str, Any]] = {}
 
 
 class Sweep(Axes):
-    """An experiment: its axes, what it is called and shown as, and what each scale changes."""
+    """An experiment: its axes, what each scale changes, and what it is called, shown as and claims."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_+-]*$")]
     title: str
     description: str = ""
-    figures: list[str] = []
-    """What it makes of the paper, such as `B5`."""
+    figures: dict[FigureName, SweepFigure] = {}
+    """Its figures by name, in the order of the page: of an experiment of the catalogue the paper's, such as `B5`.
+    Without any it has those that fit its analysis."""
+    section: str = ""
+    """The section of the paper that it follows, where the paper has no figure of it."""
+    claims: list[Claim] = []
+    """Outcomes stated in words, each with the check that tests it."""
+    position: int = 0
+    """Of an experiment of the catalogue: that of its claims among all that the paper states."""
     label: str = ""
     """A series' name, with fields in braces, such as `σ = {initialization.standard_deviation:g}`."""
     analysis: Literal["trend", "constructions", "parameters", "convergence"] = "trend"
     """`trend`: does a measure grow with width? `constructions`: do the measures move as Section 2.3 says?
     `parameters`: how many are there? `convergence`: `trend` at each of the epochs that were kept (Fig. B2)."""
     scales: dict[Scale, ScaledAxes] = {}
+    bases: dict[str, Base] = {}
+    """The files that it extends, the lowest first."""
     overrides: dict[str, Any] = {}
     """Axes by name and fields of the trial by path, set from outside at every scale."""
 
-    @field_validator("figures", mode="before")
-    @classmethod
-    def _accept_single_figure(cls, figures: Any) -> Any:
-        listed = figures if isinstance(figures, list) else [figures]
-        return [str(each) if isinstance(each, int) else each for each in listed]
+    @model_validator(mode="after")
+    def _claims_have_names_of_their_own(self):
+        names = [claim.identity for claim in self.claims]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice:
+            raise ValueError(f"claims: two have the name {twice!r}; give one another name")
+        return self
 
     @classmethod
     def load(cls, name: str) -> "Sweep":
@@ -133,16 +118,15 @@ class Sweep(Axes):
             return sweep
         files = catalogue()
         if name not in files:
-            near = difflib.get_close_matches(name, files, n=3, cutoff=0.4)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(files)}"
             raise RequestError(
-                f"there is no experiment {name!r}: {hint} (for a sweep of your own, name its .yaml file)"
+                f"there is no experiment {name!r}: {suggestion(name, files, most=3)} "
+                "(for a sweep of your own, name its .yaml file)"
             )
         return cls._parse(files[name], f"{name}.yaml", name)
 
     @classmethod
-    def _parse(cls, file: Any, source: str, name: str) -> "Sweep":
-        content = {"name": name, "title": name, **_content(file, source)}
+    def _parse(cls, file: TextFile, source: str, name: str) -> "Sweep":
+        content = {"name": name, "title": name, **read_sweep(file, source)}
         if isinstance(file, Path):
             content = with_code(content, file.parent)
         sweep = validated(cls, content, source)
@@ -155,7 +139,18 @@ class Sweep(Axes):
         """Its name without what stands for values that were set from outside."""
         return self.name.partition(OVERRIDDEN)[0]
 
-    def at(self, scale: Scale, source: str | None = None) -> AxesAtScale:
+    @property
+    def of_paper(self) -> bool:
+        """Whether it is an experiment of the catalogue, with other values or without."""
+        return self.experiment in catalogue()
+
+    @property
+    def shows(self) -> list[str]:
+        """Of the paper: its figures, such as `1c` and `2` (2a and 2b), or else its section, such as `§2.3`."""
+        figures = without_panels(self.figures) if self.of_paper else []
+        return figures or [f"§{self.section}"] * bool(self.section)
+
+    def at(self, scale: Scale, source: str | None = None) -> Axes:
         """The axes at a scale. A sweep without scales of its own runs as it stands, at scale `paper`.
 
         Raises:
@@ -164,32 +159,30 @@ class Sweep(Axes):
         if scale != "paper" and scale not in self.scales:
             known = ", ".join(["paper", *(each for each in self.scales if each != "paper")])
             raise RequestError(f"{self.experiment} has no scale {scale!r}: it has {known}")
+        source = source or self._source
         changes = self.scales.get(scale, ScaledAxes())
         given = changes.model_dump(exclude_unset=True, exclude={"note", "trial"})
         axes: dict[str, Any] = {field: getattr(self, field) for field in Axes.model_fields}
         axes["series"] = dict(axes["series"])
-        source = source or ("--set" if self.overrides else self.name)
         for path, value in given.pop("series", {}).items():
-            axes["series"] = {**axes["series"], path: _chosen(axes["series"].get(path), value, source, path)}
+            axes["series"] = {**axes["series"], path: chosen(axes["series"].get(path), value, source, path)}
         if "series" in changes.model_fields_set:
             axes["series"] = {path: axes["series"][path] for path in changes.series}
-        axes |= {**given, "above": changes.trial}
+        axes |= given
         for path, value in self.overrides.items():
             varied = next((axis for axis in ("series", "tune") if path in axes[axis]), None)
             if path in AXES:
                 axes[path] = value
             elif varied:
                 values = value if isinstance(value, list) else [value]
-                axes[varied] = {**axes[varied], path: _chosen(axes[varied][path], values, source, path)}
-            else:
-                axes["above"] = overlaid(axes["above"], nested(path, value))
-        resolved = validated(AxesAtScale, axes, source)
-        parts = [resolved.trial, resolved.above]
-        parts += [part for axis in resolved.series.values() if isinstance(axis, dict) for part in axis.values()]
+                axes[varied] = {**axes[varied], path: chosen(axes[varied][path], values, source, path)}
+        at_scale: Axes = validated(Axes, axes, source)
+        parts = [layer.content for layer in (*self._below(), *self._above(at_scale, scale))]
+        parts += [part for axis in at_scale.series.values() if isinstance(axis, dict) for part in axis.values()]
         for path, axis in AXIS_OF.items():
-            if path in resolved.series or path in resolved.tune or any(_holds(part, path) for part in parts):
+            if path in at_scale.series or path in at_scale.tune or any(_holds(part, path) for part in parts):
                 raise RequestError(f"{source}: {path} is decided by the sweep's {axis}; set {axis} instead")
-        return resolved
+        return at_scale
 
     def note(self, scale: Scale) -> str:
         """What the scale reduces; empty at the paper's."""
@@ -206,44 +199,121 @@ class Sweep(Axes):
         overrides = {**self.overrides, **with_code(assigned(assignments), Path.cwd())}
         if overrides == self.overrides:
             return self
-        digest = hashlib.sha256(json.dumps(without_folders(overrides), sort_keys=True).encode()).hexdigest()[:6]
-        return self.model_copy(update={"overrides": overrides, "name": f"{self.experiment}{OVERRIDDEN}{digest}"})
+        name = f"{self.experiment}{OVERRIDDEN}{digest(without_folders(overrides))[:DIGEST_DIGITS]}"
+        return self.model_copy(update={"overrides": overrides, "name": name})
 
     def trials(self, scale: Scale) -> list[Trial]:
         """Every trial at a scale."""
         return [run.trial for run in self.runs(scale)]
 
     def digest(self, scale: Scale) -> str:
-        """What tells two versions of a sweep apart: a short digest of their trials."""
-        content = json.dumps(sorted(trial.id for trial in self.trials(scale)))
-        return hashlib.sha256(content.encode()).hexdigest()[:6]
+        """A short digest of its trials at a scale, which tells two versions of a sweep apart."""
+        return digest(sorted(trial.id for trial in self.trials(scale)))[:DIGEST_DIGITS]
+
+    def series_names(self, scale: Scale) -> list[str]:
+        """The names of its series at a scale, in their order."""
+        return [name for name, _ in self._series(self.at(scale), scale, self._source)]
 
     def runs(self, scale: Scale, source: str | None = None) -> Iterator[PlannedTrial]:
-        """Every trial at a scale with its place in the sweep: series by series, then by width and replicate.
+        """Every trial at a scale: series by series, then by width and replicate.
 
         Raises:
             RequestError: a path names no field of a trial, or a value does not fit its field.
         """
-        source = source or ("--set" if self.overrides else self.name)
+        source = source or self._source
         axes = self.at(scale, source)
-        combinations = [dict(zip(axes.series, each, strict=True)) for each in itertools.product(*axes.series.values())]
+        series = [(label, combined(layers)) for label, layers in self._series(axes, scale, source)]
         tunings = [dict(zip(axes.tune, each, strict=True)) for each in itertools.product(*axes.tune.values())]
-        contents = [_varied(axes, combination) for combination in combinations]
-        labels = [self._label(*pair, source) for pair in zip(combinations, contents, strict=True)]
+        for (label, base), width, replicate, tuned in itertools.product(
+            series, axes.widths, range(axes.replicates), tunings
+        ):
+            content = combined([Layer(label, base), *_of_run(axes, width, replicate, tuned)])
+            trial = resolved(content, source)
+            self._check_epochs(trial, axes, source)
+            yield PlannedTrial(label, width, replicate, tuned, trial)
+
+    def explain(self, path: str, scale: Scale = "paper") -> list[Explanation]:
+        """The value of a field of the trial in each series, and the layer of settings that set it.
+
+        The layers, from the lowest: the program's default, the paper's recipe for the network, the files that the
+        sweep extends, its own `trial`, a named part of a series, the scale, values set for this run (`--set`), and
+        the axes.
+
+        Args:
+            path: a field, such as `training.epochs`, or a section, such as `training`, for each of its fields.
+
+        Raises:
+            RequestError: no series has such a field, or the sweep has no such scale.
+        """
+        axes = self.at(scale)
+        first = {tuned: values[0] for tuned, values in axes.tune.items()}
+        seeds = list(range(axes.replicates))
+        varied = {**axes.tune, "network.width_factor": list(axes.widths), "seed": seeds, "data.seed": seeds}
+        found: dict[str, tuple[Explanation, list[str]]] = {}
+        series = self._series(axes, scale, self._source)
+        refused: RequestError | None = None
+        for label, layers in series:
+            try:
+                fields = origins([*layers, *_of_run(axes, axes.widths[0], 0, first)], path, self._source)
+            except RequestError as error:  # another series may have a network with this field
+                refused = error
+                continue
+            for field in fields:
+                values = tuple(varied.get(field.path, [field.value]))
+                each = Explanation(field.path, values, self._named(field.path, field.layer), ())
+                found.setdefault(repr(each), (each, []))[1].append(label)
+        if refused and not found:
+            raise refused
+        return [
+            Explanation(each.path, each.values, each.layer, () if len(labels) == len(series) else tuple(labels))
+            for each, labels in sorted(found.values(), key=lambda pair: pair[0].path)
+        ]
+
+    @property
+    def _source(self) -> str:
+        """Where wrong values come from, for messages."""
+        return "--set" if self.overrides else self.name
+
+    def _named(self, path: str, layer: str) -> str:
+        """A layer's name: that of an axis whose values were set from outside says so."""
+        axis = AXIS_OF.get(path, path)
+        return f"{layer}, {SET}" if axis in self.overrides and layer != SET else layer
+
+    def _below(self) -> list[Layer]:
+        """The layers below the named parts of a series."""
+        bases = [Layer(f"the base {name}", base.trial) for name, base in self.bases.items()]
+        return [*bases, Layer(f"the trial of {self.experiment}", self.trial)]
+
+    def _above(self, axes: Axes, scale: Scale) -> list[Layer]:
+        """The layers above the named parts of a series."""
+        bases = [
+            Layer(f"scale {scale} of the base {name}", base.scales.get(scale, {})) for name, base in self.bases.items()
+        ]
+        varied = {*AXES, *axes.series, *axes.tune}
+        values = [Layer(SET, nested(*each)) for each in self.overrides.items() if each[0] not in varied]
+        return [*bases, Layer(f"scale {scale}", self.scales.get(scale, ScaledAxes()).trial), *values]
+
+    def _series(self, axes: Axes, scale: Scale, source: str) -> list[tuple[str, list[Layer]]]:
+        """The name of each series, and the layers that make its base trial."""
+        combinations = [dict(zip(axes.series, each, strict=True)) for each in itertools.product(*axes.series.values())]
+        layers = [self._layers(axes, scale, each) for each in combinations]
+        labels = [self._label(*pair, source) for pair in zip(combinations, layers, strict=True)]
         if len(set(labels)) < len(labels):
             raise RequestError(
                 f"{source}: label: {self.label!r} gives several series one name; name what tells them apart"
             )
-        for (label, base), width, replicate, tuned in itertools.product(
-            zip(labels, contents, strict=True), axes.widths, range(axes.replicates), tunings
-        ):
-            content = base
-            decided = {"network.width_factor": width, "seed": replicate, "data.seed": replicate}
-            for path, value in {**tuned, **decided}.items():
-                content = overlaid(content, nested(path, value))
-            trial = resolved(content, source)
-            self._check_epochs(trial, axes, source)
-            yield PlannedTrial(label, width, replicate, tuned, trial)
+        return list(zip(labels, layers, strict=True))
+
+    def _layers(self, axes: Axes, scale: Scale, combination: dict[str, Value]) -> list[Layer]:
+        """The layers of the base trial of one series, the lowest first."""
+        parts, fields = [], []
+        for path, value in combination.items():
+            axis = axes.series[path]
+            if isinstance(axis, dict):
+                parts.append(Layer(f"series, {path} {value}", axis[str(value)]))
+            else:
+                fields.append(Layer("the axis series", nested(path, value)))
+        return [*self._below(), *parts, *self._above(axes, scale), *fields]
 
     def _check_epochs(self, trial: Trial, axes: Axes, source: str) -> None:
         recipe = trial.training
@@ -255,15 +325,16 @@ class Sweep(Axes):
                 "these, all epochs (training.patience: null), and no series"
             )
 
-    def _label(self, combination: dict[str, Value], content: dict[str, Any], source: str) -> str:
-        named = {path: value for path, value in combination.items() if path in self.named_axes}
+    def _label(self, combination: dict[str, Value], layers: list[Layer], source: str) -> str:
+        named_axes = [path for path, axis in self.series.items() if isinstance(axis, dict)]
+        named = {path: value for path, value in combination.items() if path in named_axes}
         if not self.label:
             shown = [
                 str(value) if path in named else f"{path.split('.')[-1]} = {value}"
                 for path, value in combination.items()
             ]
             return ", ".join(shown) or self.title
-        trial = resolved(content, source)
+        trial = resolved(combined(layers), source)
         try:
             return self.label.format(**{field: getattr(trial, field) for field in Trial.model_fields}, **named)
         except (KeyError, AttributeError, IndexError, ValueError, TypeError) as error:
@@ -272,101 +343,14 @@ class Sweep(Axes):
                 "name fields by their path, such as {training.optimizer}"
             ) from None
 
-    @property
-    def named_axes(self) -> list[str]:
-        """The axes of series whose values have names."""
-        return [path for path, axis in self.series.items() if isinstance(axis, dict)]
 
-
-def _varied(axes: AxesAtScale, combination: dict[str, Value]) -> dict[str, Any]:
-    """The base trial of one series."""
-    content = axes.trial
-    fields = {}
-    for path, value in combination.items():
-        axis = axes.series[path]
-        if isinstance(axis, dict):
-            content = overlaid(content, axis[str(value)])
-        else:
-            fields[path] = value
-    content = overlaid(content, axes.above)
-    for path, value in fields.items():
-        content = overlaid(content, nested(path, value))
-    return content
-
-
-def _chosen(axis: Any, values: Any, source: str, path: str) -> Any:
-    """What takes an axis's place: of one with names, those parts that `values` names."""
-    if not isinstance(axis, dict) or isinstance(values, dict):
-        return values
-    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise RequestError(f"{source}: {path} must be a list of names, of {', '.join(axis)}")
-    unknown = [value for value in values if value not in axis]
-    if unknown:
-        raise RequestError(f"{source}: {path} has no {unknown[0]!r}; there are {', '.join(axis)}")
-    return {value: axis[value] for value in values}
-
-
-def _content(file: Any, source: str) -> dict[str, Any]:
-    """What a sweep's file says, laid over the file that it extends."""
-    try:
-        content = read_yaml(file.read_text(encoding="utf-8"))
-    except UnicodeDecodeError:
-        raise RequestError(f"{source} is not a text file in UTF-8") from None
-    except yaml.YAMLError as error:
-        raise RequestError(f"{source} is not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict):
-        raise RequestError(f"{source} must be a mapping with the fields {', '.join(Sweep.model_fields)}")
-    if EXTENDS not in content:
-        return content
-    base = content.pop(EXTENDS)
-    files = {**_yaml_files("catalogue/bases"), **catalogue()}
-    if base not in files:
-        raise RequestError(f"{source}: {EXTENDS}: there is no experiment {base!r}; there are {', '.join(catalogue())}")
-    below = _content(files[base], f"{base}.yaml")
-    for holder in (content, *_mapping(content, "scales", source).values()):
-        for field in ("trial", "series"):
-            _mapping(holder, field, source)
-    named, own = below.get("series", {}), _mapping(content, "series", source)
-    if own:
-        content["series"] = {path: _chosen(named.get(path), axis, source, path) for path, axis in own.items()}
-    scales = {}
-    for scale in {**below.get("scales", {}), **content.get("scales", {})}:
-        inherited = below.get("scales", {}).get(scale, {})
-        changes = content.get("scales", {}).get(scale, {})
-        kept = {field: value for field, value in inherited.items() if field == "trial" or field not in content}
-        replaced = [
-            field for field in Axes.model_fields if field in content and field in inherited and field != "trial"
-        ]
-        if replaced and kept.get("note"):
-            kept["note"] += f"; of these {' and '.join(replaced)} as this sweep has them"
-        trial = overlaid(inherited.get("trial", {}), changes.get("trial", {}))
-        scales[scale] = {**kept, **changes, **({"trial": trial} if trial else {})}
-    inherited = {field: value for field, value in below.items() if field not in NOT_INHERITED}
-    merged = {**inherited, **content, "trial": overlaid(below.get("trial", {}), content.get("trial", {}))}
-    return {**merged, "scales": scales} if scales else merged
-
-
-def _mapping(content: Any, field: str, source: str) -> dict[str, Any]:
-    """A field that is a mapping, or left out.
-
-    Raises:
-        RequestError: it is something else.
-    """
-    if not isinstance(content, dict) or not isinstance(content.get(field, {}), dict):
-        what = field if isinstance(content, dict) else "each scale"
-        raise RequestError(f"{source}: {what} must be a mapping of fields and values")
-    return content.get(field, {})
-
-
-def catalogue() -> dict[str, Any]:
-    """The experiments that come with the package: name → YAML file."""
-    return _yaml_files("catalogue")
-
-
-def _yaml_files(within: str) -> dict[str, Any]:
-    folder = resources.files("widthwise.experiments").joinpath(*within.split("/"))
-    files = {file.name.removesuffix(".yaml"): file for file in folder.iterdir() if file.name.endswith(".yaml")}
-    return dict(sorted(files.items()))
+def _of_run(axes: Axes, width: float, replicate: int, tuned: dict[str, Value]) -> list[Layer]:
+    """The layers of one run, above those of its series."""
+    return [
+        *(Layer("the axis tune", nested(path, value)) for path, value in tuned.items()),
+        Layer("the axis widths", nested("network.width_factor", width)),
+        Layer("the axis replicates", {"seed": replicate, "data": {"seed": replicate}}),
+    ]
 
 
 def _holds(content: dict[str, Any], path: str) -> bool:

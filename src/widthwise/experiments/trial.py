@@ -13,7 +13,7 @@ from widthwise.data.source import Source, TeacherData
 from widthwise.errors import RequestError
 from widthwise.experiments.overlay import overlaid
 from widthwise.measurement.settings import Measurement
-from widthwise.networks.catalogue import NETWORKS, AnyNetwork, described, description_class, network_name
+from widthwise.networks.catalogue import AnyNetwork, described, network_name, paper_recipe
 from widthwise.networks.description import Construction, NetworkDescription
 from widthwise.networks.scheme import Initialization
 from widthwise.training.recipe import Recipe
@@ -118,7 +118,7 @@ def _recipe(network: Any) -> dict[str, Any]:
     if isinstance(network, NetworkDescription):
         return type(network).recipe
     name = network_name(network) if isinstance(network, Mapping) else None
-    return description_class(name).recipe if isinstance(name, str) and name in NETWORKS else {}
+    return paper_recipe(name) if isinstance(name, str) else {}
 
 
 @lru_cache(maxsize=REMEMBERED)

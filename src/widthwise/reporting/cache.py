@@ -1,12 +1,13 @@
 """Whether the report that a store holds is still right: what it was made from, and that its files are there."""
 
-import hashlib
 import json
 from collections.abc import Sequence
+from importlib.metadata import version
 
 import pandas as pd
 
 from widthwise.experiments.store import Store, StoredSweep
+from widthwise.files import digest
 from widthwise.reporting import paths
 from widthwise.reporting.csv_tables import from_csv
 from widthwise.reporting.paths import FileFormat
@@ -14,13 +15,11 @@ from widthwise.reporting.paths import FileFormat
 
 def stamp(store: Store, sweeps: Sequence[StoredSweep], formats: Sequence[FileFormat]) -> str:
     """A digest of all that a report is made from: the program's version, the sweeps, and their trials' outcomes."""
-    from importlib.metadata import version
-
-    digest = hashlib.sha256(json.dumps([version("widthwise"), sorted(formats)]).encode())
-    for sweep, scale, other in sweeps:
-        outcomes = store.outcome_digests(sweep.trials(scale))
-        digest.update(json.dumps([sweep.model_dump(mode="json"), scale, other, outcomes], sort_keys=True).encode())
-    return digest.hexdigest()
+    made_from = [
+        [sweep.model_dump(mode="json"), scale, other, store.outcome_digests(sweep.trials(scale))]
+        for sweep, scale, other in sweeps
+    ]
+    return digest([version("widthwise"), sorted(formats), made_from])
 
 
 def read_tables(store: Store, stamp: str, formats: Sequence[FileFormat]) -> dict[str, dict[str, pd.DataFrame]] | None:

@@ -1,4 +1,4 @@
-"""Charts of an experiment's tables: what a figure shows, of which series, decides its caller (`figures`)."""
+"""Charts of an experiment's tables."""
 
 import copy
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ PANEL = 250
 """Width and height of the paper's three panels, in pixels."""
 SMALL_PANEL_HEIGHT = 180
 VIOLIN_REACH = 0.42
-"""Half the width of the widest place of a violin, as a share of the distance to the next."""
+"""Half the greatest width of a violin, as a share of the distance to the next."""
 ROUNDED = dict.fromkeys(("left", "right", "middle", "share"), 4)
 COLUMNS = 3
 LEGEND_COLUMNS = 3
@@ -25,7 +25,7 @@ NUMERATORS = (1, 3, 5, 7, 9)
 
 
 def width_label(width: str) -> str:
-    """A Vega expression of a width factor as one says it: `4x`, `1/4x`, `5/32x`. So does `widthText` on the page."""
+    """A Vega expression that writes a width factor as `4x`, `1/4x` or `5/32x`, as `widthText` does on the page."""
     fractions = (
         f"abs({top} / {width} - round({top} / {width})) < 1e-6 ? '{top}/' + round({top} / {width}) : "
         for top in NUMERATORS
@@ -39,12 +39,12 @@ MEASURES = {
     "auc": "Removability (AUC)",
     "similarity": "Similarity (similar units per unit)",
 }
-"""The paper's three measures of a network, as axes are titled."""
+"""Titles of axes for the paper's three measures of a network."""
 OF_LAYERS = ("auc", "similarity")
 
 
 def panels(analysis: Analysis, series: Sequence[str], measures: Sequence[str] = tuple(MEASURES)) -> Specification:
-    """Measures against the width factor, a panel each and a line a series (as the paper's Figs. 1, 4, 5, 6, B3 …).
+    """Measures against the width factor, one panel each, one line per series (as the paper's Figs. 1, 4 to 6, B3 …).
 
     Error bars as in the paper: of AUC and accuracy one standard deviation between replicates, of similarity the mean
     deviation between samplings. Faint points are the single networks.
@@ -63,7 +63,7 @@ def layer_panels(analysis: Analysis, series: Sequence[str], layers: Sequence[str
 
     Args:
         series: the one series.
-        layers: the layers to show; none: all of them.
+        layers: the layers to show; empty: all of them.
     """
     of_series = analysis.layers[analysis.layers["series"].isin(series)]
     table = of_series[of_series["layer"].isin(layers)] if layers else of_series
@@ -95,9 +95,9 @@ def _kinds(field: str, names: list[str]) -> tuple[alt.Color, alt.Shape]:
         orient="bottom", direction="horizontal", columns=LEGEND_COLUMNS, title=None, symbolOpacity=1, labelLimit=240
     )
 
-    places = range(len(names))
-    colours = [SERIES_COLOURS[place % len(SERIES_COLOURS)] for place in places]
-    shapes = [SERIES_SHAPES[(place + place // len(SERIES_COLOURS)) % len(SERIES_SHAPES)] for place in places]
+    indices = range(len(names))
+    colours = [SERIES_COLOURS[index % len(SERIES_COLOURS)] for index in indices]
+    shapes = [SERIES_SHAPES[(index + index // len(SERIES_COLOURS)) % len(SERIES_SHAPES)] for index in indices]
     return (
         alt.Color(f"{field}:N", sort=names, scale=alt.Scale(domain=names, range=colours), legend=legend),
         alt.Shape(f"{field}:N", sort=names, scale=alt.Scale(domain=names, range=shapes), legend=legend),
@@ -155,7 +155,7 @@ def _over_widths(
 
 
 def ablation_curves(analysis: Analysis, series: Sequence[str]) -> Specification:
-    """The proportion of unchanged labels against the share of dropped units, a line a width (as the paper's Fig. 2)."""
+    """The share of unchanged labels against the share of dropped units, one line per width (as the paper's Fig. 2)."""
     layers = list(analysis.ablation["layer"].unique())
     shown = MEAN_OF_LAYERS if MEAN_OF_LAYERS in layers else layers[0]
     curves = analysis.ablation[analysis.ablation["layer"] == shown].drop(columns="layer")
@@ -186,10 +186,10 @@ def ablation_curves(analysis: Analysis, series: Sequence[str]) -> Specification:
 
 
 def correlation_violins(analysis: Analysis, series: Sequence[str], layer: str = "") -> Specification:
-    """How |r| is distributed over the pairs of units of a layer, by default each network's last, a violin a width (as
-    the paper's Fig. 3).
+    """The distribution of |r| over the pairs of units of a layer, by default each network's last, one violin per width
+    (as the paper's Fig. 3).
 
-    Each violin is as wide as its own commonest value asks; the dashed line is the threshold from which units count as
+    Each violin is scaled to its own most frequent value; the dashed line is the threshold from which units count as
     similar.
     """
     table = analysis.correlation
@@ -234,7 +234,7 @@ def correlation_violins(analysis: Analysis, series: Sequence[str], layer: str = 
 
 
 def constructions(analysis: Analysis, series: Sequence[str]) -> Specification:
-    """What Section 2.3 leads to expect of each construction, beside what was measured; a mark a replicate."""
+    """Expected (Section 2.3) and measured quantities of each construction, one mark per replicate."""
     shown = analysis.comparison[analysis.comparison["quantity"] != "output difference"]
     series = [name for name in series if name in set(shown["series"])]
     kinds = ["expected", "expected below", "measured"]

@@ -4,7 +4,6 @@ Single views are Altair's. It can also layer and join them, but it copies and ch
 step, which for a report of thirty figures took longer than everything else together.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,11 +14,16 @@ import altair as alt
 import pandas as pd
 from altair.utils.schemapi import debug_mode
 
+from widthwise.analysis.experiment import Analysis
+from widthwise.files import digest
+
 Specification = dict[str, Any]
+Chart = Callable[[Analysis, Sequence[str]], Specification]
+"""From tables and the series to show, in order, to a chart."""
 DIGITS = 10
 APART = "widthwise"
 NO_TABLE = {"name": "empty"}
-"""What Altair writes for a chart without a table; in a layer it would stand before the table around it."""
+"""What Altair writes for a chart without a table; in a layer it would take precedence over the table around it."""
 
 _tables: ContextVar[dict[str, list[dict[str, Any]]]] = ContextVar("tables")
 
@@ -71,7 +75,7 @@ def where_isolated(field: str, faded: float, bright: float = 1.0) -> alt.Opacity
 def named(table: pd.DataFrame) -> dict[str, str]:
     """A table by its name in `datasets`."""
     content = table.to_json(orient="records", double_precision=DIGITS)
-    name = f"data-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
+    name = f"data-{digest(content.encode())[:12]}"
     tables = _tables.get()
     if name not in tables:
         tables[name] = json.loads(content)

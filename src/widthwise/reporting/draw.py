@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from widthwise.errors import RequestError
+from widthwise.experiments.catalogue_table import named_figures
 from widthwise.experiments.store import Store
 from widthwise.reporting.paths import DEFAULT_FORMATS, FileFormat
 from widthwise.reporting.report import stored_sweeps
@@ -18,7 +19,7 @@ class DrawnFigure:
     name: such as `6a`.
     experiment: `EXPERIMENT.SCALE`.
     paths: its files.
-    left_out: the series of which nothing was run. Where that is all of them there are no files.
+    left_out: the series that were not run. Where that is all of them there are no files.
     """
 
     name: str
@@ -30,30 +31,29 @@ class DrawnFigure:
 def draw(
     store: str | os.PathLike[str] | Store, figures: Sequence[str], formats: Sequence[FileFormat] = DEFAULT_FORMATS
 ) -> list[DrawnFigure]:
-    """Draw figures of the paper by name (`6` is 6a and 6b) from what was run into a store, and nothing else.
+    """Draw figures of the paper by name (`6` is 6a and 6b, `§2.3` those of a section) from what was run into a store.
 
     Raises:
-        RequestError: the paper has no such figure, or nothing of the experiment that makes it was run into the store.
+        RequestError: the paper has no such figure, or the experiment that makes it was not run into the store.
     """
-    from widthwise.analysis.experiment import analyze
+    from widthwise.analysis.analyze import analyze
     from widthwise.reporting.figures import figures as figures_of
-    from widthwise.reporting.figures import numbered
     from widthwise.reporting.write import write_figure
 
     source = store if isinstance(store, Store) else Store(store)
     sweeps = stored_sweeps(source)
     drawn: list[DrawnFigure] = []
-    analyzed = functools.cache(lambda place: analyze(source, *sweeps[place]))
+    analyzed = functools.cache(lambda index: analyze(source, *sweeps[index]))
     for wanted in figures:
-        for experiment, names in numbered(wanted).items():
-            found = [place for place, stored in enumerate(sweeps) if stored.sweep.name == experiment]
+        for experiment, names in named_figures(wanted).items():
+            found = [index for index, stored in enumerate(sweeps) if stored.sweep.name == experiment]
             if not found:
                 raise RequestError(
                     f"figure {wanted} is made by {experiment}, and nothing of it was run into {source.location}; "
                     f"widthwise run {experiment} --store {source.location} does that"
                 )
             for analysis in map(analyzed, found):
-                for figure in (each for each in figures_of(analysis) if each.name in names):
+                for figure in (each for each in figures_of(analysis) if each.name in names or not names):
                     paths = write_figure(source, analysis, figure, formats) if figure.shown(analysis) else []
                     drawn.append(DrawnFigure(figure.name, analysis.name, paths, figure.left_out(analysis)))
     return drawn

@@ -1,4 +1,4 @@
-"""The explorer of layers: every layer's curves, correlations and two measures, for the series and widths one chooses.
+"""The explorer of layers: every layer's curves, correlations and two measures, for the chosen series and widths.
 
 Its charts are one specification with empty tables, which the page's script fills from the content made here.
 """
@@ -49,8 +49,8 @@ def content(analysis: Analysis) -> dict[str, Any]:
 
 def _by_layer(table: pd.DataFrame, columns: list[str]) -> dict[Key, list[list[float]]]:
     values = table[columns].round(DIGITS).to_numpy()
-    places: dict[Any, Any] = table.groupby(["series", "width_factor", "layer"], sort=False).indices
-    return {key: values[rows].tolist() for key, rows in places.items()}
+    indices: dict[Any, Any] = table.groupby(["series", "width_factor", "layer"], sort=False).indices
+    return {key: values[rows].tolist() for key, rows in indices.items()}
 
 
 def specification() -> dict[str, Any]:

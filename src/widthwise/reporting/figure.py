@@ -1,43 +1,38 @@
 """A figure: a chart of an experiment's tables, with a title and a caption that say what it shows and of what."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from widthwise.analysis.claims.measures import ACCURACY, AUC, SIMILARITY, Measure
 from widthwise.analysis.experiment import Analysis
-from widthwise.reporting.composing import Specification, complete
+from widthwise.reporting.composing import Chart, Specification, complete
+from widthwise.wording import counted
 
-Chart = Callable[[Analysis, Sequence[str]], Specification]
-"""From tables and the series to show, in order, to a chart."""
-ACCURACY, AUC, SIMILARITY = "test_accuracy", "auc", "similarity"
 TITLE_ROOM = 46
 """Characters of a title that fit above one panel."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart and what is said about it.
+    """A chart with its title and caption.
 
-    name: of its files, and of its place on the page: `6a` of a figure of the paper, else a word.
+    name: of its files and of its HTML id: of a figure of the paper its number, such as `6a`, else a word.
     title: what it shows, in a few words.
     caption: what each mark is, in a sentence or two.
     draw: the chart.
     bars: the measures that its error bars are of.
-    series: those that it shows; none: all of the experiment's.
-    panels: how many panels stand beside each other.
+    series: those that it shows; empty: all of the experiment's.
+    panels: the number of panels beside each other.
+    of_paper: whether it is a figure of the paper.
     """
 
     name: str
     title: str
     caption: str
     draw: Chart
-    bars: tuple[str, ...] = ()
+    bars: tuple[Measure, ...] = ()
     series: tuple[str, ...] = ()
     panels: int = 1
-
-    @property
-    def of_paper(self) -> bool:
-        """Whether it is a figure of the paper."""
-        return any(sign.isdigit() for sign in self.name)
+    of_paper: bool = False
 
     @property
     def heading(self) -> str:
@@ -50,7 +45,7 @@ class Figure:
         return [name for name in self.series or analysis.series if name in there]
 
     def left_out(self, analysis: Analysis) -> list[str]:
-        """The series that it should show and has nothing of."""
+        """The series that it should show and that were not run."""
         there = set(analysis.networks["series"])
         return [name for name in self.series or analysis.series if name not in there]
 
@@ -65,15 +60,15 @@ def specification(figure: Figure, analysis: Analysis) -> Specification:
 
 def details(figure: Figure, analysis: Analysis) -> list[str]:
     """Scale, data, number of networks, error bars and what is missing, a sentence each."""
-    said = [f"Experiment {analysis.label}. {scale_in_words(analysis)}"]
+    sentences = [f"Experiment {analysis.label}. {scale_in_words(analysis)}"]
     if analysis.data:
-        said.append(f"Data: {analysis.data}.")
+        sentences.append(f"Data: {analysis.data}.")
     if analysis.sweep.analysis != "parameters":
-        said.append(f"{_replicates(figure, analysis)}{_bars(figure, analysis)}")
+        sentences.append(f"{_replicates(figure, analysis)}{_bars(figure, analysis)}")
     left_out = figure.left_out(analysis)
     if left_out:
-        said.append(f"Left out, for nothing of it was run: {'; '.join(left_out)}.")
-    return said
+        sentences.append(f"Not run, so not shown: {'; '.join(left_out)}.")
+    return sentences
 
 
 def scale_in_words(analysis: Analysis) -> str:
@@ -101,24 +96,24 @@ def _replicates(figure: Figure, analysis: Analysis) -> str:
     shown = analysis.networks[analysis.networks["series"].isin(figure.shown(analysis))]
     counts = shown.groupby(["series", "width_factor"]).size()
     low, high = int(counts.min()), int(counts.max())
-    number = f"{low}" if low == high else f"{low} to {high}"
-    return f"n = {number} {'replicate' if high == 1 else 'replicates'} at each width."
+    least = "" if low == high else f"{low} to "
+    return f"n = {least}{counted(high, 'replicate')} at each width."
 
 
 def _bars(figure: Figure, analysis: Analysis) -> str:
-    """What the error bars mean (Section 3, "Samplings and Replicates")."""
+    """The meaning of the error bars (Section 3, "Samplings and Replicates")."""
     replicated = bool((analysis.summary["n"] > 1).any())
     sampled = bool((analysis.summary["similarity_std"] > 0).any())
     names = {ACCURACY: "accuracy", AUC: "AUC"}
     between_networks = " and ".join(name for measure, name in names.items() if measure in figure.bars)
-    said = []
+    bars = []
     if between_networks and replicated:
-        said.append(f"of {between_networks} one SD between replicates")
+        bars.append(f"of {between_networks} one SD between replicates")
     elif AUC in figure.bars and sampled:
-        said.append("of AUC one SD between samplings")
+        bars.append("of AUC one SD between samplings")
     if SIMILARITY in figure.bars and sampled:
-        said.append("of similarity the mean SD between samplings within a network")
-    if said:
-        return f" Error bars: {', '.join(said)}."
+        bars.append("of similarity the mean SD between samplings within a network")
+    if bars:
+        return f" Error bars: {', '.join(bars)}."
     few = ["replicate"] * (not replicated) + ["sampling"] * (not sampled)
     return f" No error bars: one {' and one '.join(few)} each." if figure.bars else ""

@@ -1,4 +1,4 @@
-"""What every page is made with: templates, the code that draws its charts, and how values are written."""
+"""Parts of every page: templates, the code that draws its charts, and how values are written."""
 
 import math
 from typing import Any

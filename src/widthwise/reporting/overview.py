@@ -1,4 +1,4 @@
-"""What a store's experiments say in all: a summary in words, and a matrix of experiments by measures."""
+"""All of a store's experiments together: a summary in numbers, and a matrix of experiments by measures."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -34,8 +34,8 @@ def overview(analyses: Sequence[Analysis]) -> dict[str, Any]:
 
 
 def matrix(analyses: Sequence[Analysis]) -> list[dict[str, Any]]:
-    """A row for each experiment with a verdict: of removability, similarity and accuracy in how many series, and by
-    how much per doubling of width."""
+    """One row for each experiment with a verdict: in how many series removability and similarity grow and accuracy is
+    kept, and by how much they change per doubling of width."""
     return [
         {
             "id": analysis.name,

@@ -1,4 +1,4 @@
-"""The page: everything that a store's experiments say, in one HTML file that needs nothing else."""
+"""The page: the tables and figures of a store's experiments, in one HTML file that needs nothing else."""
 
 import json
 import shlex
@@ -8,11 +8,10 @@ from importlib.metadata import version
 from typing import Any
 
 import pandas as pd
-from markupsafe import Markup
 
 from widthwise.analysis.claims import compare_with_paper
 from widthwise.analysis.experiment import Analysis
-from widthwise.analysis.trainings import FITTED_ACCURACY, NEARLY_BEST
+from widthwise.analysis.trainings import ENOUGH_ACCURACY, NEARLY_BEST
 from widthwise.analysis.verdict import ACCURACY_MARGIN, SIGNIFICANCE
 from widthwise.experiments.sweep import catalogue
 from widthwise.reporting import explorer
@@ -39,9 +38,13 @@ def page(
 ) -> str:
     """The page's HTML: the analyses in order, each with its figures' Vega-Lite specifications by name.
 
-    `code` is the script that draws them, which is asked for last.
+    Args:
+        store: its location, for the commands that the page names.
+        code: the script that draws the figures, which is awaited last.
     """
     claims = compare_with_paper(analyses).sort_values("answer", key=lambda each: each == "not run", kind="stable")
+    stated = [each.claims for each in analyses if len(each.claims) and not each.version]
+    own = pd.concat(stated) if stated else claims[:0]
     experiments = [_experiment(*pair) for pair in zip(analyses, specifications, strict=True)]
     layers = {analysis.name: explorer.content(analysis) for analysis in analyses if len(analysis.layers)}
     return template("page.html.jinja").render(
@@ -51,17 +54,19 @@ def page(
         answers=ANSWERS,
         claims=claims.to_dict("records"),
         claim_counts=claims["answer"].value_counts().to_dict(),
+        own_claims=own.to_dict("records"),
+        own_counts=own["answer"].value_counts().to_dict(),
         layers=layers,
         titles={each["id"]: each["heading"] for each in experiments},
         explorer=styled(explorer.specification(), PAGE_INK),
         tables={each["id"]: each["tables"] for each in experiments},
         settings={analysis.name: _settings(analysis) for analysis in analyses},
         table_titles=TABLES,
-        drawing_code=Markup(code.result()),
+        drawing_code=code.result(),
         version=version("widthwise"),
         significance=SIGNIFICANCE,
         margin=ACCURACY_MARGIN,
-        fitted=FITTED_ACCURACY,
+        enough=ENOUGH_ACCURACY,
         nearly=NEARLY_BEST,
         store=store,
     )
@@ -105,7 +110,7 @@ def _experiment(analysis: Analysis, specifications: dict[str, Specification]) ->
 
 
 def _for_page(specification: Specification) -> Specification:
-    """A figure's specification without its title, which the page itself says."""
+    """A figure's specification without its title, which the page itself shows."""
     return styled({key: value for key, value in specification.items() if key != "title"}, PAGE_INK)
 
 
@@ -138,7 +143,7 @@ def _settings(analysis: Analysis) -> dict[str, Any]:
 
 
 def command(analysis: Analysis) -> str:
-    """What to type to make an experiment again."""
+    """The command that makes an experiment again."""
     sweep = analysis.sweep
     name = sweep.experiment
     words = ["widthwise", "run", name if name in catalogue() else f"{name}.yaml", "--scale", analysis.scale]

@@ -1,4 +1,4 @@
-"""Where a report's files lie in its store, and in which formats its figures are. `experiment` is NAME.SCALE."""
+"""Paths of a report's files in its store, and the formats of its figures. `experiment` is NAME.SCALE."""
 
 from typing import Literal
 

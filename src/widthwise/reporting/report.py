@@ -11,6 +11,7 @@ import pandas as pd
 
 from widthwise.errors import RequestError
 from widthwise.experiments.store import Store, StoredSweep
+from widthwise.experiments.sweep import Sweep
 from widthwise.files import write_whole
 from widthwise.measurement.result import Profile
 from widthwise.reporting import paths
@@ -20,7 +21,11 @@ from widthwise.reporting.paths import DEFAULT_FORMATS, FORMATS, FileFormat
 
 @dataclass(frozen=True)
 class Report:
-    """A written report: the page's path, and each experiment's tables by `EXPERIMENT.SCALE` and name."""
+    """A written report.
+
+    page: its path, or URL.
+    tables: each experiment's tables by `EXPERIMENT.SCALE` and name.
+    """
 
     page: str
     tables: dict[str, dict[str, pd.DataFrame]]
@@ -54,7 +59,7 @@ def report(
     Args:
         source: a profile; or a store, its folder or its URL.
         path: a file whose folder exists.
-        formats: of a store's figures as files.
+        formats: the formats of a store's figures as files.
 
     Returns: the path of a profile's page, or the store's report.
 
@@ -69,10 +74,11 @@ def report(
             f"{os.fspath(path)!r} must end in .html: a store's figures are files beside the page in the store",
             field="path",
         )
-    written = _report_store(source if isinstance(source, Store) else Store(source), formats)
+    store = source if isinstance(source, Store) else Store(source)
+    written = _report_store(store, formats)
     if path is None:
         return written
-    write_whole(path, Path(written.page).read_bytes())
+    write_whole(path, store.read(paths.PAGE))
     return Report(os.fspath(path), written.tables)
 
 
@@ -88,6 +94,22 @@ def stored_sweeps(source: Store) -> list[StoredSweep]:
             f"the store {source.location} holds no experiment; widthwise run NAME --store {source.location} fills it"
         )
     return sweeps
+
+
+def check_figures_and_claims(sweep: Sweep) -> None:
+    """Refuse a user's sweep whose figures cannot be drawn or claims cannot be tested, before anything is trained.
+
+    Raises:
+        RequestError: a kind, an argument, a measure or a series does not exist; it names file and field.
+    """
+    if sweep.of_paper or not (sweep.figures or sweep.claims):
+        return
+    # SciPy and the charts are needed only for these
+    from widthwise.analysis.claims import checked
+    from widthwise.reporting.figures import chosen_figures
+
+    checked(sweep)
+    chosen_figures(sweep)
 
 
 def _report_profile(profile: Profile, path: str | os.PathLike[str] | None) -> str:
@@ -110,8 +132,8 @@ def _report_store(source: Store, formats: Sequence[FileFormat]) -> Report:
     if tables is not None:
         return Report(source.path(paths.PAGE), tables)
 
-    # SciPy and the drawing code, not needed when nothing is new
-    from widthwise.analysis.experiment import analyze
+    # SciPy and the drawing code are needed only for what is new
+    from widthwise.analysis.analyze import analyze
     from widthwise.reporting.write import write
 
     page, analyses = write(source, (analyze(source, *stored) for stored in sweeps), formats)

@@ -1,4 +1,4 @@
-"""How every figure looks: the same on paper, on a light screen and on a dark one, and to the colour-blind."""
+"""The look of every figure: the same on paper, on a light screen and on a dark one, and to the colour-blind."""
 
 from typing import Any
 
@@ -25,15 +25,15 @@ _WIDTH_COLOURS = ["#7E57C2", "#3F7FBF", "#1E9E89", "#8A9A1F", "#D9822B", "#C8412
 
 
 def width_colours(count: int) -> list[str]:
-    """So many colours in order, from the narrowest width to the widest, each legible on white and on near-black."""
+    """Colours from the narrowest width to the widest, each legible on white and on near-black."""
     last = len(_WIDTH_COLOURS) - 1
     if count > len(_WIDTH_COLOURS):
-        return [_WIDTH_COLOURS[place % len(_WIDTH_COLOURS)] for place in range(count)]
-    return [_WIDTH_COLOURS[round(place * last / max(count - 1, 1))] for place in range(count)]
+        return [_WIDTH_COLOURS[index % len(_WIDTH_COLOURS)] for index in range(count)]
+    return [_WIDTH_COLOURS[round(index * last / max(count - 1, 1))] for index in range(count)]
 
 
 def depth_colours(count: int) -> list[str]:
-    """So many colours in order, from the first layer to the last, between those of the widths."""
+    """Colours from the first layer to the last, between those of the widths."""
     last = len(_WIDTH_COLOURS) - 1
     colours = []
     for layer in range(count):

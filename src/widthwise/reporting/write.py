@@ -1,6 +1,5 @@
 """A store's report: one page that opens offline, and its tables and figures as files beside it."""
 
-import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
@@ -8,6 +7,7 @@ from importlib.metadata import version
 
 from widthwise.analysis.experiment import TABLES, Analysis
 from widthwise.experiments.store import Store
+from widthwise.files import digest
 from widthwise.reporting import paths
 from widthwise.reporting.composing import Specification
 from widthwise.reporting.csv_tables import to_csv
@@ -38,11 +38,11 @@ def write(store: Store, analyses: Iterable[Analysis], formats: Sequence[FileForm
                 store.write(paths.table(analysis.name, name), to_csv(table))
             drawn = {each.name: specification(each, analysis) for each in figures(analysis) if each.shown(analysis)}
             for name, content in drawn.items():
-                digest = digests[f"{analysis.name}/{name}"] = _digest(content)
+                drawn_from = digests[f"{analysis.name}/{name}"] = digest([version("widthwise"), content])
                 for file_format in FORMATS:
                     path = paths.figure(analysis.name, name, file_format)
                     there = store.has(path)
-                    changed = before.get(f"{analysis.name}/{name}") != digest
+                    changed = before.get(f"{analysis.name}/{name}") != drawn_from
                     if (there or file_format in formats) and (changed or not there):
                         drawing.append((path, pool.submit(render, content, file_format)))
             specifications.append(drawn)
@@ -56,7 +56,7 @@ def write(store: Store, analyses: Iterable[Analysis], formats: Sequence[FileForm
 
 
 def _remove_earlier(store: Store, analyses: Iterable[Analysis], undrawn: Iterable[str]) -> None:
-    """Remove what an earlier report made and this one does not, as after another version of the experiment."""
+    """Remove what an earlier report made and this one does not, as for another version of the experiment."""
     for key in undrawn:
         experiment, _, name = key.rpartition("/")
         for file_format in FORMATS:
@@ -75,12 +75,8 @@ def write_figure(store: Store, analysis: Analysis, figure: Figure, formats: Sequ
     return [store.path(name) for name in names]
 
 
-def _digest(content: Specification) -> str:
-    return hashlib.sha256(json.dumps([version("widthwise"), content], sort_keys=True).encode()).hexdigest()
-
-
 def _drawn_before(store: Store) -> dict[str, str]:
-    """What each figure's files were drawn from, as digests by experiment and name; empty where nothing is known."""
+    """Digests of what each figure's files were drawn from, by experiment and name; empty where nothing is known."""
     try:
         found = json.loads(store.read(paths.FIGURES))
     except (FileNotFoundError, ValueError):

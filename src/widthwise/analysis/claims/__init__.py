@@ -1,6 +1,17 @@
-"""What the paper states in words, each beside a test of it on our networks. Reads tables only."""
+"""The kinds of checks of claims, and the claims' answers. Reads tables only."""
 
-from widthwise.analysis.claims.claim import Answer, Claim, Finding
-from widthwise.analysis.claims.paper import CLAIMS, compare_with_paper
+from widthwise.analysis.claims.answers import compare_with_paper, with_claims
+from widthwise.analysis.claims.checks import CHECKS, checked, paper_claims
+from widthwise.analysis.claims.claim import Answer, Check, CheckedClaim, Finding
 
-__all__ = ["CLAIMS", "Answer", "Claim", "Finding", "compare_with_paper"]
+__all__ = [
+    "CHECKS",
+    "Answer",
+    "Check",
+    "CheckedClaim",
+    "Finding",
+    "checked",
+    "compare_with_paper",
+    "paper_claims",
+    "with_claims",
+]

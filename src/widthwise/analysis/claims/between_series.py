@@ -4,9 +4,11 @@ Networks of one width and replicate are a pair: they share their seed and their 
 """
 
 from collections.abc import Callable, Sequence
+from typing import Annotated
 
 import numpy as np
 from jaxtyping import Float
+from pydantic import Field
 from scipy import stats
 
 from widthwise.analysis.claims.claim import Answer, Check, Finding, together
@@ -36,27 +38,33 @@ FEWEST_PAIRS = 5
 """The fewest pairs among which the signed-rank test can find a difference."""
 
 Pair = tuple[str, str]
+Pairs = tuple[Pair, ...]
 Paired = Float[np.ndarray, " pairs"]
 
 
-def greater(measure: Measure, *pairs: Pair, widest: int | None = None) -> Check:
+def greater(
+    measure: Measure,
+    pairs: Annotated[Pairs, Field(min_length=1)],
+    widest: Annotated[int, Field(ge=1)] | None = None,
+) -> Check:
     """Of each pair of series the first has more: one-sided Wilcoxon signed-rank test of the paired differences.
 
     Pairs that do not differ are left out of the ranks. It disagrees where the reverse is significant.
 
     Args:
+        pairs: two series each, of which the first is claimed to have more.
         widest: how many of the scale's widths count, from the widest down; by default all.
     """
 
     def judge(analysis: Analysis, more: str, less: str) -> Finding:
         first, second = _paired(analysis, more, less, measure, widest)
-        said = f"{more} against {less}: "
+        compared = f"{more} against {less}: "
         if len(first) < FEWEST_PAIRS:
-            return _too_few(said, len(first))
+            return _too_few(compared, len(first))
         above, below = (_signed_rank_p_value(each) for each in (first - second, second - first))
         return Finding(
             "agrees" if above < SIGNIFICANCE else "disagrees" if below < SIGNIFICANCE else "cannot be told",
-            f"{said}means {first.mean():.3g} and {second.mean():.3g}, p = {above:.2g}, reversed {below:.2g}, "
+            f"{compared}means {first.mean():.3g} and {second.mean():.3g}, p = {above:.2g}, reversed {below:.2g}, "
             f"{counted(len(first), 'pair')}",
         )
 
@@ -70,21 +78,21 @@ def greater(measure: Measure, *pairs: Pair, widest: int | None = None) -> Check:
     )
 
 
-def alike(measure: Measure, *pairs: Pair, control: str = "") -> Check:
+def alike(measure: Measure, pairs: Pairs = (), control: str = "") -> Check:
     """Equivalence: the mean difference of paired networks lies within a margin.
 
     Two one-sided t-tests at 5%, by an interval of 90%; it disagrees where the whole interval lies outside. A
     difference of similarity is taken as a share of its pair's mean, or of 0.5 where that is less.
 
     Args:
-        pairs: the series to compare; none: every other one with `control`.
+        pairs: the series to compare; empty: every other one with `control`.
     """
 
     def judge(analysis: Analysis, one: str, other: str) -> Finding:
         first, second = _paired(analysis, one, other, measure)
-        said = f"{one} against {other}: "
+        compared = f"{one} against {other}: "
         if len(first) < FEWEST_PAIRS:
-            return _too_few(said, len(first))
+            return _too_few(compared, len(first))
         differences = first - second
         if measure == SIMILARITY:
             differences = differences / np.maximum((first + second) / 2, LEAST_SIMILARITY)
@@ -93,7 +101,7 @@ def alike(measure: Measure, *pairs: Pair, control: str = "") -> Check:
         low, high = mean - reach, mean + reach
         return Finding(
             within(low, high, ALIKE[measure]),
-            f"{said}{mean:+.3f} [{low:+.3f}, {high:+.3f}], {counted(len(differences), 'pair')}",
+            f"{compared}{mean:+.3f} [{low:+.3f}, {high:+.3f}], {counted(len(differences), 'pair')}",
         )
 
     return _of_pairs(
@@ -107,7 +115,7 @@ def alike(measure: Measure, *pairs: Pair, control: str = "") -> Check:
     )
 
 
-def same_trend(*pairs: Pair, control: str = "") -> Check:
+def same_trend(pairs: Pairs = (), control: str = "") -> Check:
     """Of each pair of series both grow, or neither grows and their changes over the widths differ by little, in
     removability and in similarity (`verdict`).
 
@@ -115,7 +123,7 @@ def same_trend(*pairs: Pair, control: str = "") -> Check:
     that which grows gains more over the widths than the other, replicate by replicate (one-sided at 5%, Student's t).
 
     Args:
-        pairs: the series to compare; none: every other one with `control`.
+        pairs: the series to compare; empty: every other one with `control`.
     """
 
     def judge(analysis: Analysis, one: str, other: str) -> Finding:
@@ -137,30 +145,34 @@ def _same_trend(analysis: Analysis, one: str, other: str, measure: Measure) -> F
     obstacles = [f"{row['series']}: {row['obstacle']}" for row in rows if row["obstacle"]]
     if obstacles:
         return Finding("cannot be told", "; ".join(obstacles))
-    said = " against ".join(f"{name}: {slope_in_words(analysis, name, word)}" for name in (one, other))
+    evidence = " against ".join(f"{name}: {slope_in_words(analysis, name, word)}" for name in (one, other))
     first, second = (bool(row[f"{word}_grows"]) for row in rows)
     if first and second:
-        return Finding("agrees", said)
+        return Finding("agrees", evidence)
     more, less = (other, one) if second else (one, other)
     gain = (complete(analysis, more, measure) - complete(analysis, less, measure)).dropna()
     if len(gain) < FEWEST_REPLICATES:
-        return Finding("cannot be told", f"{said}, and {len(gain)} replicates are complete in both")
+        return Finding("cannot be told", f"{evidence}, and {len(gain)} replicates are complete in both")
     middle, low, high = change(gain.to_numpy(), gain.columns.to_numpy(dtype=float))
     gains_more: Answer = "disagrees" if low > 0 else "cannot be told"
     answer = gains_more if first or second else within(low, high, FLAT[measure])
-    return Finding(answer, f"{said}; {more} gains {middle:.3g} [{low:.3g}, {high:.3g}] more over the widths")
+    return Finding(answer, f"{evidence}; {more} gains {middle:.3g} [{low:.3g}, {high:.3g}] more over the widths")
 
 
 def _of_pairs(
     criterion: str, judge: Callable[[Analysis, str, str], Finding], pairs: Sequence[Pair], control: str = ""
 ) -> Check:
     """A check of each pair by itself, or of every other series with a control."""
+    if not pairs and not control:
+        raise ValueError("name pairs of series, or a control that every other one is compared with")
+    if pairs and control:
+        raise ValueError("name either pairs of series or a control, not both")
 
     def judge_all(analysis: Analysis, names: Sequence[str]) -> Finding:
         compared = pairs or [(name, control) for name in names if name != control]
         return together(judge(analysis, one, other) for one, other in compared)
 
-    return Check(criterion, judge_all, tuple(dict.fromkeys(name for pair in pairs for name in pair)))
+    return Check(criterion, judge_all, tuple(dict.fromkeys(name for pair in pairs for name in pair)), control=control)
 
 
 def _compared(pairs: Sequence[Pair], control: str) -> str:
@@ -174,8 +186,8 @@ def _paired(
     widths = sorted(set(analysis.sweep.at(analysis.scale).widths))
     if widest is not None:
         widths = widths[-widest:]
-    place = ["width_factor", "replicate"]
-    columns = [counting(analysis, name).set_index(place)[measure].rename(name) for name in (one, other)]
+    pair = ["width_factor", "replicate"]
+    columns = [counting(analysis, name).set_index(pair)[measure].rename(name) for name in (one, other)]
     first, second = columns[0].align(columns[1], join="inner")
     chosen = first.index.get_level_values("width_factor").isin(widths)
     return first[chosen].to_numpy(dtype=float), second[chosen].to_numpy(dtype=float)
@@ -187,5 +199,7 @@ def _signed_rank_p_value(differences: Paired) -> float:
     return float(stats.wilcoxon(differing, alternative="greater").pvalue) if len(differing) else 1.0
 
 
-def _too_few(said: str, pairs: int) -> Finding:
-    return Finding("cannot be told", f"{said}{counted(pairs, 'pair')} of networks that count, of {FEWEST_PAIRS} needed")
+def _too_few(compared: str, pairs: int) -> Finding:
+    return Finding(
+        "cannot be told", f"{compared}{counted(pairs, 'pair')} of networks that count, of {FEWEST_PAIRS} needed"
+    )

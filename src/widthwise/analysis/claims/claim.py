@@ -1,25 +1,29 @@
-"""A claim of the paper, its test on an experiment's tables, and what was found."""
+"""A claim with its check on an experiment's tables, and what a check finds."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from widthwise.analysis.experiment import Analysis
 from widthwise.wording import counted, listed
 
 Answer = Literal["agrees", "disagrees", "cannot be told", "not run"]
+Names = tuple[str, ...]
+SomeNames = Annotated[Names, Field(min_length=1)]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a test found: the answer, and the numbers that decided it in a sentence."""
+    """The answer of a check, and the numbers that decided it in a sentence."""
 
     answer: Answer
     evidence: str
 
 
 Judge = Callable[[Analysis, Sequence[str]], Finding]
-"""From an experiment's tables and the series that a claim needs to what they say."""
+"""From an experiment's tables and the series that a claim needs to a finding."""
 
 
 @dataclass(frozen=True)
@@ -28,18 +32,27 @@ class Check:
 
     criterion: what is tested and when it agrees or disagrees, in one sentence.
     judge: the test.
-    series: those that it needs; none: all that the experiment has at its scale.
-    left_out: of all, those that it is not about.
+    series: those that it needs; empty: all that the experiment has at its scale.
+    excluding: of all, those that it is not about.
+    control: the series that all others are compared with, if there is one.
+    layers: the layers that it names.
     """
 
     criterion: str
     judge: Judge
-    series: tuple[str, ...] = ()
-    left_out: tuple[str, ...] = ()
+    series: Names = ()
+    excluding: Names = ()
+    control: str = ""
+    layers: Names = ()
+
+    @property
+    def named_series(self) -> Names:
+        """Every series that it names."""
+        return (*self.series, *self.excluding, *filter(None, [self.control]))
 
     def needs(self, analysis: Analysis) -> list[str]:
         """The series that the claim is about, at the analysis's scale."""
-        return list(self.series) or [name for name in analysis.series if name not in self.left_out]
+        return list(self.series) or [name for name in analysis.series if name not in self.excluding]
 
     def has_data(self, analysis: Analysis) -> bool:
         """Whether anything was run of any series that the claim is about."""
@@ -54,38 +67,46 @@ class Check:
             awaited = int((analysis.runs["status"] == "missing").sum())
             why = f"{counted(awaited, 'training')} not run yet" if awaited else "every training diverged"
             return Finding("cannot be told", f"No network counts: {why}.")
+        unknown = self._unknown_layers(analysis, needed)
+        if unknown:
+            return Finding("cannot be told", f"There is no layer {listed(unknown, 'or')} in {listed(needed)}.")
         finding = self.judge(analysis, needed)
         if finding.answer == "agrees" and not self.series and _leaves_out_series(analysis):
-            said = f"{finding.evidence.rstrip('.')}; this scale leaves out series that the claim is about."
-            return Finding("cannot be told", said)
+            evidence = f"{finding.evidence.rstrip('.')}; this scale leaves out series that the claim is about."
+            return Finding("cannot be told", evidence)
         return finding
+
+    def _unknown_layers(self, analysis: Analysis, series: Sequence[str]) -> list[str]:
+        """Layers that it names and none of its series has."""
+        there = set(analysis.layers.loc[analysis.layers["series"].isin(series), "layer"]) if self.layers else set()
+        return [name for name in dict.fromkeys(self.layers) if there and name not in there]
 
 
 @dataclass(frozen=True)
-class Claim:
-    """An outcome that the paper states in words.
+class CheckedClaim:
+    """A claim of the paper or of a sweep's author, with its check.
 
-    name: short, unique, fit to be an HTML id.
+    name: short, unique in its experiment, fit to be an HTML id.
     statement: the outcome in one sentence.
-    source: where the paper states it.
-    experiment: that of the catalogue which shows it.
-    test: what decides whether our networks agree.
+    source: where it is stated.
+    experiment: the one that shows it.
+    check: what decides whether our networks agree.
     """
 
     name: str
     statement: str
     source: str
     experiment: str
-    test: Check
+    check: Check
 
     @property
     def criterion(self) -> str:
         """What is tested and when it agrees or disagrees, in one sentence."""
-        return self.test.criterion
+        return self.check.criterion
 
 
 def together(findings: Iterable[Finding]) -> Finding:
-    """What several findings say of a claim about them all: it agrees where each does, and disagrees where any does.
+    """Several findings as one on a claim about them all: it agrees where each does, and disagrees where any does.
 
     Each is tested by itself at 5%. That all agree is no easier for their being several; that one disagrees is.
     """
@@ -96,7 +117,7 @@ def together(findings: Iterable[Finding]) -> Finding:
 
 
 def sentence(parts: Iterable[str]) -> str:
-    """Parts of a sentence as one; what is said twice, once."""
+    """Parts of a sentence as one; equal parts once."""
     return f"{'; '.join(dict.fromkeys(part.rstrip('.') for part in parts))}."
 
 

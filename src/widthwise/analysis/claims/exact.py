@@ -1,21 +1,27 @@
-"""Kinds of test that need no test of significance: counts, and what must hold of every network."""
+"""Kinds of check that need no test of significance: counts, and statements about every network."""
 
 import math
 from collections.abc import Sequence
+from typing import Annotated, Literal
 
-from widthwise.analysis.claims.claim import Check, Finding
-from widthwise.analysis.claims.measures import SIMILARITY, collapsed_widths, counting, of_each
+from pydantic import Field
+
+from widthwise.analysis.claims.claim import Check, Finding, Names
+from widthwise.analysis.claims.measures import SIMILARITY, collapsed_widths, counting, of_each, series_in_words
 from widthwise.analysis.experiment import Analysis
 from widthwise.analysis.summary import MEAN_OF_LAYERS
-from widthwise.analysis.trainings import FITTED_ACCURACY
+from widthwise.analysis.trainings import ENOUGH_ACCURACY
 from widthwise.wording import counted, listed
 
 NEGLIGIBLE = 0.01
 """What is negligible: of AUC, of a share of labels, and of similarity as a share of it."""
 
+AddedUnits = Literal["both", "removable", "repeated", "dead"]
+"""A construction, by what its added units are."""
 
-def fitted(*series: str, from_width: float = 1.0) -> Check:
-    """Every network so wide or wider has fitted its training set: it disagrees where one that counts has not.
+
+def fits_training_set(series: Names = (), from_width: float = 1.0) -> Check:
+    """Every network of that width or wider has fitted its training set: it disagrees where one that counts has not.
 
     Where one has collapsed to one label, diverged or is missing, it is not known of all.
     """
@@ -27,15 +33,17 @@ def fitted(*series: str, from_width: float = 1.0) -> Check:
             return Finding("cannot be told", f"{name}: this scale has no width of {from_width:g}× or more")
         networks = counting(analysis, name)
         reached = networks.loc[networks["width_factor"] >= from_width, "train_accuracy"]
-        count = int((reached >= FITTED_ACCURACY).sum())
+        count = int((reached >= ENOUGH_ACCURACY).sum())
         least = f", the least at {reached.min():.3f}" if len(reached) else ""
-        said = f"{name}: {count} of {planned} networks have fitted, {planned - len(reached)} do not count{least}"
+        evidence = f"{name}: {count} of {planned} networks have fitted, {planned - len(reached)} do not count{least}"
         complete = len(reached) == planned
-        return Finding("disagrees" if count < len(reached) else "agrees" if complete else "cannot be told", said)
+        answer = "disagrees" if count < len(reached) else "agrees" if complete else "cannot be told"
+        return Finding(answer, evidence)
 
     return of_each(
-        f"Agrees if every network of {from_width:g}× and wider of {listed(series)} has a training accuracy of at least "
-        f"{FITTED_ACCURACY}; disagrees if one has less; cannot be told if one has collapsed, diverged or is missing.",
+        f"Agrees if every network of {from_width:g}× and wider of {series_in_words(series)} has a training accuracy of "
+        f"at least {ENOUGH_ACCURACY}; disagrees if one has less; cannot be told if one has collapsed, diverged or is "
+        "missing.",
         judge,
         series,
     )
@@ -67,8 +75,8 @@ def samplings_agree() -> Check:
     )
 
 
-def multiplies(at_least: float, *series: str) -> Check:
-    """Every doubling of width multiplies the parameters by at least so much: they grow exponentially in doublings."""
+def multiplies(at_least: Annotated[float, Field(gt=1)], series: Names = ()) -> Check:
+    """Every doubling of width multiplies the parameters by `at_least` or more: they grow exponentially in doublings."""
 
     def judge(analysis: Analysis, name: str) -> Finding:
         of_series = analysis.summary[analysis.summary["series"] == name].sort_values("width_factor")
@@ -82,24 +90,24 @@ def multiplies(at_least: float, *series: str) -> Check:
         )
 
     return of_each(
-        f"Agrees if every doubling of width multiplies the trainable parameters of {listed(series)} by {at_least:g} or "
-        "more; disagrees if one does by less.",
+        f"Agrees if every doubling of width multiplies the trainable parameters of {series_in_words(series)} by "
+        f"{at_least:g} or more; disagrees if one does by less.",
         judge,
         series,
     )
 
 
-def as_theory(construction: str) -> Check:
+def as_theory(construction: AddedUnits) -> Check:
     """Every quantity of a construction of Section 2.3 is what theory expects of it (`constructions`)."""
 
     def judge(analysis: Analysis, names: Sequence[str]) -> Finding:
         rows = analysis.comparison[analysis.comparison["series"] == construction]
         failed = rows.loc[~rows["holds"].astype(bool), "quantity"].unique()
         replicates = counted(rows["replicate"].nunique(), "replicate")
-        said = f"{int(rows['holds'].sum())} of {len(rows)} expectations hold, {replicates}"
+        evidence = f"{int(rows['holds'].sum())} of {len(rows)} expectations hold, {replicates}"
         if len(failed):
-            return Finding("disagrees", f"{said}; not of {listed(list(failed))}.")
-        return Finding("agrees" if len(rows) else "cannot be told", f"{said}.")
+            return Finding("disagrees", f"{evidence}; not of {listed(list(failed))}.")
+        return Finding("agrees" if len(rows) else "cannot be told", f"{evidence}.")
 
     return Check(
         f"Agrees if the output, the removable units, the similarity, the share of dead units and the AUC of the "
@@ -109,25 +117,27 @@ def as_theory(construction: str) -> Check:
     )
 
 
-def curves_fall(*series: str) -> Check:
+def curves_fall(series: Names = ()) -> Check:
     """No ablation curve, the mean over layers and replicates, rises: more dropped units change more labels."""
 
     def judge(analysis: Analysis, name: str) -> Finding:
         curves = analysis.ablation
-        chosen = (curves["series"] == name) & (curves["layer"] == MEAN_OF_LAYERS)
-        mean = curves[chosen & ~curves["width_factor"].isin(collapsed_widths(analysis, name))]
+        of_series = curves[curves["series"] == name]
+        if of_series["layer"].nunique() > 1:
+            of_series = of_series[of_series["layer"] == MEAN_OF_LAYERS]
+        mean = of_series[~of_series["width_factor"].isin(collapsed_widths(analysis, name))]
         if mean.empty:
             return Finding("cannot be told", f"{name}: every width has a network that has collapsed to one label")
         steps = mean.pivot(index="width_factor", columns="share_dropped", values="unchanged").diff(axis=1).iloc[:, 1:]
         fall = (steps <= NEGLIGIBLE).all(axis=1) & (steps.sum(axis=1) < -NEGLIGIBLE)
         falling = int(fall.sum())
-        said = f"{name}: {falling} of {len(steps)} curves fall, the greatest step is {steps.to_numpy().max():+.3g}"
-        return Finding("agrees" if falling == len(steps) else "disagrees", said)
+        evidence = f"{name}: {falling} of {len(steps)} curves fall, the greatest step is {steps.to_numpy().max():+.3g}"
+        return Finding("agrees" if falling == len(steps) else "disagrees", evidence)
 
     return of_each(
-        f"Agrees if in {listed(series)} dropping more units never raises the share of unchanged labels by more than "
-        f"{NEGLIGIBLE}, at any width, in means over layers and replicates, and dropping all lowers it by more; "
-        "disagrees if not.",
+        f"Agrees if in {series_in_words(series)} dropping more units never raises the share of unchanged labels by "
+        f"more than {NEGLIGIBLE}, at any width, in means over layers and replicates, and dropping all lowers it by "
+        "more; disagrees if not.",
         judge,
         series,
     )

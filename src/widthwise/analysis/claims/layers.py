@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from widthwise.analysis.claims.between_series import ALIKE, LEAST_SIMILARITY
-from widthwise.analysis.claims.claim import Check, Finding, together
+from widthwise.analysis.claims.claim import Check, Finding, Names, SomeNames, together
 from widthwise.analysis.claims.measures import (
     AUC,
     SIMILARITY,
@@ -30,10 +30,10 @@ from widthwise.analysis.verdict import FEWEST_REPLICATES, FEWEST_WIDTHS, SIGNIFI
 from widthwise.wording import listed
 
 ORDERED = 0.5
-"""The |τ| from which layers are said to be ordered by their depth."""
+"""The |τ| from which layers count as ordered by their depth."""
 
 
-def lead(measure: Measure, series: str, *layers: str, among: Sequence[str] = ()) -> Check:
+def lead(measure: Measure, series: str, layers: SomeNames, among: Names = ()) -> Check:
     """These layers have more of a measure than all others, or than all others of `among`, at every width."""
 
     def holds(values: pd.Series) -> bool:
@@ -46,17 +46,19 @@ def lead(measure: Measure, series: str, *layers: str, among: Sequence[str] = ())
         measure,
         series,
         holds,
+        layers,
         among,
     )
 
 
-def in_order(measure: Measure, series: str, *layers: str) -> Check:
+def in_order(measure: Measure, series: str, layers: SomeNames) -> Check:
     """These layers have ever more of a measure, from the first to the last, at every width."""
     return _at_each_width(
         f"{WORDS[measure]} rises from {' over '.join(layers[:-1])} to {layers[-1]}",
         measure,
         series,
         lambda values: bool((np.diff(values[list(layers)]) > 0).all()),
+        layers,
         layers,
     )
 
@@ -88,10 +90,11 @@ def layer_grows(measure: Measure, series: str, layer: str) -> Check:
         f"{' of its mean' if measure == SIMILARITY else ''}.",
         judge,
         (series,),
+        (layer,),
     )
 
 
-def layers_flat(measure: Measure, series: str, *layers: str) -> Check:
+def layers_flat(measure: Measure, series: str, layers: SomeNames) -> Check:
     """Equivalence, as of whole networks (`trends.flat`), for a line through each layer's means over replicates.
 
     The margin is that of networks that are alike: of similarity a share of the layer's mean, or of 0.5 if it is less.
@@ -106,8 +109,8 @@ def layers_flat(measure: Measure, series: str, *layers: str) -> Check:
             table, widths = found[layer]
             scale = max(float(table.mean()), LEAST_SIMILARITY) if measure == SIMILARITY else 1.0
             middle, low, high = change(table / scale, widths)
-            said = f"{layer}: {middle:+.3f} [{low:+.3f}, {high:+.3f}] over {len(widths)} widths"
-            findings.append(Finding(within(low, high, ALIKE[measure]), said))
+            evidence = f"{layer}: {middle:+.3f} [{low:+.3f}, {high:+.3f}] over {len(widths)} widths"
+            findings.append(Finding(within(low, high, ALIKE[measure]), evidence))
         return together(findings)
 
     return of_each(
@@ -116,6 +119,7 @@ def layers_flat(measure: Measure, series: str, *layers: str) -> Check:
         f"{FEWEST_REPLICATES} replicates or more); disagrees if the interval lies wholly outside.",
         judge,
         (series,),
+        layers,
     )
 
 
@@ -151,7 +155,7 @@ def every_layer_grows(series: str) -> Check:
     )
 
 
-def no_order_of_depth(*series: str) -> Check:
+def no_order_of_depth(series: SomeNames) -> Check:
     """Neither measure goes with a layer's depth in one direction in all of these series; no test of significance.
 
     It disagrees where one does: where Kendall's τ between depth and the layers' means over widths has one sign in
@@ -162,13 +166,17 @@ def no_order_of_depth(*series: str) -> Check:
         few = [name for name in names if _layers(analysis, name)["width_factor"].nunique() < FEWEST_WIDTHS]
         if few:
             return Finding("cannot be told", f"{listed(few)}: {FEWEST_WIDTHS} widths are needed.")
+        single = [name for name in names if _layers(analysis, name)["depth"].nunique() < 2]
+        if single:
+            return Finding("cannot be told", f"{listed(single)}: one layer has no order.")
         findings = []
         for measure in (AUC, SIMILARITY):
             means = [_layers(analysis, name).groupby("depth")[measure].mean() for name in names]
             taus = np.array([stats.kendalltau(each.index, each).statistic for each in means])
             ordered = bool((taus >= ORDERED).all() or (taus <= -ORDERED).all())
-            said = listed([f"{tau:+.2f} in {name}" for tau, name in zip(taus, names, strict=True)])
-            findings.append(Finding("disagrees" if ordered else "agrees", f"{WORDS[measure]} with depth: τ {said}"))
+            by_series = listed([f"{tau:+.2f} in {name}" for tau, name in zip(taus, names, strict=True)])
+            evidence = f"{WORDS[measure]} with depth: τ {by_series}"
+            findings.append(Finding("disagrees" if ordered else "agrees", evidence))
         return together(findings)
 
     return Check(
@@ -188,7 +196,7 @@ def _p_value_of_order(table: Table, widths: Widths) -> float:
 
 
 def _at_each_width(
-    claimed: str, measure: Measure, series: str, holds: Callable[[pd.Series], bool], among: Sequence[str] = ()
+    claimed: str, measure: Measure, series: str, holds: Callable[[pd.Series], bool], layers: Names, among: Names
 ) -> Check:
     """Whether something holds of the layers at every width; it disagrees where it fails at more than half of them."""
 
@@ -200,17 +208,18 @@ def _at_each_width(
         held = [width for width, values in by_width.iterrows() if holds(values)]
         count, widths = len(held), len(by_width)
         at = f", at {listed([f'{width:g}×' for width in held])}" if 0 < count < widths else ""
-        said = f"{name}: at {count} of {widths} widths{at}, n = {of_series['n'].min() if widths else 0}"
+        evidence = f"{name}: at {count} of {widths} widths{at}, n = {of_series['n'].min() if widths else 0}"
         if widths < FEWEST_WIDTHS:
-            return Finding("cannot be told", f"{said}, and {FEWEST_WIDTHS} widths are needed")
+            return Finding("cannot be told", f"{evidence}, and {FEWEST_WIDTHS} widths are needed")
         answer = "agrees" if count == widths else "disagrees" if 2 * count < widths else "cannot be told"
-        return Finding(answer, said)
+        return Finding(answer, evidence)
 
     return of_each(
         f"Agrees if in {series} {claimed}, in means over replicates at every width; disagrees if this fails at more "
         f"than half of the widths; {FEWEST_WIDTHS} widths or more.",
         judge,
         (series,),
+        (*layers, *among),
     )
 
 

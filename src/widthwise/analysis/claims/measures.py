@@ -1,4 +1,4 @@
-"""The measures of the networks that count, as tests of claims take them."""
+"""The measures of the networks that count, in the form that checks of claims need."""
 
 from collections.abc import Callable, Sequence
 from typing import Literal
@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from widthwise.analysis.claims.claim import Answer, Check, Finding, together
+from widthwise.analysis.claims.claim import Answer, Check, Finding, Names, together
 from widthwise.analysis.experiment import Analysis
 from widthwise.analysis.trend import Table, change_over_widths
 from widthwise.analysis.verdict import FEWEST_REPLICATES, FEWEST_WIDTHS
@@ -16,18 +16,23 @@ from widthwise.wording import listed
 Measure = Literal["auc", "similarity", "test_accuracy"]
 AUC, SIMILARITY, ACCURACY = "auc", "similarity", "test_accuracy"
 WORDS: dict[Measure, str] = {AUC: "removability", SIMILARITY: "similarity", ACCURACY: "test accuracy"}
-"""What a measure is called, and, but for accuracy, what its columns of the verdict table begin with."""
+"""Names of measures in sentences; for all but accuracy the columns of the verdict table begin with them."""
 
 Widths = Float[np.ndarray, " widths"]
 
 
-def of_each(criterion: str, judge: Callable[[Analysis, str], Finding], series: tuple[str, ...] = ()) -> Check:
+def of_each(criterion: str, judge: Callable[[Analysis, str], Finding], series: Names = (), layers: Names = ()) -> Check:
     """A check of each series by itself: it agrees where all do, and disagrees where any does."""
 
     def judge_all(analysis: Analysis, names: Sequence[str]) -> Finding:
         return together(judge(analysis, name) for name in names)
 
-    return Check(criterion, judge_all, series)
+    return Check(criterion, judge_all, series, layers=layers)
+
+
+def series_in_words(series: Names) -> str:
+    """The series that a check is of, as its criterion lists them."""
+    return listed(series) or "every series"
 
 
 def counting(analysis: Analysis, series: str) -> pd.DataFrame:
@@ -69,7 +74,7 @@ def too_little(analysis: Analysis, series: str, measure: Measure, obstacle: str)
     if networks.empty:
         return Finding("cannot be told", f"{series}: {obstacle}")
     means = networks.groupby("width_factor")[measure].mean().sort_index()
-    ends = listed([f"{means.iloc[place]:.3g} at {means.index[place]:g}×" for place in (0, -1)][: len(means)])
+    ends = listed([f"{means.iloc[end]:.3g} at {means.index[end]:g}×" for end in (0, -1)][: len(means)])
     return Finding("cannot be told", f"{series}: {obstacle} ({WORDS[measure]} {ends})")
 
 

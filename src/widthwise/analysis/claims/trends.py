@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from widthwise.analysis.claims.claim import Answer, Check, Finding, sentence, together
+from widthwise.analysis.claims.claim import Answer, Check, Finding, Names, sentence, together
 from widthwise.analysis.claims.measures import (
     ACCURACY,
     AUC,
@@ -17,6 +17,7 @@ from widthwise.analysis.claims.measures import (
     change,
     complete,
     of_each,
+    series_in_words,
     too_little,
     trend_table,
     unchanged,
@@ -40,35 +41,35 @@ UNGROWN = "the change over all widths, with its 90% interval, is a fall or withi
 PAGE = f"Page's trend test over replicates, p < {SIGNIFICANCE} after Holm's correction"
 
 
-def grows(measure: Measure, *series: str) -> Check:
+def grows(measure: Measure, series: Names = ()) -> Check:
     """Page's trend test of each series, Holm-corrected over the experiment's series and both measures (`verdict`).
 
     That growth is not shown does not show that there is none: it disagrees where the change is flat, or a fall.
     """
     return of_each(
-        f"Agrees if {WORDS[measure]} grows with width for {_names(series)} ({PAGE}); disagrees if it does not and "
-        f"{UNGROWN} (±{FLAT[measure]}).",
+        f"Agrees if {WORDS[measure]} grows with width for {series_in_words(series)} ({PAGE}); disagrees if it does not "
+        f"and {UNGROWN} (±{FLAT[measure]}).",
         lambda analysis, name: _grows(analysis, name, measure),
         series,
     )
 
 
-def either_grows(*series: str) -> Check:
+def either_grows(series: Names = ()) -> Check:
     """As `grows`, of removability or similarity: it disagrees where neither grows."""
 
     def judge(analysis: Analysis, name: str) -> Finding:
         return _either_grows(analysis, name)
 
     return of_each(
-        f"Agrees if removability or similarity grows with width for {_names(series)} ({PAGE}); disagrees if neither "
-        f"does and of both {UNGROWN} (±{FLAT[AUC]} and ±{FLAT[SIMILARITY]}).",
+        f"Agrees if removability or similarity grows with width for {series_in_words(series)} ({PAGE}); disagrees if "
+        f"neither does and of both {UNGROWN} (±{FLAT[AUC]} and ±{FLAT[SIMILARITY]}).",
         judge,
         series,
     )
 
 
-def supported(*left_out: str) -> Check:
-    """The verdicts on all series but those left out: it disagrees where any is `not supported`, as `either_grows`."""
+def supported(excluding: Names = ()) -> Check:
+    """The verdicts on all series but those excluded: it disagrees where any is `not supported`, as `either_grows`."""
 
     def judge(analysis: Analysis, names: Sequence[str]) -> Finding:
         findings = []
@@ -80,15 +81,15 @@ def supported(*left_out: str) -> Check:
         return together(findings)
 
     return Check(
-        f"Agrees if the verdict on every series{f' but {listed(left_out)}' if left_out else ''} is that the claim is "
+        f"Agrees if the verdict on every series{f' but {listed(excluding)}' if excluding else ''} is that the claim is "
         "supported, accuracy being kept and removability or similarity growing; disagrees if any is not supported and "
         f"of both {UNGROWN} (±{FLAT[AUC]} and ±{FLAT[SIMILARITY]}).",
         judge,
-        left_out=left_out,
+        excluding=excluding,
     )
 
 
-def falls(measure: Measure, *series: str) -> Check:
+def falls(measure: Measure, series: Names = ()) -> Check:
     """Page's trend test with the widths in reverse. It is one test a series, not corrected for others.
 
     With two replicates of three widths or more it can show a perfect trend.
@@ -108,15 +109,15 @@ def falls(measure: Measure, *series: str) -> Check:
         )
 
     return of_each(
-        f"Agrees if {WORDS[measure]} falls with width for {_names(series)} (Page's trend test with the widths in "
-        f"reverse, p < {SIGNIFICANCE}); disagrees if it does not and the change over all widths, with its 90% "
+        f"Agrees if {WORDS[measure]} falls with width for {series_in_words(series)} (Page's trend test with the widths "
+        f"in reverse, p < {SIGNIFICANCE}); disagrees if it does not and the change over all widths, with its 90% "
         f"interval, is a growth or within what is called flat (±{FLAT[measure]}).",
         judge,
         series,
     )
 
 
-def flat(measure: Measure, *series: str) -> Check:
+def flat(measure: Measure, series: Names = ()) -> Check:
     """Equivalence: the change over all widths, on a line over log2 of the width factor, lies within a margin.
 
     Two one-sided tests at 5%, by an interval of 90% from Student's t, with one slope for all replicates and a level
@@ -129,21 +130,23 @@ def flat(measure: Measure, *series: str) -> Check:
         if isinstance(found, Finding):
             return found
         middle, low, high = change(*found)
-        said = f"{name}: {middle:+{digits}} [{low:+{digits}}, {high:+{digits}}] over the widths, n = {len(found[0])}"
+        evidence = (
+            f"{name}: {middle:+{digits}} [{low:+{digits}}, {high:+{digits}}] over the widths, n = {len(found[0])}"
+        )
         if measure != ACCURACY:
-            said += f" (growth p = {verdict_of(analysis, name)[f'{WORDS[measure]}_p_holm']:.2g})"
-        return Finding(within(low, high, FLAT[measure]), said)
+            evidence += f" (growth p = {verdict_of(analysis, name)[f'{WORDS[measure]}_p_holm']:.2g})"
+        return Finding(within(low, high, FLAT[measure]), evidence)
 
     return of_each(
-        f"Agrees if the change of {WORDS[measure]} over all widths for {_names(series)} lies, with its 90% interval, "
-        f"within ±{FLAT[measure]}{' similar units per unit' if measure == SIMILARITY else ''}; disagrees if the "
-        "interval lies wholly outside.",
+        f"Agrees if the change of {WORDS[measure]} over all widths for {series_in_words(series)} lies, with its 90% "
+        f"interval, within ±{FLAT[measure]}{' similar units per unit' if measure == SIMILARITY else ''}; disagrees if "
+        "the interval lies wholly outside.",
         judge,
         series,
     )
 
 
-def kept(*series: str) -> Check:
+def accuracy_kept(series: Names = ()) -> Check:
     """Non-inferiority of accuracy: its change over the widths is above -0.02 with 95% confidence (`verdict`).
 
     It disagrees where the change is below -0.02 with the same confidence; Student's t has equal arms.
@@ -156,18 +159,18 @@ def kept(*series: str) -> Check:
             return too_little(analysis, name, ACCURACY, row["obstacle"])
         high = 2 * middle - low
         answer = "agrees" if low >= -ACCURACY_MARGIN else "disagrees" if high < -ACCURACY_MARGIN else "cannot be told"
-        said = f"{name}: {middle:+.3f} [{low:+.3f}, {high:+.3f}] over the widths, n = {row['replicates']}"
-        return Finding(answer, said)
+        evidence = f"{name}: {middle:+.3f} [{low:+.3f}, {high:+.3f}] over the widths, n = {row['replicates']}"
+        return Finding(answer, evidence)
 
     return of_each(
         f"Agrees if test accuracy falls over the widths by at most {ACCURACY_MARGIN} with 95% confidence for "
-        f"{_names(series)}; disagrees if it falls by more with the same confidence.",
+        f"{series_in_words(series)}; disagrees if it falls by more with the same confidence.",
         judge,
         series,
     )
 
 
-def more_than_doubles(*series: str) -> Check:
+def more_than_doubles(series: Names = ()) -> Check:
     """At some doubling of width similarity more than doubles in every replicate; no test of significance.
 
     It disagrees where at none the mean over replicates does. Steps from below 0.1 similar units do not count.
@@ -194,7 +197,7 @@ def more_than_doubles(*series: str) -> Check:
         )
 
     return of_each(
-        f"Agrees if for {_names(series)} some doubling of width more than doubles similarity in every "
+        f"Agrees if for {series_in_words(series)} some doubling of width more than doubles similarity in every "
         f"replicate; disagrees if none does in the mean over replicates; steps from below {FEWEST_TO_DOUBLE} similar "
         "units do not count.",
         judge,
@@ -202,20 +205,16 @@ def more_than_doubles(*series: str) -> Check:
     )
 
 
-def _names(series: Sequence[str]) -> str:
-    return listed(series) or "every series"
-
-
 def _grows(analysis: Analysis, series: str, measure: Measure) -> Finding:
     row, word = verdict_of(analysis, series), WORDS[measure]
     if row["obstacle"]:
         return too_little(analysis, series, measure, row["obstacle"])
-    said = f"{series}: {slope_in_words(analysis, series, word)}"
+    evidence = f"{series}: {slope_in_words(analysis, series, word)}"
     if row[f"{word}_grows"]:
-        return Finding("agrees", said)
+        return Finding("agrees", evidence)
     table = complete(analysis, series, measure)
     _, low, high = change(table.to_numpy(), table.columns.to_numpy(dtype=float))
-    return Finding("disagrees" if unchanged(low, high, FLAT[measure]) else "cannot be told", said)
+    return Finding("disagrees" if unchanged(low, high, FLAT[measure]) else "cannot be told", evidence)
 
 
 def _either_grows(analysis: Analysis, series: str) -> Finding:

@@ -1,0 +1,88 @@
+"""One experiment of a store, analyzed: from finished trials to every table."""
+
+import pandas as pd
+
+from widthwise.analysis.claims import with_claims
+from widthwise.analysis.constructions import compare
+from widthwise.analysis.experiment import Analysis, names_of_epochs
+from widthwise.analysis.summary import (
+    ablation_curves,
+    correlation_distributions,
+    layers_of_networks,
+    measure_epochs,
+    measure_networks,
+    summarize,
+    summarize_layers,
+)
+from widthwise.analysis.trainings import choose, collect, settings_of
+from widthwise.analysis.verdict import verdicts
+from widthwise.data.source import Source, TeacherData
+from widthwise.experiments.store import Store
+from widthwise.experiments.sweep import PlannedTrial, Scale, Sweep
+
+
+def analyze(store: Store, sweep: Sweep, scale: Scale, version: str = "") -> Analysis:
+    """The tables of a sweep, from the store's finished trials."""
+    planned = list(sweep.runs(scale))
+    runs = collect(store, planned)
+    settings = settings_of(planned)
+    series = list(runs["series"].unique())
+    if sweep.analysis == "parameters":
+        counted = runs[runs["status"] == "counted"]
+        summary = counted.reindex(columns=COUNTED)
+        return with_claims(Analysis(sweep, scale, runs, counted, series, settings, summary=summary, version=version))
+    chosen = choose(runs)
+    names = {}
+    if sweep.analysis == "convergence":
+        names = names_of_epochs(planned[0].trial.training)
+        series = list(names.values())
+        chosen = chosen.assign(series=names[max(names)])
+    if chosen.empty:
+        return with_claims(Analysis(sweep, scale, runs, chosen, series, settings, version=version))
+    varied = {run.trial.id: layers for run in planned if (layers := run.trial.network.varied_layers) is not None}
+    layers = layers_of_networks(chosen, store)
+    at_end = measure_networks(chosen, layers, varied)
+    networks = measure_epochs(chosen, store, varied, names) if names else at_end
+    axes = sweep.at(scale)
+    trend = sweep.analysis != "constructions"
+    environments = _environments(chosen, planned, store)
+    analysis = Analysis(
+        sweep,
+        scale,
+        runs,
+        networks,
+        series,
+        settings,
+        summary=summarize(networks),
+        layers=summarize_layers(layers),
+        ablation=ablation_curves(chosen, store, varied),
+        correlation=correlation_distributions(chosen, store),
+        verdicts=verdicts(networks, series, axes.widths, axes.replicates) if trend else pd.DataFrame(),
+        comparison=pd.DataFrame() if trend else compare(networks),
+        environment=next(iter(environments.values())),
+        data="; ".join(sorted({_data(*pair) for pair in environments.items()})),
+        version=version,
+    )
+    return with_claims(analysis)
+
+
+COUNTED = ["series", "width_factor", "parameters", "forward_flops", "training_flops"]
+
+
+def _environments(chosen: pd.DataFrame, planned: list[PlannedTrial], store: Store) -> dict[Source, dict[str, str]]:
+    """Of each kind of data among the chosen trials, the environment of the first that was trained on it."""
+    trials = {run.trial.id: run.trial for run in planned}
+    kinds: dict[Source, str] = {}
+    for identity in chosen["trial"]:
+        kinds.setdefault(trials[identity].data.model_copy(update={"seed": 0}), identity)
+    return {kind: store.environment(identity) for kind, identity in kinds.items()}
+
+
+def _data(source: Source, environment: dict[str, str]) -> str:
+    """Data in words, for captions."""
+    if isinstance(source, TeacherData):
+        size = f"{source.dimensions:,} dimensions, {source.train_examples:,} training and {source.test_examples:,} test"
+        return f"teacher data of {size} examples"
+    counts = {"training": source.train_examples, "test": source.test_examples}
+    sizes = " and ".join(f"{count:,} {name}" for name, count in counts.items() if count is not None)
+    return f"{environment['data']} ({sizes} images)" if sizes else environment["data"]

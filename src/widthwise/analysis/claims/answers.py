@@ -1,0 +1,63 @@
+"""Claims beside ours: each with the answer of the experiments that were run."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pandas as pd
+
+from widthwise.analysis.claims.checks import checked, paper_claims
+from widthwise.analysis.claims.claim import CheckedClaim, Finding
+from widthwise.analysis.experiment import Analysis
+from widthwise.experiments.sweep import SCALES
+
+COLUMNS = ["name", "statement", "source", "experiment", "scale", "criterion", "answer", "evidence"]
+NOT_RUN = Finding("not run", "Nothing was run.")
+
+
+def compare_with_paper(analyses: Sequence[Analysis]) -> pd.DataFrame:
+    """A row for each claim of the paper: what is stated, how it is tested, and what our networks say.
+
+    The experiment counts at the largest scale at which anything was run of the series that the claim is about, with
+    more replicates where that alone is set otherwise, as where the paper has one. Other sweeps in which something is
+    set otherwise do not count, nor earlier versions.
+
+    Returns: `name, statement, source, experiment, scale, criterion, answer, evidence`. `answer` is `agrees`,
+        `disagrees`, `cannot be told` (there is too little) or `not run`; `scale` is empty where nothing was run.
+    """
+    counting = [each for each in analyses if set(each.sweep.overrides) <= {"replicates"} and not each.version]
+    rows = []
+    for claim in paper_claims():
+        of_claim = [
+            each for each in counting if each.sweep.experiment == claim.experiment and claim.check.has_data(each)
+        ]
+        rows.append(_row(claim, max(of_claim, key=_size, default=None)))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def with_claims(analysis: Analysis) -> Analysis:
+    """An analysis with the table `claims`: its sweep's own claims, answered, in the columns of `compare_with_paper`.
+
+    The claims of the catalogue's experiments are the paper's; they are answered from all experiments together.
+    """
+    if analysis.sweep.of_paper or not analysis.sweep.claims:
+        return analysis
+    rows = [_row(claim, analysis) for claim in checked(analysis.sweep)]
+    return replace(analysis, claims=pd.DataFrame(rows, columns=COLUMNS))
+
+
+def _row(claim: CheckedClaim, analysis: Analysis | None) -> dict[str, str]:
+    finding = claim.check(analysis) if analysis else NOT_RUN
+    return {
+        "name": claim.name,
+        "statement": claim.statement,
+        "source": claim.source,
+        "experiment": analysis.sweep.name if analysis else claim.experiment,
+        "scale": analysis.scale if analysis else "",
+        "criterion": claim.criterion,
+        "answer": finding.answer,
+        "evidence": finding.evidence,
+    }
+
+
+def _size(analysis: Analysis) -> tuple[int, int]:
+    return SCALES.index(analysis.scale), analysis.sweep.at(analysis.scale).replicates

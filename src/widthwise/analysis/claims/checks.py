@@ -1,0 +1,89 @@
+"""The kinds of checks by the names that claims give them, and claims with their checks."""
+
+from collections.abc import Callable
+from functools import cache
+
+from widthwise.analysis.claims.between_series import alike, greater, same_trend
+from widthwise.analysis.claims.claim import Check, CheckedClaim
+from widthwise.analysis.claims.exact import as_theory, curves_fall, fits_training_set, multiplies, samplings_agree
+from widthwise.analysis.claims.layers import (
+    every_layer_grows,
+    in_order,
+    layer_grows,
+    layers_flat,
+    lead,
+    no_order_of_depth,
+)
+from widthwise.analysis.claims.trends import (
+    accuracy_kept,
+    either_grows,
+    falls,
+    flat,
+    grows,
+    more_than_doubles,
+    supported,
+)
+from widthwise.analysis.experiment import planned_series
+from widthwise.errors import RequestError
+from widthwise.experiments.sweep import Sweep, catalogue
+from widthwise.experiments.validation import of_kind
+from widthwise.wording import suggestion
+
+CHECKS: dict[str, Callable[..., Check]] = {
+    "grows": grows,
+    "falls": falls,
+    "flat": flat,
+    "either_grows": either_grows,
+    "supported": supported,
+    "accuracy_kept": accuracy_kept,
+    "more_than_doubles": more_than_doubles,
+    "greater": greater,
+    "alike": alike,
+    "same_trend": same_trend,
+    "lead": lead,
+    "in_order": in_order,
+    "layer_grows": layer_grows,
+    "layers_flat": layers_flat,
+    "every_layer_grows": every_layer_grows,
+    "no_order_of_depth": no_order_of_depth,
+    "fits_training_set": fits_training_set,
+    "samplings_agree": samplings_agree,
+    "curves_fall": curves_fall,
+    "multiplies": multiplies,
+    "as_theory": as_theory,
+}
+"""New kinds are added here; their signatures say which arguments a claim gives them."""
+OF_ANALYSIS = {"parameters": ("multiplies",), "constructions": ("as_theory",)}
+"""The kinds that an analysis without trends has the tables for."""
+OF_TREND = tuple(kind for kind in CHECKS if kind != "as_theory")
+
+
+def checked(sweep: Sweep) -> tuple[CheckedClaim, ...]:
+    """The claims of a sweep, each with its check.
+
+    Raises:
+        RequestError: a claim's kind of check, argument, measure or series does not exist; it names file and field.
+    """
+    source = f"{sweep.experiment}.yaml"
+    claims = []
+    for index, claim in enumerate(sweep.claims):
+        within = f"claims.{index}.check"
+        possible = OF_ANALYSIS.get(sweep.analysis, OF_TREND)
+        reason = f"the analysis of {sweep.analysis}"
+        check = of_kind(CHECKS, claim.check, source, within, possible=possible, reason=reason)
+        series = planned_series(sweep, "paper") if check.named_series else []
+        unknown = next((name for name in check.named_series if name not in series), None)
+        if unknown is not None:
+            raise RequestError(f"{source}: {within}: there is no series {unknown!r}; {suggestion(unknown, series)}")
+        claims.append(CheckedClaim(claim.identity, claim.statement, claim.source, sweep.experiment, check))
+    return tuple(claims)
+
+
+@cache
+def paper_claims() -> tuple[CheckedClaim, ...]:
+    """Every outcome that the paper states in words and an experiment of the catalogue can show, in the page's order."""
+    found: list[tuple[int, CheckedClaim]] = []
+    for sweep in map(Sweep.load, catalogue()):
+        for claim, with_check in zip(sweep.claims, checked(sweep), strict=True):
+            found.append((sweep.position if claim.position is None else claim.position, with_check))
+    return tuple(claim for _, claim in sorted(found, key=lambda pair: pair[0]))

@@ -1,0 +1,73 @@
+"""The axes of a sweep: what varies between its trials."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, PositiveFloat, PositiveInt, Tag, field_validator
+
+from widthwise.config import Config
+from widthwise.errors import RequestError
+from widthwise.experiments.trial import Trial
+from widthwise.experiments.validation import LISTED, NAMED
+
+Scale = Literal["smoke", "quick", "paper"]
+SCALES: tuple[Scale, ...] = ("smoke", "quick", "paper")
+Value = bool | int | float | str
+Values = Annotated[list[Value], Field(min_length=1)]
+Variants = Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
+"""Parts of a trial by name, each laid over the base trial."""
+Axis = Annotated[
+    Annotated[Values, Tag(LISTED)] | Annotated[Variants, Tag(NAMED)],
+    Discriminator(lambda content: NAMED if isinstance(content, dict) else LISTED),
+]
+AXIS_OF = {"network.width_factor": "widths", "seed": "replicates", "data.seed": "replicates"}
+"""Fields of a trial that an axis of every sweep decides."""
+AXES = ("widths", "replicates")
+
+
+class Axes(Config):
+    """What a sweep varies. A field of the trial is named by its path, such as `training.learning_rate`."""
+
+    trial: dict[str, Any] = {}
+    """The base trial, section by section; what it leaves out has its default."""
+    series: dict[str, Axis] = {}
+    """What makes the series of a figure, in every combination: a field and its values, or under a name of its own a
+    mapping from names to parts of a trial."""
+    widths: list[PositiveFloat] = Field(default=[0.25, 0.5, 1.0, 2.0, 4.0], min_length=1)
+    """Width factors."""
+    tune: dict[str, Values] = {}
+    """Fields of which the best value is chosen for each series, width and replicate (`analysis.trainings`)."""
+    replicates: PositiveInt = 3
+    """Independently trained copies: replicate r has seed r and its own data, drawn with seed r."""
+
+    @field_validator("series")
+    @classmethod
+    def _names_are_no_fields(cls, series: dict[str, Any]) -> dict[str, Any]:
+        for name, axis in series.items():
+            if isinstance(axis, dict) and (name in Trial.model_fields or "." in name or name in AXES):
+                raise ValueError(
+                    f"{name} with named values needs a name of its own, such as variant: {name} is that of a field"
+                )
+        return series
+
+
+class ScaledAxes(Axes):
+    """What a scale changes in its sweep; `trial` is laid over the sweep's and over its series' named parts."""
+
+    note: str = ""
+    """What the scale reduces, in one sentence."""
+
+
+def chosen(axis: Any, values: Any, source: str, path: str) -> Any:
+    """What replaces an axis: `values` themselves or, of an axis with named parts, the parts that they name.
+
+    Raises:
+        RequestError: the axis has named parts, and `values` are not a list of some of their names.
+    """
+    if not isinstance(axis, dict) or isinstance(values, dict):
+        return values
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise RequestError(f"{source}: {path} must be a list of names, of {', '.join(axis)}")
+    unknown = [value for value in values if value not in axis]
+    if unknown:
+        raise RequestError(f"{source}: {path} has no {unknown[0]!r}; there are {', '.join(axis)}")
+    return {value: axis[value] for value in values}

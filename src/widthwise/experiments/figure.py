@@ -1,0 +1,56 @@
+"""The form of a figure, and how figures of the paper are found by their numbers.
+
+The kinds of charts are functions of `reporting`, which validates their arguments.
+"""
+
+import itertools
+import re
+from collections.abc import Iterable
+from typing import Annotated
+
+from pydantic import Field
+
+from widthwise.config import Config
+
+NUMBER = re.compile(r"(B?\d+)([a-c]?)")
+"""A figure of the paper, and the letter of its panel."""
+
+FigureName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]*$")]
+"""Of its files and its HTML id: of a figure of the paper its number, such as `6a`, else a word."""
+
+
+class SweepFigure(Config):
+    """A figure that an experiment draws from its tables."""
+
+    title: Annotated[str, Field(min_length=1)]
+    """What it shows, in a few words."""
+    chart: dict[str, object]
+    """The kind of chart by its name in the field `kind`, beside the chart's arguments."""
+    series: tuple[str, ...] = ()
+    """The series that it shows; empty: all of the experiment's."""
+
+
+def figure_name(text: str) -> str:
+    """A figure's name from what a person writes for it, in capitals: `6A` from `6a` or `Fig. 6a`."""
+    return text.strip().removeprefix("Figure ").removeprefix("Fig. ").upper()
+
+
+def is_named(name: str, wanted: str) -> bool:
+    """Whether `wanted` names a figure, a figure that it is a panel of, or a panel of it: `6`, `6a` and `Fig. 6a`."""
+    shorter, longer = sorted((name.upper(), figure_name(wanted)), key=len)
+    return longer == shorter or (longer.startswith(shorter) and longer[len(shorter) :] in ("A", "B", "C"))
+
+
+def without_panels(names: Iterable[str]) -> list[str]:
+    """Figures of the paper, several panels of one figure as one: `1c, 2` from `1c, 2a, 2b`."""
+    numbers = [found for name in names if (found := NUMBER.fullmatch(name))]
+    short = []
+    for number, panels in itertools.groupby(numbers, key=lambda found: found[1]):
+        together = [found[0] for found in panels]
+        short += together if len(together) == 1 else [number]
+    return short
+
+
+def in_order_of_paper(names: Iterable[str]) -> list[str]:
+    """Figures of the paper as it numbers them: the main text's before the appendix's."""
+    return sorted(names, key=lambda name: (name.startswith("B"), int(name.strip("Babc")), name))

@@ -1,0 +1,92 @@
+"""Reading the files of sweeps: a user's, and those that the package comes with, each laid over the one it extends."""
+
+from importlib import resources
+from typing import Any, Protocol
+
+import yaml
+
+from widthwise.errors import RequestError
+from widthwise.experiments.axes import Axes, chosen
+from widthwise.experiments.yaml_files import read_yaml
+
+EXTENDS = "extends"
+NOT_INHERITED = ("name", "figures", "section", "claims", "position", "trial", "scales", "bases")
+"""Fields that stay with the file that they are in, or are laid over the base's in layers of their own."""
+
+
+class TextFile(Protocol):
+    """A path, or a file inside an installed package."""
+
+    def read_text(self, encoding: str | None = None) -> str: ...
+
+
+def catalogue() -> dict[str, TextFile]:
+    """The experiments that come with the package: name → YAML file."""
+    return _yaml_files("catalogue")
+
+
+def read_sweep(file: TextFile, source: str) -> dict[str, Any]:
+    """The fields of a sweep from its file and from those that it extends.
+
+    What those files say of the trial is under `bases`, the lowest first, so that it can be told apart.
+
+    Raises:
+        RequestError: the file is no YAML mapping, or what it extends does not exist.
+    """
+    try:
+        content = read_yaml(file.read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
+        raise RequestError(f"{source} is not a text file in UTF-8") from None
+    except yaml.YAMLError as error:
+        raise RequestError(f"{source} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise RequestError(f"{source} must be a mapping with the fields of a sweep, such as title, trial and series")
+    if EXTENDS not in content:
+        return content
+    base = content.pop(EXTENDS)
+    files = {**_yaml_files("catalogue/bases"), **catalogue()}
+    if base not in files:
+        raise RequestError(f"{source}: {EXTENDS}: there is no experiment {base!r}; there are {', '.join(catalogue())}")
+    below = read_sweep(files[base], f"{base}.yaml")
+    for holder in (content, *_mapping(content, "scales", source).values()):
+        for field in ("trial", "series"):
+            _mapping(holder, field, source)
+    own = _mapping(content, "series", source)
+    if own:
+        named = below.get("series", {})
+        content["series"] = {path: chosen(named.get(path), axis, source, path) for path, axis in own.items()}
+    scales = {
+        scale: _scale(below.get("scales", {}).get(scale, {}), content, content.get("scales", {}).get(scale, {}))
+        for scale in {**below.get("scales", {}), **content.get("scales", {})}
+    }
+    trials = {scale: changes["trial"] for scale, changes in below.get("scales", {}).items() if "trial" in changes}
+    bases = {**below.get("bases", {}), base: {"trial": below.get("trial", {}), "scales": trials}}
+    inherited = {field: value for field, value in below.items() if field not in NOT_INHERITED}
+    return {**inherited, **content, "bases": bases, **({"scales": scales} if scales else {})}
+
+
+def _scale(inherited: dict[str, Any], content: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """What a scale changes: as the base has it, but for the axes that the file or its own scale sets."""
+    kept = {field: value for field, value in inherited.items() if field != "trial" and field not in content}
+    replaced = [field for field in Axes.model_fields if field in content and field in inherited and field != "trial"]
+    if replaced and kept.get("note"):
+        kept["note"] += f"; of these {' and '.join(replaced)} as this sweep has them"
+    return {**kept, **changes}
+
+
+def _mapping(content: Any, field: str, source: str) -> dict[str, Any]:
+    """A field that is a mapping, or left out.
+
+    Raises:
+        RequestError: it is something else.
+    """
+    if not isinstance(content, dict) or not isinstance(content.get(field, {}), dict):
+        what = field if isinstance(content, dict) else "each scale"
+        raise RequestError(f"{source}: {what} must be a mapping of fields and values")
+    return content.get(field, {})
+
+
+def _yaml_files(within: str) -> dict[str, TextFile]:
+    folder = resources.files("widthwise.experiments").joinpath(*within.split("/"))
+    files = [file for file in folder.iterdir() if file.name.endswith(".yaml")]
+    return {file.name.removesuffix(".yaml"): file for file in sorted(files, key=lambda file: file.name)}

@@ -1,0 +1,156 @@
+"""What a user wrote, checked against what there can be; whatever is wrong becomes one sentence that names the field."""
+
+import functools
+import inspect
+import itertools
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import is_dataclass
+from typing import Any, TypeVar, get_args, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError, create_model
+
+from widthwise.config import Config
+from widthwise.errors import RequestError
+from widthwise.experiments.overlay import KINDS
+from widthwise.networks.catalogue import NETWORKS, description_class, network_name
+from widthwise.networks.description import NetworkDescription
+from widthwise.wording import listed, suggestion
+
+LISTED, NAMED = "[listed]", "[named]"
+"""The two forms of an axis; pydantic puts their names into an error's path."""
+UNKNOWN_FIELD = ("extra_forbidden", "unexpected_keyword_argument")
+
+Made = TypeVar("Made")
+
+
+def validated(model: type, content: Any, source: str, within: str = "") -> Any:
+    """`content` as a `model`; the first thing wrong with it as one sentence: file, field, what would be right.
+
+    Args:
+        model: a pydantic model, or a type that pydantic can validate.
+        content: plain data.
+        source: the file or call that it comes from, for the sentence.
+        within: the path of `content` in the file.
+
+    Raises:
+        RequestError: a field is unknown, missing or ill-typed.
+    """
+    try:
+        return TypeAdapter(model).validate_python(content)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+    parts = [str(part) for part in problem["loc"] if part not in (LISTED, NAMED)]
+    location, siblings = _located(model, parts, content)
+    path = ".".join(filter(None, (within, *location)))
+    if problem["type"] in UNKNOWN_FIELD:
+        raise RequestError(f"{source}: there is no field {path}; {suggestion(location[-1], siblings)}")
+    context = problem.get("ctx", {})
+    if problem["type"] == "union_tag_invalid":
+        path = f"{path}.{context['discriminator'].strip(chr(39))}"
+        message, given = f"input should be {context['expected_tags']}", context["tag"]
+        ending = f", got {given!r}{_nearest(given, context['expected_tags'])}"
+    else:
+        message, given = problem["msg"].removeprefix("Value error, "), problem["input"]
+        ending = "" if problem["type"] in ("missing", "value_error") else f", got {given!r}"
+        if problem["type"] == "literal_error":
+            ending += _nearest(given, context["expected"])
+    where = f"{source}: {path}" if path else source
+    raise RequestError(f"{where}: {message[0].lower()}{message[1:]}{ending}")
+
+
+def of_kind(
+    kinds: Mapping[str, Callable[..., Made]],
+    content: Mapping[str, object],
+    source: str,
+    within: str = "",
+    *,
+    possible: Collection[str] = (),
+    reason: str = "",
+) -> Made:
+    """What the function that `content["kind"]` names makes of the other fields, which are its arguments.
+
+    Args:
+        kinds: functions by name; their annotations say what each argument can be.
+        content: `kind`, and arguments by name.
+        source, within: as in `validated`.
+        possible: the kinds that can be chosen here; empty: all of them.
+        reason: why not all, as in `the analysis of parameters`.
+
+    Raises:
+        RequestError: there is no such kind, it cannot be chosen here, or an argument is unknown, missing,
+            ill-typed or refused by the function.
+    """
+    path = f"{within}.kind" if within else "kind"
+    kind = content.get("kind")
+    if not isinstance(kind, str):
+        raise RequestError(f"{source}: {path}: name one of {', '.join(kinds)}")
+    if kind not in kinds:
+        raise RequestError(f"{source}: {path}: there is no kind {kind!r}; {suggestion(kind, kinds)}")
+    if possible and kind not in possible:
+        verb = "is" if len(possible) == 1 else "are"
+        raise RequestError(f"{source}: {path}: {kind} is not for {reason}; there {verb} {listed(list(possible))}")
+    given = {name: value for name, value in content.items() if name != "kind"}
+    arguments = validated(_arguments(kinds[kind]), given, source, within)
+    try:
+        return kinds[kind](**{name: getattr(arguments, name) for name in given})
+    except ValueError as error:
+        raise RequestError(f"{source}: {within}: {error}") from None
+
+
+@functools.cache
+def _arguments(function: Callable[..., object]) -> type[Config]:
+    """A function's arguments as a model."""
+    hints = get_type_hints(function, include_extras=True)
+    fields: dict[str, Any] = {
+        name: (hints[name], ... if parameter.default is parameter.empty else parameter.default)
+        for name, parameter in inspect.signature(function).parameters.items()
+    }
+    return create_model(function.__name__, __base__=Config, **fields)
+
+
+def _nearest(given: object, expected: str) -> str:
+    """A hint for a misspelt word among those that a message of pydantic's lists in quotes."""
+    hint = suggestion(given, re.findall(r"'([^']*)'", expected)) if isinstance(given, str) else ""
+    return f"; {hint}" if hint.startswith("did you mean") else ""
+
+
+def _located(model: Any, location: list[str], content: Any) -> tuple[list[str], list[str]]:
+    """A location without what says which of several sections is meant; and the fields beside its last."""
+    models, path, siblings = [model], [], []
+    for part in location:
+        meant = [each for each in models if part in _kinds_of(each)]
+        if len(models) > 1 and meant:
+            models = meant
+            continue
+        path.append(part)
+        siblings = sorted({name for each in models for name in _field_types(each)})
+        inner = [_field_types(each)[part] for each in models if part in _field_types(each)]
+        content = content.get(part) if isinstance(content, Mapping) else None
+        sections = [_meant(each, content) for annotation in inner for each in _sections_in(annotation)]
+        models = sections or models
+    return path, siblings
+
+
+def _meant(section: Any, content: Any) -> Any:
+    """The description of the network that `content` names, where a section may be any network's."""
+    name = network_name(content) if section is NetworkDescription and isinstance(content, Mapping) else None
+    return description_class(name) if isinstance(name, str) and name in NETWORKS else section
+
+
+def _kinds_of(model: Any) -> set[str]:
+    fields = {} if is_dataclass(model) else model.model_fields
+    return {str(value) for kind in KINDS if kind in fields for value in get_args(fields[kind].annotation)}
+
+
+def _field_types(model: Any) -> dict[str, Any]:
+    if is_dataclass(model):
+        return get_type_hints(model)
+    return {name: field.annotation for name, field in model.model_fields.items()}
+
+
+def _sections_in(annotation: Any) -> list[Any]:
+    """The models and dataclasses that an annotation is made of."""
+    if isinstance(annotation, type) and (is_dataclass(annotation) or issubclass(annotation, Config)):
+        return [annotation]
+    return list(itertools.chain.from_iterable(map(_sections_in, get_args(annotation))))
