@@ -9,6 +9,7 @@ from torch import nn
 
 import widthwise
 from widthwise.measurement.profile import profile
+from widthwise.measurement.settings import Measurement
 
 pytestmark = pytest.mark.browser
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -22,7 +23,7 @@ def opened(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     model.add_module("wide", nn.Linear(40, 250))
     model.add_module(HOSTILE, nn.ReLU())
     model.add_module("head", nn.Linear(250, 3))
-    measured = profile(model, [torch.randn(80, 6)], single_units=True)
+    measured = profile(model, [torch.randn(80, 6)], settings=Measurement(single_units=True))
     file = tmp_path_factory.mktemp("profile") / "profile.html"
     assert widthwise.report(measured, file) == str(file)
     page = browser.new_page()

@@ -1,5 +1,6 @@
 """How the two measures are taken."""
 
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -70,7 +71,7 @@ class Measurement:
         return tuple(sorted({*self.thresholds, float(self.threshold)}))
 
 
-def _whole(value: object, least: int, most: float = float("inf")) -> bool:
+def _whole(value: object, least: int, most: int = sys.maxsize) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
