@@ -184,13 +184,13 @@ def test_examples_that_are_not_first_are_still_drawn_one_by_one():
 
 
 @pytest.mark.parametrize(
-    ("hard", "said"), [(Cast, "cannot be run by itself|does not give what"), (Hidden, "not PyTorch's own")]
+    ("hard", "reason"), [(Cast, "cannot be run by itself|does not give what"), (Hidden, "not PyTorch's own")]
 )
-def test_what_cannot_be_replayed_is_run_whole_and_says_why(hard: type[Base], said: str):
+def test_what_cannot_be_replayed_is_run_whole_and_says_why(hard: type[Base], reason: str):
     small_first = torch.cat([INPUTS[:4] * 0.01, INPUTS[4:] * 3])
     measured, whole = (profile(hard(), [small_first], settings=FEWER, replay=replay) for replay in (True, False))
     assert not measured.about["replayed"]
-    assert re.search(said, measured.about["reason"])
+    assert re.search(reason, measured.about["reason"])
     assert measured.ablation.equals(whole.ablation)
 
 
