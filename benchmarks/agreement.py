@@ -8,9 +8,11 @@ The network must measure modules that it names in `measured_layers`.
 import argparse
 
 import torch
+from pydantic import TypeAdapter
+from torch import Tensor, nn
 
 from benchmarks.plain import plain_profile
-from widthwise.commands.loading import load_batches, load_model
+from widthwise.commands.loading import InputOptions, importing_user_code, load_model
 from widthwise.measurement.result import Profile
 from widthwise.measurement.settings import Measurement
 
@@ -24,13 +26,19 @@ def main() -> None:
         parser.add_argument(option, required=True)
     parser.add_argument("--split", default="test")
     arguments = parser.parse_args()
-    mean, deviation = ([float(each) for each in text.split(",")] for text in (arguments.mean, arguments.std))
-    model = load_model(arguments.model, arguments.weights).eval()
-    profile = Profile.load(arguments.profile)
-    images = torch.cat([batch for (batch,) in load_batches(arguments.data, arguments.split, mean, deviation, None)])
+    mean, std = ([float(each) for each in text.split(",")] for text in (arguments.mean, arguments.std))
+    with importing_user_code():
+        model = load_model(arguments.model, arguments.weights).eval()
+        compare(
+            model, InputOptions([arguments.data], arguments.split, mean, std, None), Profile.load(arguments.profile)
+        )
+
+
+def compare(model: nn.Module, images: Tensor, profile: Profile) -> None:
+    """Measure the model the plain way and print the largest differences from a profile."""
     images = images[: profile.examples].contiguous(memory_format=torch.channels_last)
     modules = {name: model.get_submodule(name) for name in profile.layers["layer"]}
-    settings = Measurement(**profile.about["settings"])
+    settings = TypeAdapter(Measurement).validate_python(profile.about["settings"])
     layers, ablation = plain_profile(model, modules, images.split(BATCH), settings, profile.about["seed"])
 
     difference = (profile.ablation["unchanged"] - ablation["unchanged"]).abs().max() * len(images)

@@ -22,12 +22,13 @@ from torch import nn
 
 from benchmarks.networks import LAYERS, images, network
 from benchmarks.plain import plain_profile
+from widthwise.measurement.batch_size import fitting_batch_size
 from widthwise.measurement.correlation import RunningCorrelation
-from widthwise.measurement.passes import fitting_batch_size
 from widthwise.measurement.profile import profile
 from widthwise.measurement.settings import Measurement
 from widthwise.tracing.inputs import Inputs
-from widthwise.tracing.network import Network, untouched
+from widthwise.tracing.network import Network
+from widthwise.tracing.untouched import untouched
 
 Result = TypeVar("Result")
 PLAIN_BATCH = 100

@@ -3,16 +3,20 @@
 import json
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 import safetensors.torch
 import torch
+from pydantic import TypeAdapter
 from torch import nn
 
 from widthwise.commands import loading
+from widthwise.experiments.store import Store
 from widthwise.measurement.profile import profile
 from widthwise.measurement.result import Profile
+from widthwise.measurement.settings import Measurement
 
 MODELS = """
 import torch
@@ -51,7 +55,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "models", raising=False)
-    loading._imported.cache_clear()
+    loading._imported_file.cache_clear()
     return tmp_path
 
 
@@ -72,7 +76,9 @@ def test_it_prints_the_layers_and_writes_what_is_asked(models: Path):
 
     import models as written  # type: ignore[import-not-found]
 
-    assert Profile.load(models / "one.profile") == profile(written.network(), written.batches(), single_units=True)
+    assert Profile.load(models / "one.profile") == profile(
+        written.network(), written.batches(), settings=Measurement(single_units=True)
+    )
 
 
 def test_it_lists_layers_and_prints_json(models: Path, typed):
@@ -82,7 +88,7 @@ def test_it_lists_layers_and_prints_json(models: Path, typed):
         ["1", "8", "8", "ReLU", "0"],
         ["3", "6", "6", "Tanh", "2"],
     ]
-    code, out, _ = typed("profile", "models:Holder.made", "--data", "models:batches", "--layer", "3", "--json")
+    code, out, _ = typed("profile", "models:Holder.made", "--data", "models:batches", "--layers", "3", "--json")
     content = json.loads(out)
     assert code == 0
     assert [row["layer"] for row in content["layers"]] == ["3"]
@@ -97,24 +103,58 @@ def test_weights_are_loaded_and_settings_used(models: Path, typed):
         nn.init.normal_(parameter)
     safetensors.torch.save_file(network.state_dict(), "weights.safetensors")
     options = ["--weights", "weights.safetensors", "--levels", 4, "--samplings", 2, "--granularity", "channel"]
-    options += ["--activations", "all", "--threshold", 0.3, "--replacement", "mean", "--seed", 5, "--save", "x.profile"]
-    code, _, said = typed("profile", *BOTH, *options)
-    assert code == 0, said
+    options += ["--activations", "all", "--threshold", 0.3, "--replacement", "mean", "--thresholds", "0.9,0.6"]
+    options += ["--single-units", "--tolerance", 0.1, "--seed", 5, "--save", "x.profile"]
+    code, _, message = typed("profile", *BOTH, *options)
+    assert code == 0, message
     measured = Profile.load("x.profile")
-    assert measured.about["settings"] == {
-        **{"levels": 4, "samplings": 2, "granularity": "channel", "similarity_threshold": 0.3, "activations": None}
-    }
-    from widthwise.measurement.settings import Measurement
+    settings = Measurement(
+        levels=4,
+        samplings=2,
+        granularity="channel",
+        threshold=0.3,
+        activations=None,
+        replacement="mean",
+        thresholds=(0.6, 0.9),
+        single_units=True,
+        tolerance=0.1,
+    )
+    assert all(getattr(settings, each.name) != each.default for each in fields(Measurement)), "every field is tried"
+    assert measured == profile(network, written.batches(), settings=settings, seed=5)
+    assert TypeAdapter(Measurement).validate_python(measured.about["settings"]) == settings
 
-    settings = Measurement(4, 2, "channel", 0.3, None)
-    assert measured == profile(network, written.batches(), settings=settings, replacement="mean", seed=5)
+
+def test_a_users_files_find_what_lies_beside_them_and_the_path_is_put_back(
+    models: Path, typed, monkeypatch: pytest.MonkeyPatch
+):
+    folder = models / "elsewhere"
+    folder.mkdir()
+    (folder / "late_sibling.py").write_text("from models import network\n")
+    (folder / "lazy.py").write_text("def network():\n    import late_sibling\n    return late_sibling.network()\n")
+    before = list(sys.path)
+    for _ in range(2):
+        monkeypatch.delitem(sys.modules, "late_sibling", raising=False)
+        code, _, message = typed("profile", folder / "lazy.py:network", "--data", "models:batches", "--list")
+        assert code == 0, message
+        assert sys.path == before
+
+
+def test_a_trial_with_code_of_its_own_is_measured_only_if_it_is_trusted(
+    smoke_store: Path, typed, monkeypatch: pytest.MonkeyPatch
+):
+    folder = min((smoke_store / "trials").iterdir())
+    monkeypatch.setattr(type(Store(smoke_store).trial(folder.name).network), "code", {"mynet.py": "…"}, raising=False)
+    code, out, message = typed("profile", folder)
+    assert (code, out) == (2, "")
+    assert f"the trial {folder.name} holds code of its own (mynet.py), which is run only if you trust it" in message
+    assert typed("profile", folder, "--trust-code", "--list")[0] == 0
 
 
 def test_a_finished_run_of_a_store_is_measured_again(smoke_store: Path, typed):
     folders = sorted((smoke_store / "trials").iterdir())
     for folder in folders[:: len(folders) // 6]:
-        code, out, said = typed("profile", folder, "--json")
-        assert code == 0, said
+        code, out, message = typed("profile", folder, "--json")
+        assert code == 0, message
         measured = json.loads(out)["layers"][0]
         import pandas as pd
 
@@ -124,10 +164,10 @@ def test_a_finished_run_of_a_store_is_measured_again(smoke_store: Path, typed):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "expected"),
     [
-        (["models:network"], "--data is missing"),
-        (["models", "--data", "models:batches"], "the model 'models' must be MODULE:FACTORY or FILE.py:FACTORY"),
+        (["models:network"], "data: missing; give"),
+        (["models", "--data", "models:batches"], "'models' must be MODULE:FACTORY or FILE.py:FACTORY"),
         (["nowhere:network", "--data", "models:batches"], "there is no module 'nowhere' here"),
         (["nowhere.py:network", "--data", "models:batches"], "there is no file nowhere.py"),
         (["models:missing", "--data", "models:batches"], "models has no 'missing'; it has torch, nn, network"),
@@ -135,22 +175,25 @@ def test_a_finished_run_of_a_store_is_measured_again(smoke_store: Path, typed):
         (["models:number", "--data", "models:batches"], "models:number gives int; it must give a torch.nn.Module"),
         (["models:network", "--data", "models:number"], "models:number gives int; it must give an iterable of batches"),
         (["models:network", "--data", "nowhere"], "there is no data at nowhere"),
-        ([*BOTH, "--mean", "0.5"], "--mean is for images in Parquet files"),
+        ([*BOTH, "--mean", "0.5"], "mean: only for images in Parquet files"),
         (["models:network", "--data", "models:nothing", "--list"], "models:nothing gives no batches"),
         (["models:network", "--data", "models:late"], "batch 2 cannot be read: KeyError: 'lost'"),
-        ([*BOTH, "--layer", "30"], "layers= names '30', which is no layer"),
+        ([*BOTH, "--layers", "30"], "layers: '30' is no layer of the network; did you mean '3'?"),
         ([*BOTH, "--granularity", "unit"], "'unit' is not one of 'application', 'channel'"),
-        ([*BOTH, "--activations", "some"], "--activations must be a whole number or all, not 'some'"),
+        ([*BOTH, "--activations", "some"], "activations: must be a whole number or all, not 'some'"),
         ([*BOTH, "--weights", "none.safetensors"], "there is no file of weights none.safetensors"),
         ([*BOTH, "--weights", "models.py"], "models.py is no whole safetensors file"),
         ([*BOTH, "--weights", "other.safetensors"], "holds 9.weight, which Sequential does not have"),
         ([*BOTH, "--weights", "shape.safetensors"], "0.weight has the shape (2, 2) in the file and (8, 5)"),
         ([*BOTH, "--weights", "few.safetensors"], "lacks 0.weight and 4 more of Sequential's values"),
         ([*BOTH, "--page", "no/such/page.html"], "no/such/page.html cannot be written: there is no folder"),
+        ([*BOTH, "--levels", "1"], "levels must be a whole number from 2 to 256, got 1"),
+        ([*BOTH, "--thresholds", "0.5;1"], "thresholds: must be numbers with commas between"),
+        ([*BOTH, "--data", "models:batches"], "data: given 2 times"),
         ([*BOTH, "--device", "tpu"], "the device 'tpu' cannot be used"),
     ],
 )
-def test_what_is_wrong_is_said_in_a_sentence(words: list[str], said: str, models: Path, typed):
+def test_what_is_wrong_is_refused_in_a_sentence(words: list[str], expected: str, models: Path, typed):
     safetensors.torch.save_file({"9.weight": torch.ones(1)}, "other.safetensors")
     safetensors.torch.save_file({"0.weight": torch.ones(2, 2)}, "shape.safetensors")
     safetensors.torch.save_file({"0.bias": torch.ones(8)}, "few.safetensors")
@@ -158,7 +201,7 @@ def test_what_is_wrong_is_said_in_a_sentence(words: list[str], said: str, models
     code, out, message = typed("profile", *words)
     assert (code, out) == (2, "")
     assert message.startswith("widthwise: ")
-    assert said in message
+    assert expected in message
     assert message.count("\n") == 1
     assert "Traceback" not in message
     assert [path for path in sorted(models.iterdir()) if path.name != "__pycache__"] == [
@@ -169,10 +212,10 @@ def test_what_is_wrong_is_said_in_a_sentence(words: list[str], said: str, models
 def test_a_folder_that_is_no_run_is_refused(own_smoke_store: Path, typed):
     assert "is no trial of a store" in typed("profile", own_smoke_store)[2]
     folder = min((own_smoke_store / "trials").iterdir())
-    assert "has its own data; leave out --data" in typed("profile", folder, "--data", "x:y")[2]
+    assert "has its own data; leave it out" in typed("profile", folder, "--data", "x:y")[2]
     (folder / "network.safetensors").write_bytes(b"damaged")
-    code, _, said = typed("profile", folder)
+    code, _, message = typed("profile", folder)
     assert code == 2
-    assert "was changed after the trial ended" in said
+    assert "was changed after the trial ended" in message
     (folder / "network.safetensors").unlink()
     assert "is not finished or lost its network" in typed("profile", folder)[2]

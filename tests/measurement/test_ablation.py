@@ -24,7 +24,7 @@ CPU = torch.device("cpu")
 def masks(rows: int, units: int, counts: list[int], seed: int = 0, first: int = 0) -> dict[int, torch.Tensor]:
     """Which units stay at each random level."""
     survived = levels_survived(np.random.SeedSequence(seed), first, rows, units, counts, CPU)
-    return {level: stays(survived.float(), place).bool() for place, level in enumerate(random_levels(counts, units))}
+    return {level: stays(survived.float(), number).bool() for number, level in enumerate(random_levels(counts, units))}
 
 
 def test_seven_levels_drop_rounded_shares():
@@ -33,7 +33,7 @@ def test_seven_levels_drop_rounded_shares():
 
 @settings(max_examples=40, deadline=None)
 @given(rows=st.integers(1, 20), units=st.integers(2, 60), levels=st.integers(2, 9), seed=st.integers(0, 10**6))
-def test_exactly_so_many_values_of_each_image_are_dropped(rows: int, units: int, levels: int, seed: int):
+def test_of_each_image_exactly_the_rounded_share_is_dropped(rows: int, units: int, levels: int, seed: int):
     counts = dropped_counts(units, levels)
     below = torch.zeros(rows, units, dtype=torch.bool)
     for level, kept in masks(rows, units, counts, seed).items():
@@ -75,8 +75,8 @@ def test_draws_made_on_another_device_are_exact_and_do_not_depend_on_batches_eit
     together = drawn_on_device(seed, 0, 200, 50, drawn, CPU)
     apart = [drawn_on_device(seed, 0, 70, 50, drawn, CPU), drawn_on_device(seed, 70, 130, 50, drawn, CPU)]
     assert torch.equal(together, torch.cat(apart))
-    for place, count in enumerate(drawn):
-        assert ((together <= place).sum(1) == count).all()
+    for number, count in enumerate(drawn):
+        assert ((together <= number).sum(1) == count).all()
     assert len(torch.unique(together, dim=0)) == 200
 
 

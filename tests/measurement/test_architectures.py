@@ -10,7 +10,7 @@ from widthwise.measurement.result import TABLES
 from widthwise.measurement.settings import Measurement
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
-FEWER = Measurement(levels=4, samplings=2)
+FEWER = Measurement(levels=4, samplings=2, single_units=True)
 
 
 @pytest.fixture(params=ARCHITECTURES)
@@ -28,8 +28,7 @@ def test_replaying_what_follows_and_running_the_whole_network_give_the_same(exam
     model = example.model.train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     replayed, whole = (
-        profile(model, example.batches, settings=FEWER, single_units=True, seed=3, replay=replay)
-        for replay in (True, False)
+        profile(model, example.batches, settings=FEWER, seed=3, replay=replay) for replay in (True, False)
     )
     assert not whole.about["replayed"]
     if isinstance(model, Choosing):

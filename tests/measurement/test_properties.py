@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from widthwise.measurement.profile import profile
+from widthwise.measurement.settings import Measurement
 
 NETWORKS = st.fixed_dictionaries(
     {"units": st.integers(2, 9), "convolutional": st.booleans(), "seed": st.integers(0, 10**6)}
 )
+SINGLE = Measurement(single_units=True)
 FEW = settings(max_examples=15, deadline=None)
 
 
@@ -29,11 +31,9 @@ def network(units: int, convolutional: bool, seed: int) -> tuple[nn.Sequential, 
 @FEW
 @given(drawn=NETWORKS, granularity=st.sampled_from(["application", "channel"]))
 def test_what_the_output_ignores_is_removable(drawn: dict, granularity: str):
-    from widthwise.measurement.settings import Measurement
-
     model, batches = network(**drawn)
     nn.init.zeros_(model[-1].weight)  # type: ignore[arg-type]
-    measured = profile(model, batches, settings=Measurement(granularity=granularity), single_units=True)  # type: ignore[arg-type]
+    measured = profile(model, batches, settings=Measurement(granularity=granularity, single_units=True))  # type: ignore[arg-type]
     assert measured.layers[["auc", "auc_corrected"]].to_numpy().tolist() == [[1.0, 1.0]]
     assert set(measured.units["mechanism"]) <= {"dead", "disconnected"}
 
@@ -76,8 +76,8 @@ def test_the_order_of_units_changes_nothing(drawn: dict, order):
     model, batches = network(**drawn)
     units = list(range(drawn["units"]))
     order.shuffle(units)
-    one = profile(model, batches, single_units=True)
-    other = profile(changed(model, units), batches, single_units=True)
+    one = profile(model, batches, settings=SINGLE)
+    other = profile(changed(model, units), batches, settings=SINGLE)
     measures = ["similarity", "similarity_std", "dead_fraction"]
     np.testing.assert_allclose(one.layers[measures], other.layers[measures])
     ends = [curves.ablation.query("share_dropped in (0, 1)")["unchanged"].tolist() for curves in (one, other)]

@@ -8,8 +8,11 @@ from torch import Tensor, nn
 from widthwise.measurement.profile import profile
 from widthwise.measurement.settings import Measurement
 from widthwise.tracing.inputs import Inputs
-from widthwise.tracing.network import Network, untouched
+from widthwise.tracing.network import Network
 from widthwise.tracing.outgoing_weights import outgoing_weights
+from widthwise.tracing.untouched import untouched
+
+SINGLE = Measurement(single_units=True)
 
 
 def designed() -> nn.Sequential:
@@ -37,14 +40,14 @@ FATES = [
 def test_each_mechanism_is_told_from_the_others():
     torch.manual_seed(0)
     batches = torch.randn(600, 4).split(200)
-    units = profile(designed(), batches, single_units=True).units
+    units = profile(designed(), batches, settings=SINGLE).units
     assert units["mechanism"].tolist() == FATES
     assert units["never_active"].tolist() == [True] + [False] * 6
     assert units["outgoing_norm"].tolist() == pytest.approx([1, 0, 1e-9, 50, 50, 1, 0.7])
     assert units["most_similar"].tolist()[3:] == [4, 3, 6, 5]
     assert units["active_share"].tolist()[1:] == pytest.approx([0.5] * 6, abs=0.08)
 
-    tolerant = profile(designed(), batches, single_units=True, tolerance=0.5).units
+    tolerant = profile(designed(), batches, settings=Measurement(single_units=True, tolerance=0.5)).units
     assert tolerant["mechanism"].tolist()[5:] == ["discarded"] * 2
     untold = profile(designed(), batches).units["mechanism"]
     assert untold.fillna("").tolist() == ["dead", "disconnected", "", *["repeated"] * 4]
@@ -55,7 +58,7 @@ def test_a_unit_without_which_labels_change_and_that_nobody_resembles_is_needed(
     model[0].weight.data, model[0].bias.data = torch.eye(2), torch.zeros(2)
     model[2].weight.data, model[2].bias.data = torch.eye(2), torch.zeros(2)
     torch.manual_seed(0)
-    units = profile(model, [torch.randn(300, 2)], single_units=True).units
+    units = profile(model, [torch.randn(300, 2)], settings=SINGLE).units
     assert units["mechanism"].tolist() == ["needed", "needed"]
     assert units["unchanged_alone"].between(0.3, 0.9).all()
 
@@ -70,7 +73,11 @@ def test_dropping_units_alone_equals_a_plain_loop(replacement, together: int | N
     ).eval()
     images = torch.randn(50, 2, 6, 6)
     measured = profile(
-        model, images.split(20), layers="1", single_units=True, replacement=replacement, batch_size=together
+        model,
+        images.split(20),
+        layers="1",
+        settings=Measurement(single_units=True, replacement=replacement),
+        batch_size=together,
     )
     with torch.no_grad():
         value, intact = model[:2](images), model(images).argmax(-1)
@@ -87,7 +94,7 @@ def test_means_replace_what_is_dropped_at_every_share():
     torch.manual_seed(2)
     model = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 4)).eval()
     inputs = torch.randn(90, 3)
-    measured = profile(model, inputs.split(40), replacement="mean")
+    measured = profile(model, inputs.split(40), settings=Measurement(replacement="mean"))
     with torch.no_grad():
         label = model[2](model[:2](inputs).mean(0)).argmax(-1)
         share = (model(inputs).argmax(-1) == label).double().mean().item()

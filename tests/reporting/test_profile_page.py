@@ -9,6 +9,7 @@ from torch import nn
 
 import widthwise
 from widthwise.measurement.profile import profile
+from widthwise.measurement.settings import Measurement
 
 pytestmark = pytest.mark.browser
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -16,31 +17,31 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 
 @pytest.fixture(scope="module")
 def opened(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Page, list[str], list[str]]]:
-    """The page of a small network, the requests that it made, and what it said on the console."""
+    """The page of a small network, the requests that it made, and what it wrote to the console."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(6, 40), nn.ReLU())
     model.add_module("wide", nn.Linear(40, 250))
     model.add_module(HOSTILE, nn.ReLU())
     model.add_module("head", nn.Linear(250, 3))
-    measured = profile(model, [torch.randn(80, 6)], single_units=True)
+    measured = profile(model, [torch.randn(80, 6)], settings=Measurement(single_units=True))
     file = tmp_path_factory.mktemp("profile") / "profile.html"
     assert widthwise.report(measured, file) == str(file)
     page = browser.new_page()
-    requests, said = [], []
+    requests, console = [], []
     page.on("request", lambda request: requests.append(request.url))
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("console", lambda message: console.append(message.text))
+    page.on("pageerror", lambda error: console.append(str(error)))
     page.goto(file.as_uri())
     page.wait_for_function("document.documentElement.dataset.drawn !== undefined")
-    yield page, requests, said
+    yield page, requests, console
     page.close()
 
 
 def test_the_map_is_drawn_without_a_request_or_an_error(opened):
-    page, requests, said = opened
+    page, requests, console = opened
     assert page.locator("[data-specification] svg.marks path").count() > 30
     assert len(requests) == 1
-    assert said == []
+    assert console == []
     assert page.locator("img").count() == 0, "names are text"
     assert HOSTILE in page.locator("#layers table").inner_text()
 
@@ -56,8 +57,8 @@ def test_units_are_sorted_and_filtered(opened):
 
     header = table.locator("th", has_text="Outgoing weights")
     header.locator("button").click()
-    place = header.evaluate("cell => cell.cellIndex")
-    norms = [float(text) for text in table.locator(f"tbody td:nth-child({place + 1})").all_inner_texts()]
+    index = header.evaluate("cell => cell.cellIndex")
+    norms = [float(text) for text in table.locator(f"tbody td:nth-child({index + 1})").all_inner_texts()]
     assert norms == sorted(norms, reverse=True)
     assert header.get_attribute("aria-sort") == "descending"
     header.locator("button").press("Enter")

@@ -104,9 +104,7 @@ def load_batches(inputs: InputOptions) -> Iterable[object]:
         return ParquetImages(Path(reference), inputs.split, inputs.mean, inputs.std, inputs.examples)
     for option, value in (("mean", inputs.mean), ("std", inputs.std), ("examples", inputs.examples)):
         if value is not None:
-            raise RequestError(
-                f"this is for images in Parquet files; {reference} gives batches as they are", field=option
-            )
+            raise RequestError(f"only for images in Parquet files; {reference} gives batches as they are", field=option)
     batches = _from_factory(reference, "data")
     if not isinstance(batches, Iterable):
         raise RequestError(

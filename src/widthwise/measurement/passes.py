@@ -95,7 +95,7 @@ class Passes:
             run = self.network.run(inputs, number)
             yield run
             self._done += run.examples
-            self._on_progress(Progress("measuring", self._done, total, "examples"))
+            self._on_progress(Progress("measuring", float(self._done), float(total), "examples"))
 
     def _means(self) -> dict[str, Float[Tensor, " units"]]:
         statistics: dict[str, UnitStatistics] = {}

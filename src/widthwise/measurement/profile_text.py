@@ -16,7 +16,7 @@ TERMINAL_WIDTH = 80
 def heading(profile: Profile) -> str:
     """What was measured, in a line."""
     layers, examples = counted(len(profile.layers), "layer"), f"{profile.examples:,} examples"
-    return f"Profile of {profile.about.get('model', 'a network')}: {layers}, {examples}"
+    return f"Profile of {profile.about['model']}: {layers}, {examples}"
 
 
 def rows(profile: Profile) -> list[tuple[str, ...]]:
@@ -39,8 +39,8 @@ def notes(profile: Profile) -> list[str]:
     kinds = profile.units["mechanism"].fillna("not told").value_counts()
     counts = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items())
     how = "Only what follows a layer was run again."
-    if not profile.about.get("replayed", True):
-        how = f"The whole network was run again for each ablation, because {profile.about.get('reason')}."
+    if not profile.about["replayed"]:
+        how = f"The whole network was run again for each ablation, because {profile.about['reason']}."
     return [*profile.warnings, f"Units: {counts}.", how]
 
 

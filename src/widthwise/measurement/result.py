@@ -4,7 +4,7 @@ import io
 import json
 import os
 import zipfile
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import TypedDict
 
 import pandas as pd
@@ -18,7 +18,7 @@ DEGENERATE_SHARE = 0.99
 """A network that gives one label to a larger share of the inputs has collapsed; its measures mean nothing."""
 
 
-class About(TypedDict, total=False):
+class About(TypedDict):
     """What was measured and how.
 
     model: the type of the network.
@@ -70,7 +70,7 @@ class Profile:
     pairs: pd.DataFrame
     examples: int
     most_frequent_label_share: float
-    about: About = field(default_factory=About)
+    about: About
 
     @property
     def degenerate(self) -> bool:

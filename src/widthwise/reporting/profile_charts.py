@@ -193,7 +193,6 @@ def _violins(profile: Profile, depths: pd.Series, colour: alt.Color, chosen: alt
         middle=((counts["low"] + counts["high"]) / 2).round(4),
         share=counts["share"].round(5),
     ).drop(columns=["low", "high", "pairs"])
-    settings = profile.about.get("settings", {})
     ticks = sorted({round(tick) for tick in np.linspace(1, len(depths), min(len(depths), 9))})
     violins = (
         alt.Chart(outline)
@@ -223,5 +222,9 @@ def _violins(profile: Profile, depths: pd.Series, colour: alt.Color, chosen: alt
             ],
         )
     )
-    line = alt.Chart().mark_rule(strokeDash=[4, 3], opacity=0.6).encode(y=alt.datum(settings["threshold"]))
+    line = (
+        alt.Chart()
+        .mark_rule(strokeDash=[4, 3], opacity=0.6)
+        .encode(y=alt.datum(profile.about["settings"]["threshold"]))
+    )
     return (violins + line).properties(width=CURVE_WIDTH, height=CURVE_HEIGHT)

@@ -48,7 +48,7 @@ def profile_page(profile: Profile) -> str:
     return template("profile.html.jinja").render(
         profile=profile,
         about=about,
-        settings=about.get("settings", {}),
+        settings=about["settings"],
         heading=heading(profile),
         notes=notes(profile),
         column_titles=COLUMN_TITLES,
