@@ -9,6 +9,7 @@ from rich.text import Text
 
 from widthwise.commands.options import AsJson
 from widthwise.commands.terminal import print_json, results, scaled
+from widthwise.wording import counted
 
 if TYPE_CHECKING:
     from widthwise.experiments.catalogue_table import Entry, Setting
@@ -71,14 +72,13 @@ def _show(each: "Entry") -> None:
     for scale, trials in reversed(each.trials.items()):
         cost = f"{scaled(each.flops, 'FLOP')}" if each.flops else "counted, not trained"
         note = f"{cost}, {_widths(sweep)}" if scale == "paper" else sweep.note(scale) or "the same"
-        counts.add_row(scale, f"{trials} runs", Text(note))
+        counts.add_row(scale, counted(trials, "run"), Text(note))
     results.print(Padding(counts, (0, 0, 1, 2)))
 
 
 def _widths(sweep: "Sweep") -> str:
     axes = sweep.at("paper")
-    copies = "1 replicate" if axes.replicates == 1 else f"{axes.replicates} replicates"
-    return f"{len(axes.widths)} {'width' if len(axes.widths) == 1 else 'widths'}, {copies}"
+    return f"{counted(len(axes.widths), 'width')}, {counted(axes.replicates, 'replicate')}"
 
 
 def _setting(setting: "Setting") -> Text:

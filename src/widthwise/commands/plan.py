@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from widthwise.commands.terminal import duration, messages, print_json, results, scaled
+from widthwise.wording import counted
 
 if TYPE_CHECKING:
     from widthwise.execution.machine import Machine
@@ -30,10 +31,9 @@ def show_plan(
     results.print(title, style="bold", markup=False)
     if note:
         results.print(note, markup=False)
-    stacks = f", in {planned.stacks} stacks" if planned.stacks < planned.missing else ""
-    runs = "run" if planned.trials == 1 else "runs"
+    stacks = f", in {counted(planned.stacks, 'stack')}" if planned.stacks < planned.missing else ""
     results.print(
-        f"{planned.trials} training {runs}, {planned.finished} of them finished in {store}; "
+        f"{counted(planned.trials, 'training run')}, {planned.finished} of them finished in {store}; "
         f"{planned.missing} to run{stacks}.",
         markup=False,
     )
@@ -43,7 +43,7 @@ def show_plan(
     results.print(f"Memory to train          {_range(planned.memory, 'B')}, beside the data")
     if planned.missing:
         most = "At most" if planned.stops_early else "About"
-        processes = "one process" if planned.workers == 1 else f"{planned.workers} processes"
+        processes = "one process" if planned.workers == 1 else counted(planned.workers, "process", "processes")
         early = " (training stops early when it no longer gets better)" if planned.stops_early else ""
         results.print(f"{most} {duration(planned.seconds)} on this machine, in {processes}{early}.")
 

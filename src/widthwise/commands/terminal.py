@@ -1,7 +1,6 @@
 """Where commands print: results to stdout, everything else to stderr."""
 
 import json
-from typing import Any
 
 import typer
 from rich.console import Console
@@ -10,7 +9,7 @@ messages = Console(stderr=True, highlight=False, soft_wrap=True)
 results = Console(highlight=False)
 
 
-def print_json(content: Any) -> None:
+def print_json(content: object) -> None:
     """Print one JSON value to stdout."""
     typer.echo(json.dumps(content, indent=1, ensure_ascii=False))
 
