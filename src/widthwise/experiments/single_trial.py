@@ -20,6 +20,18 @@ def names_function(word: str) -> bool:
     return file.endswith(".py") and function.isidentifier()
 
 
+def own_data(words: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:
+    """The function of one's own data among words that say where data is, if there is one, and the other words.
+
+    Raises:
+        RequestError: there are several.
+    """
+    functions = [word for word in words if names_function(word)]
+    if len(functions) > 1:
+        raise RequestError(f"{functions[0]} and {functions[1]} are both data of one's own; name one", field="data")
+    return functions[0] if functions else None, tuple(word for word in words if not names_function(word))
+
+
 def single_trial(
     network: str,
     width_factor: float = 1.0,
