@@ -9,14 +9,14 @@ import pytest
 from tests.data import generated
 
 from widthwise.errors import RequestError
-from widthwise.execution import train
+from widthwise.experiments.single_trial import single_trial
 from widthwise.training.recipe import ConstantRate, ExponentialDecay, StepDecay
 
 SETTINGS = [
     *("training.epochs=2", "training.batch_size=16", "data.validation_examples=20"),
     *("measurement.levels=3", "measurement.samplings=1", "measurement.activations=1000"),
 ]
-ALEXNET = ["train", "alexnet", "--width", "0.05", "--device", "cpu"]
+ALEXNET = ["train", "alexnet", "--width-factor", "0.05", "--device", "cpu"]
 
 
 def assigned(settings: list[str]) -> list[str]:
@@ -34,7 +34,7 @@ def test_it_prints_epochs_accuracies_and_layers_and_a_second_trains_nothing(data
     assert code == 0, said
     assert [line.split()[0] for line in said.splitlines()] == ["epoch", "1/2", "2/2"]
     lines = out.splitlines()
-    trial = train.single_trial("alexnet", 0.05, SETTINGS)
+    trial = single_trial("alexnet", 0.05, SETTINGS)
     assert lines[0] == "alexnet at 0.05x on cifar10"
     assert lines[1].startswith("18,155 parameters, 2 epochs in ")
     results = json.loads((tmp_path / "store" / "trials" / trial.id / "outcome.json").read_text())["results"]
@@ -69,10 +69,10 @@ def test_a_network_that_diverges_is_a_result(data: Path, tmp_path: Path, typed):
 
 def test_a_perceptron_needs_no_data(tmp_path: Path, typed):
     small = assigned(["training.epochs=2", "training.learning_rate=0.1", "data.train_examples=200"])
-    code, out, said = typed("train", "mlp", "--width", 0.25, "--store", tmp_path / "store", "--seed", 3, *small)
+    code, out, said = typed("train", "mlp", "--width-factor", 0.25, "--store", tmp_path / "store", "--seed", 3, *small)
     assert code == 0, said
     assert out.startswith("mlp at 0.25x on teacher\n418 parameters, 2 epochs in ")
-    trial = train.single_trial("mlp", 0.25, [], seed=3)
+    trial = single_trial("mlp", 0.25, [], seed=3)
     assert (trial.seed, trial.data.seed) == (3, 3)
 
 
@@ -96,7 +96,7 @@ def test_a_dry_run_needs_no_data_and_writes_nothing(tmp_path: Path, monkeypatch:
 
 def test_a_dry_run_is_for_programs_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed):
     monkeypatch.chdir(tmp_path)
-    words = ["--width", 0.125, "--device", "cpu", "--dry-run", "--json", "--set", "data.image_size=32"]
+    words = ["--width-factor", 0.125, "--device", "cpu", "--dry-run", "--json", "--set", "data.image_size=32"]
     code, out, said = typed("train", "resnet18", *words)
     assert code == 0, said
     planned = json.loads(out)
@@ -134,7 +134,7 @@ def test_a_dry_run_is_for_programs_too(tmp_path: Path, monkeypatch: pytest.Monke
         ),
         (
             ["train", "alexnet", "--set", "data.synthetic=true"],
-            "/runs/made/cifar10 has only 299 images for it; set it to less",
+            "/runs/synthetic/cifar10 has only 299 images for it; set it to less",
         ),
         (
             ["train", "alexnet", "--set", "training.epoch=1"],
@@ -149,7 +149,7 @@ def test_a_dry_run_is_for_programs_too(tmp_path: Path, monkeypatch: pytest.Monke
             ["train", "alexnet", "--set", "training.keep_epochs=[600]"],
             "keep_epochs names epoch 600; there are 1 to 500",
         ),
-        (["train", "alexnet", "--width", "0.001"], "leaves a layer of 96 units at 1x without units"),
+        (["train", "alexnet", "--width-factor", "0.001"], "leaves a layer of 96 units at 1x without units"),
         (["train", "mlp", "--set", "training.augmentation=true"], "training.augmentation is for networks that learn"),
         (["train", "alexnet", "--set", "data.name=imagenet"], "takes inputs of shape (3, 32, 32), not (3, 224, 224)"),
         (["train", "alexnet", "--device", "tpu"], "the device 'tpu' cannot be used"),
@@ -230,7 +230,7 @@ SHAPES = {
 def test_each_network_has_the_papers_recipe(network: str):
     """The table "Training" of Appendix A.1; of the three learning rates that it gives as 1, those of the authors' code
     and of the published recipes."""
-    trial = train.single_trial(network)
+    trial = single_trial(network)
     assert {name: getattr(trial.training, name) for name in RECIPES[network]} == RECIPES[network]
     assert trial.training.scale == 1.0
     assert trial.training.precision == "32-true"
@@ -243,7 +243,7 @@ def test_each_network_has_the_papers_recipe(network: str):
 
 
 def test_the_rate_of_each_epoch_is_the_papers():
-    rates = {name: [train.single_trial(name).training.rate(epoch) for epoch in range(182)] for name in RECIPES}
+    rates = {name: [single_trial(name).training.rate(epoch) for epoch in range(182)] for name in RECIPES}
     assert rates["mlp"][49] == 0.01
     assert rates["alexnet"][:3] == pytest.approx([0.01, 0.0095, 0.009025])
     assert [rates["resnet56"][epoch] for epoch in (0, 90, 91, 135, 136, 181)] == pytest.approx(
@@ -256,14 +256,14 @@ def test_the_rate_of_each_epoch_is_the_papers():
 
 
 def test_another_kind_of_decay_takes_the_place_of_the_papers():
-    constant = train.single_trial("alexnet", assignments=["training.decay.kind=constant"])
+    constant = single_trial("alexnet", assignments=["training.decay.kind=constant"])
     assert constant.training.decay == ConstantRate()
     steps = ["training.decay.kind=step", "training.decay.at=[3, 5]"]
     for order in (steps, steps[::-1]):
-        stepwise = train.single_trial("alexnet", assignments=order)
+        stepwise = single_trial("alexnet", assignments=order)
         assert stepwise.training.decay == StepDecay(kind="step", rate=0.1, at=(3, 5))
-    slower = train.single_trial("alexnet", assignments=["training.decay.rate=0.99"])
+    slower = single_trial("alexnet", assignments=["training.decay.rate=0.99"])
     assert slower.training.decay == ExponentialDecay(kind="exponential", rate=0.99, every=1)
     with pytest.raises(RequestError, match=r"--set: training.decay.at: field required"):
-        train.single_trial("alexnet", assignments=["training.decay.kind=step"])
+        single_trial("alexnet", assignments=["training.decay.kind=step"])
     assert stepwise.training.learning_rate == slower.training.learning_rate == 0.01

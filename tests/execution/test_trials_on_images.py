@@ -21,6 +21,7 @@ from widthwise.errors import RequestError
 from widthwise.execution import train
 from widthwise.execution.machine import Machine
 from widthwise.execution.runner import run_trials
+from widthwise.experiments.single_trial import single_trial
 from widthwise.experiments.store import Store
 from widthwise.experiments.sweep import Sweep
 from widthwise.training.checkpoint import packed, unpacked
@@ -31,7 +32,7 @@ SETTINGS = (
     *("training.epochs=3", "training.batch_size=16", "data.validation_examples=20"),
     *("measurement.levels=3", "measurement.samplings=2", "measurement.activations=2000"),
 )
-TRIAL = train.single_trial("alexnet", WIDTH, SETTINGS)
+TRIAL = single_trial("alexnet", WIDTH, SETTINGS)
 TABLES = ("history", "layers", "ablation", "correlation")
 SPLITS = generated.cifar10_examples(train=100, test=40)
 
@@ -156,12 +157,12 @@ def test_a_killed_training_continues(data: Path, tmp_path: Path):
     """With dropout, augmentation and momentum, which all must go on where they were."""
     settings = [*SETTINGS, "training.epochs=20", "training.augmentation=true", "network.dropout=0.5"]
     store = tmp_path / "store"
-    command = ["train", "alexnet", "--width", str(WIDTH), "--data", str(data), "--store", str(store)]
+    command = ["train", "alexnet", "--width-factor", str(WIDTH), "--data", str(data), "--store", str(store)]
     command += [word for assignment in settings for word in ("--set", assignment)]
     process = subprocess.Popen(
         [sys.executable, "-m", "widthwise", *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    trial = train.single_trial("alexnet", WIDTH, settings)
+    trial = single_trial("alexnet", WIDTH, settings)
     checkpoint, give_up = store / "trials" / trial.id / "checkpoint.safetensors", time.monotonic() + 90
     while not checkpoint.exists():
         assert process.poll() is None, process.communicate()
@@ -225,13 +226,13 @@ def test_images_that_the_program_makes_need_no_files_and_leave_room_for_real_one
     made = train.train("alexnet", WIDTH, store=store.location, assignments=MADE)
     assert made.status == "trained"
     assert store.environment(made.id)["data"] == "images of CIFAR-10's shape, made by widthwise"
-    assert [entry.name for entry in (tmp_path / "store" / "made").iterdir()] == ["cifar10"]
+    assert [entry.name for entry in (tmp_path / "store" / "synthetic").iterdir()] == ["cifar10"]
     on_files = train.train("alexnet", WIDTH, data, store.location, assignments=[*SETTINGS, "training.epochs=1"])
     assert on_files.status == "trained"
     assert store.environment(on_files.id)["data"] == "CIFAR-10 (official binary files)"
-    noted = {name: store.data_files(name) for name in ("cifar10", "cifar10-made")}
+    noted = {name: store.data_files(name) for name in ("cifar10", "cifar10-synthetic")}
     assert None not in noted.values()
-    assert noted["cifar10"] != noted["cifar10-made"]
+    assert noted["cifar10"] != noted["cifar10-synthetic"]
 
     settings = ["--levels", 3, "--samplings", 2, "--activations", 2000, "--device", "cpu"]
     code, out, said = typed("profile", made.folder, *settings, "--json")
@@ -242,11 +243,9 @@ def test_images_that_the_program_makes_need_no_files_and_leave_room_for_real_one
 def test_synthetic_images_that_were_altered_are_refused(tmp_path: Path):
     train.train("alexnet", WIDTH, store=tmp_path / "store", assignments=MADE)
     copy = Path(shutil.copytree(tmp_path / "store", tmp_path / "copy"))
-    altered = copy / "made" / "cifar10" / "cifar-10-batches-bin" / "test_batch.bin"
+    altered = copy / "synthetic" / "cifar10" / "cifar-10-batches-bin" / "test_batch.bin"
     altered.write_bytes(bytes(len(altered.read_bytes())))
-    said = (
-        rf"has trials on other images of CIFAR-10's shape, made by widthwise, than those at {copy}/made/cifar10; delete"
-    )
+    said = rf"on other images of CIFAR-10's shape, made by widthwise, than those at {copy}/synthetic/cifar10; delete"
     with pytest.raises(RequestError, match=said):
         train.train("alexnet", WIDTH, store=copy, assignments=MADE, seed=1)
 
@@ -261,7 +260,7 @@ from widthwise.experiments.store import Store
 
 for store in (None, Store("memory://store")):
     dataset = load_dataset(CIFAR10Data(synthetic=True, validation_examples=20), Machine(), store)
-    print(len(dataset.train), store is None or store.has("made"))
+    print(len(dataset.train), store is None or store.has("synthetic"))
 print(*(folder.relative_to(sys.argv[1]).parts[1:] for folder in Path(sys.argv[1]).rglob("cifar10")))
 """
 
@@ -270,7 +269,7 @@ def test_without_a_store_that_is_a_folder_images_are_made_in_one_that_goes_with_
     program = [sys.executable, "-c", IN_A_TEMPORARY_FOLDER, str(tmp_path)]
     done = subprocess.run(program, capture_output=True, text=True, env={**os.environ, "TMPDIR": str(tmp_path)})
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == ["280 True", "280 False", "('made', 'cifar10')"]
+    assert done.stdout.splitlines() == ["280 True", "280 False", "('synthetic', 'cifar10')"]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -368,7 +367,7 @@ def test_images_that_cannot_be_decoded_are_refused_or_left_out(tmp_path: Path):
     assert (trained.status, trained.results["damaged_images"]) == ("trained", 1)
 
 
-COMMAND = ["train", "alexnet", "--width", WIDTH, *(word for each in SETTINGS for word in ("--set", each))]
+COMMAND = ["train", "alexnet", "--width-factor", WIDTH, *(word for each in SETTINGS for word in ("--set", each))]
 
 
 def test_a_checkpoint_that_does_not_fit_is_refused(data: Path, tmp_path: Path, typed, monkeypatch: pytest.MonkeyPatch):

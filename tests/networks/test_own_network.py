@@ -11,6 +11,7 @@ from torch import nn
 from widthwise.errors import RequestError
 from widthwise.experiments.user_code import with_code
 from widthwise.networks.build import build_initialized
+from widthwise.networks.cost import network_cost
 from widthwise.networks.fresh_import import PREFIX
 from widthwise.networks.own_network import OwnNetwork, logits_of
 from widthwise.networks.scheme import Initialization
@@ -147,6 +148,35 @@ def test_what_is_wrong_with_it_is_said_in_a_sentence(tmp_path: Path, text: str, 
 def test_what_is_passed_anyway_is_no_argument(tmp_path: Path):
     with pytest.raises(RequestError, match=r"network\.arguments: shape is passed to build\(\) of mynet\.py by itself"):
         built(described(written(tmp_path), arguments={"shape": [3]}))
+
+
+TOKENS = """
+from torch import nn
+
+
+class Tokens(nn.Module):
+    def __init__(self, units):
+        super().__init__()
+        self.embed, self.output = nn.Embedding(5, units), nn.Linear(units, 3)
+
+    def forward(self, tokens, mask):
+        return self.output(self.embed(tokens).masked_fill(mask[..., None], 0).mean(1))
+
+
+def build(width_factor):
+    return Tokens(round(8 * width_factor))
+"""
+
+
+def test_its_cost_is_counted_on_inputs_of_whatever_type_it_takes(tmp_path: Path):
+    cost = network_cost(described(written(tmp_path), width_factor=0.5), (5,), 3)
+    assert (cost.parameters, cost.forward_flops) == (5 * 4 + 4 + 4 * 3 + 3, 2 * (5 * 4 + 4 * 3))
+    (tmp_path / "mynet.py").write_text(TOKENS)
+    tokens = described(tmp_path)
+    cost = network_cost(tokens, {"tokens": (6,), "mask": (6,)}, 3)
+    assert (cost.parameters, cost.forward_flops) == (5 * 8 + 8 * 3 + 3, 2 * 8 * 3)
+    with pytest.raises(RequestError, match=r"network: the network of mynet\.py:build cannot take inputs of its"):
+        network_cost(tokens, {"tokens": (6,)}, 3)
 
 
 def test_layers_are_those_that_it_names(tmp_path: Path):

@@ -25,8 +25,10 @@ ACCURACIES = ("train", "validation", "test")
 
 
 def train(
-    network: Annotated[str, typer.Argument(help="mlp, alexnet, resnet56, resnet18 or inception-v3.")],
-    width: Annotated[float, typer.Option(help="The width factor, which multiplies every layer's units.")] = 1.0,
+    network: Annotated[
+        str, typer.Argument(help="mlp, alexnet, resnet56, resnet18 or inception-v3; or FILE.py:FUNCTION of your own.")
+    ],
+    width_factor: Annotated[float, typer.Option(help="Multiplies every layer's units.")] = 1.0,
     data: Data = None,
     store: Store = "runs",
     settings: Settings = None,
@@ -48,17 +50,19 @@ def train(
     from widthwise.commands.progress import ShownTraining
     from widthwise.execution import train as training
     from widthwise.execution.machine import Machine
+    from widthwise.experiments.single_trial import own_data, single_trial
 
+    function, files = own_data(data or [])
     machine = Machine(
-        data=tuple(data or ()),
+        data=files,
         device=device,
         processes=processes,
         decoders=decoders,
         checkpoint_epochs=checkpoint_epochs,
         checkpoint_minutes=checkpoint_minutes,
     )
-    trial = training.single_trial(network, width, parsed_settings(settings), seed)
-    title = f"{network} at {width:g}x on {trial.data.name}"
+    trial = single_trial(network, width_factor, parsed_settings(settings), seed, data=function)
+    title = f"{network} at {width_factor:g}x on {trial.data.called}"
     if dry_run:
         show_plan([trial], store, 1, machine, as_json, title)
         return

@@ -13,8 +13,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class DataSource(Config):
-    """What every source has. Each has a field `name` besides, and says its `shape` and `classes`, None where only the
-    files know them."""
+    """What every source has. Each says its `shape` and `classes` besides, None where only the data know them."""
 
     title: ClassVar[str]
     """Its name in tables and captions."""
@@ -25,6 +24,7 @@ class DataSource(Config):
     resident: ClassVar[bool] = True
     """Whether it is kept in memory on the device; else it is read while it is gone through."""
 
+    name: str
     train_examples: PositiveInt | None = None
     """Drawn with `seed` from the training examples; None: all of them."""
     random_label_share: Share = 0.0
@@ -33,8 +33,13 @@ class DataSource(Config):
     """Of random labels and of which examples are drawn."""
 
     @property
+    def called(self) -> str:
+        """The data in messages and headings."""
+        return self.name
+
+    @property
     def training_examples(self) -> int | None:
-        """How many examples are trained on; None where only the files know."""
+        """How many examples are trained on; None where only the data know."""
         return self.train_examples
 
 
@@ -42,10 +47,11 @@ class TeacherData(DataSource):
     """Uncorrelated data labelled by a random teacher network (Section 3, "Datasets")."""
 
     title: ClassVar[str] = "teacher data"
+    synthetic: ClassVar[bool] = False
 
-    name: Literal["teacher"] = "teacher"
+    name: Literal["teacher"] = "teacher"  # pyright: ignore[reportIncompatibleVariableOverride]
     dimensions: PositiveInt = 10
-    train_examples: PositiveInt = 1000
+    train_examples: PositiveInt = 1000  # pyright: ignore[reportIncompatibleVariableOverride]
     validation_examples: PositiveInt = 1000
     test_examples: PositiveInt = 1000
 
@@ -102,7 +108,7 @@ class CIFAR10Data(PublishedImages):
     OFFICIAL = (50_000, 10_000)
     SYNTHETIC = (300, 100)
 
-    name: Literal["cifar10"] = "cifar10"
+    name: Literal["cifar10"] = "cifar10"  # pyright: ignore[reportIncompatibleVariableOverride]
     validation_examples: PositiveInt = 5000
     """The last training images."""
 
@@ -125,7 +131,7 @@ class ImageNetData(PublishedImages):
     OFFICIAL = (1_281_167, 50_000)
     SYNTHETIC = (60, 30)
 
-    name: Literal["imagenet"] = "imagenet"
+    name: Literal["imagenet"] = "imagenet"  # pyright: ignore[reportIncompatibleVariableOverride]
     image_size: PositiveInt = 224
     """Height and width of what is cut out of a photograph."""
     classes: PositiveInt = 1000
@@ -146,8 +152,9 @@ class ImageFolderData(ImageFiles):
     """
 
     title: ClassVar[str] = "images"
+    synthetic: ClassVar[bool] = False
 
-    name: Literal["images"] = "images"
+    name: Literal["images"] = "images"  # pyright: ignore[reportIncompatibleVariableOverride]
     image_size: PositiveInt = 32
     """Height and width in pixels: the shorter side is resized to it and the middle cut out."""
     classes: PositiveInt | None = None
@@ -171,8 +178,9 @@ class OwnData(UserFunction, DataSource):
     """
 
     title: ClassVar[str] = "own data"
+    synthetic: ClassVar[bool] = False
 
-    name: Literal["own"] = "own"
+    name: Literal["own"] = "own"  # pyright: ignore[reportIncompatibleVariableOverride]
     classes: PositiveInt | None = None
     """How many labels there are; None: one more than the largest."""
     validation_examples: PositiveInt | None = None
@@ -181,6 +189,11 @@ class OwnData(UserFunction, DataSource):
     """None: all that the function gives for it, or a tenth of the examples."""
 
     __hash__ = UserFunction.__hash__
+
+    @property
+    def called(self) -> str:
+        """The function that gives it."""
+        return self.factory
 
     @property
     def shape(self) -> Shape | None:

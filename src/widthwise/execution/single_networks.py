@@ -97,15 +97,11 @@ def _loaded(source: DataSource, location: Path | None, device: torch.device, dec
 def _location(source: DataSource, machine: Machine, store: Store | None) -> Path:
     """Where the images are that a trial asks for; those that the program generates are there from then on."""
     if isinstance(source, PublishedImages) and source.synthetic:
-        return synthetic_images(source, _folder_of_synthetic_images(store) / _name(source))
-    reference = machine.location_of(_name(source))
+        return synthetic_images(source, _folder_of_synthetic_images(store) / source.name)
+    reference = machine.location_of(source.name)
     if reference is None:
         raise RequestError(f"{source.title} is needed: name its folder with --data (docs/data.md says which)")
     return located(reference)
-
-
-def _name(source: DataSource) -> str:
-    return source.name  # pyright: ignore[reportAttributeAccessIssue] every source has one
 
 
 def _folder_of_synthetic_images(store: Store | None) -> Path:
@@ -118,7 +114,7 @@ def _folder_of_synthetic_images(store: Store | None) -> Path:
 def _noted_as(source: DataSource) -> str:
     """The name under which a store notes the files: synthetic images are a data set of their own."""
     synthetic = isinstance(source, PublishedImages) and source.synthetic
-    return f"{_name(source)}-synthetic" if synthetic else _name(source)
+    return f"{source.name}-synthetic" if synthetic else source.name
 
 
 def _check_same(source: DataSource, location: Path, store: Store) -> None:

@@ -1,7 +1,7 @@
 """Train and measure one network: a trial by itself, kept in a store."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,8 +10,7 @@ import pandas as pd
 from widthwise.errors import RequestError
 from widthwise.execution.machine import Machine
 from widthwise.execution.runner import run_trials
-from widthwise.experiments.overlay import nested, overlaid
-from widthwise.experiments.settings import assigned, resolved
+from widthwise.experiments.single_trial import own_data, single_trial
 from widthwise.experiments.store import Store
 from widthwise.experiments.trial import Trial
 
@@ -39,33 +38,13 @@ class Trained:
     found: bool
 
 
-GIVEN_OTHERWISE = {"network.name": "the command's argument", "network.width_factor": "--width", "seed": "--seed"}
-
-
-def single_trial(
-    network: str, width: float = 1.0, assignments: Iterable[str] | Mapping[str, Any] = (), seed: int = 0
-) -> Trial:
-    """The trial that trains one network as the paper does, but for what is set as `PATH=VALUE`.
-
-    Raises:
-        RequestError: there is no such network, or an assignment is malformed, names no field or does not fit.
-    """
-    content: dict[str, Any] = {"network": {"name": network, "width_factor": width}, "seed": seed}
-    for path, value in assigned(assignments).items():
-        if path in GIVEN_OTHERWISE:
-            raise RequestError(f"--set {path}: it is given as {GIVEN_OTHERWISE[path]}, not with --set")
-        content = overlaid(content, nested(path, value))
-    content = overlaid({"data": {"seed": content["seed"]}}, content)
-    return resolved(content, "--set" if assignments else f"the network {network!r}")
-
-
 def train(
     network: str | Trial,
-    width: float = 1.0,
+    width_factor: float = 1.0,
     data: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
     store: str | os.PathLike[str] = "runs",
     *,
-    assignments: Sequence[str] = (),
+    settings: Mapping[str, object] | None = None,
     seed: int = 0,
     machine: Machine = Machine(),
     on_moment: Callable[[Any], None] | None = None,
@@ -73,12 +52,13 @@ def train(
     """Train and measure one network as the paper does, or go on with it where it was interrupted.
 
     Args:
-        network: `mlp`, `alexnet`, `resnet56`, `resnet18` or `inception-v3`; or a trial of one's own.
-        width: the width factor.
-        data: where the images are, a path or `hub:OWNER/NAME`; or several such words (`Machine.data`). A perceptron
-            needs none.
+        network: `mlp`, `alexnet`, `resnet56`, `resnet18` or `inception-v3`; `FILE.py:FUNCTION` of one's own; or a
+            trial.
+        width_factor: multiplies the units of every layer.
+        data: where the images are, a path or `hub:OWNER/NAME`; `FILE.py:FUNCTION` of one's own data; or several such
+            words (`Machine.data`). An MLP needs none.
         store: a folder or an fsspec URL. A trial that it holds finished is not run again.
-        assignments: fields of the trial, set as `PATH=VALUE`, such as `training.epochs=20`.
+        settings: fields of the trial by path and their values, such as `{"training.epochs": 20}`.
         seed: of the initial weights, the order of examples and the measurement's draws, and of the data.
         machine: the device, and how many processes share it.
         on_moment: told of progress (`training.train.Moment`); with several processes in one of them, so that it must
@@ -88,16 +68,22 @@ def train(
         RequestError: the request cannot be met as it is.
         TrialError: the work failed; the same call goes on from the last checkpoint.
     """
-    trial = network if isinstance(network, Trial) else single_trial(network, width, assignments, seed)
+    words = [] if data is None else [data] if isinstance(data, (str, os.PathLike)) else data
+    function, files = own_data([os.fspath(word) for word in words])
+    if isinstance(network, Trial):
+        if function is not None:
+            raise RequestError(f"a trial says itself which data it is on, not {function}", field="data")
+        trial = network
+    else:
+        trial = single_trial(network, width_factor, settings, seed, data=function)
     if trial.training.epochs == 0:
         raise RequestError(
             "with training.epochs=0 there is nothing to train; a dry run counts parameters and arithmetic"
         )
     target = Store(store)
     target.prepare()
-    if data is not None:
-        words = [data] if isinstance(data, (str, os.PathLike)) else data
-        machine = replace(machine, data=tuple(os.fspath(word) for word in words))
+    if files:
+        machine = replace(machine, data=files)
     done = run_trials([trial], target, workers=0, machine=machine, on_moment=on_moment)
     outcome = target.inspect([trial]).finished[trial.id]
     trained = outcome["status"] == "trained"

@@ -81,15 +81,17 @@ def named_figures(wanted: str) -> dict[str, tuple[str, ...]]:
 
 def training_flops(trials: Iterable[Trial]) -> int:
     """Floating-point operations to train all of them, each for all epochs of its recipe."""
+    return sum(_flops(trial) for trial in {trial.id: trial for trial in trials}.values() if trial.training.epochs)
+
+
+def _flops(trial: Trial) -> int:
     from widthwise.networks.cost import arithmetic
 
-    return sum(
-        arithmetic(trial.network, trial.data.shape, trial.data.classes).training_flops
-        * trial.training.epochs
-        * trial.training_examples
-        for trial in {trial.id: trial for trial in trials}.values()
-        if trial.training.epochs
-    )
+    data, examples = trial.data, trial.training_examples
+    assert data.shape is not None, "the catalogue's data say how large they are"
+    assert data.classes is not None
+    assert examples is not None
+    return arithmetic(trial.network, data.shape, data.classes).training_flops * trial.training.epochs * examples
 
 
 def _row(network: str, runs: list[PlannedTrial]) -> Row:

@@ -79,26 +79,6 @@ def origins(layers: Sequence[Layer], path: str, source: str) -> list[FieldOrigin
     ]
 
 
-def assigned(assignments: Iterable[str] | Mapping[str, Any]) -> dict[str, Any]:
-    """Values by path, or from `PATH=VALUE`.
-
-    Raises:
-        RequestError: an assignment is malformed.
-    """
-    if isinstance(assignments, Mapping):
-        return dict(assignments)
-    values: dict[str, Any] = {}
-    for assignment in assignments:
-        path, equals, text = assignment.partition("=")
-        if not equals:
-            raise RequestError(f"--set {assignment} must be PATH=VALUE, such as training.epochs=20")
-        try:
-            values[path] = read_yaml(text)
-        except yaml.YAMLError:
-            raise RequestError(f"--set {assignment}: {text!r} is not a value in YAML") from None
-    return values
-
-
 def by_path(content: dict[str, Any], before: str = "") -> dict[str, Any]:
     """Nested fields by their paths, such as `training.epochs`."""
     fields: dict[str, Any] = {}

@@ -1,12 +1,12 @@
 """The trial that trains one network, from what a person types."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from widthwise.errors import RequestError
 from widthwise.experiments.overlay import nested, overlaid
-from widthwise.experiments.settings import assigned, resolved
+from widthwise.experiments.settings import SET, resolved
 from widthwise.experiments.trial import Trial
 from widthwise.experiments.user_code import with_code
 
@@ -20,36 +20,48 @@ def names_function(word: str) -> bool:
     return file.endswith(".py") and function.isidentifier()
 
 
+def own_data(words: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:
+    """The function of one's own data among words that say where data is, if there is one, and the other words.
+
+    Raises:
+        RequestError: there are several.
+    """
+    functions = [word for word in words if names_function(word)]
+    if len(functions) > 1:
+        raise RequestError(f"{functions[0]} and {functions[1]} are both data of one's own; name one", field="data")
+    return functions[0] if functions else None, tuple(word for word in words if not names_function(word))
+
+
 def single_trial(
     network: str,
     width_factor: float = 1.0,
-    assignments: Sequence[str] = (),
+    settings: Mapping[str, object] | None = None,
     seed: int = 0,
     *,
     data: str | None = None,
     folder: Path | None = None,
 ) -> Trial:
-    """The trial that trains one network as the paper does, but for what is set as `PATH=VALUE`.
+    """The trial that trains one network as the paper does, but for what is set.
 
     Args:
         network: a name of the catalogue, or `FILE.py:FUNCTION` of one's own.
         width_factor: of the network.
-        assignments: fields of the trial, such as `training.epochs=20`.
+        settings: fields of the trial by path and their values, such as `{"training.epochs": 20}`.
         seed: of the trial and of its data.
-        data: `FILE.py:FUNCTION` of one's own data; None: the network's, or what an assignment says.
+        data: `FILE.py:FUNCTION` of one's own data; None: the network's, or what `settings` say.
         folder: what relative paths of files are relative to; None: the current one.
 
     Raises:
-        RequestError: there is no such network or file, or an assignment is malformed, names no field or does not fit.
+        RequestError: there is no such network or file, or a setting names no field or does not fit.
     """
     named = {"factory": network} if names_function(network) else {"name": network}
     content: dict[str, Any] = {"network": {**named, "width_factor": width_factor}, "seed": seed}
     if data is not None:
         content["data"] = {"factory": data}
-    for path, value in assigned(assignments).items():
+    for path, value in (settings or {}).items():
         if path in GIVEN_OTHERWISE:
             raise RequestError(f"it is given as {GIVEN_OTHERWISE[path]}", field=path)
         content = overlaid(content, nested(path, value))
     content = overlaid({"data": {"seed": content["seed"]}}, content)
     content = with_code(content, folder or Path.cwd())
-    return resolved(content, "--set" if assignments else f"the network {network!r}")
+    return resolved(content, SET if settings else f"the network {network!r}")

@@ -14,7 +14,7 @@ from widthwise.experiments.axes import AXES, AXIS_OF, SCALES, Axes, Scale, Scale
 from widthwise.experiments.claim import Claim
 from widthwise.experiments.figure import FigureName, SweepFigure, without_panels
 from widthwise.experiments.overlay import nested
-from widthwise.experiments.settings import SET, Layer, assigned, combined, origins, resolved
+from widthwise.experiments.settings import SET, Layer, combined, origins, resolved
 from widthwise.experiments.sweep_file import TextFile, catalogue, read_sweep
 from widthwise.experiments.trial import Trial
 from widthwise.experiments.user_code import with_code, without_folders
@@ -188,7 +188,7 @@ class Sweep(Axes):
         """What the scale reduces; empty at the paper's."""
         return self.scales[scale].note if scale in self.scales else ""
 
-    def with_values(self, assignments: Iterable[str] | Mapping[str, Any]) -> "Sweep":
+    def with_values(self, settings: Mapping[str, object]) -> "Sweep":
         """The sweep with `PATH=VALUE` set at every scale: an axis by its name, or a field of the trial by its path.
 
         It has a name of its own, so that a store keeps its results apart from the sweep's.
@@ -196,7 +196,7 @@ class Sweep(Axes):
         Raises:
             RequestError: an assignment is malformed, names no field, or its value does not fit.
         """
-        overrides = {**self.overrides, **with_code(assigned(assignments), Path.cwd())}
+        overrides = {**self.overrides, **with_code(settings, Path.cwd())}
         if overrides == self.overrides:
             return self
         name = f"{self.experiment}{OVERRIDDEN}{digest(without_folders(overrides))[:DIGEST_DIGITS]}"

@@ -38,7 +38,7 @@ class AlexNetDescription(PublishedNetwork):
     }
     shapes_in_words: ClassVar[str] = str(IMAGE)
 
-    name: Literal["alexnet"] = "alexnet"
+    name: Literal["alexnet"] = "alexnet"  # pyright: ignore[reportIncompatibleVariableOverride]
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Of each of the two dense layers' units while training."""
 

@@ -2,18 +2,26 @@
 
 import copy
 import functools
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from widthwise.errors import RequestError
 from widthwise.networks.description import NetworkDescription, Shape
 from widthwise.networks.own_network import OwnNetwork, logits_of
+from widthwise.networks.user_function import first_line
+
+EXAMPLES = 2
+"""Batch normalization needs more than one."""
+INPUT_TYPES = (torch.float32, torch.int64, torch.bool)
+"""Tried one after the other on a user's own network, of whose inputs only the shapes are known."""
 
 
 @dataclass(frozen=True)
@@ -42,23 +50,16 @@ class NetworkCost(Arithmetic):
     kept_bytes: int
 
 
-@functools.lru_cache(maxsize=256)
-def network_cost(description: NetworkDescription, shape: tuple[int, ...], classes: int) -> NetworkCost:
-    """The cost of a network for inputs of `shape`, numbers in float32, and `classes` labels.
+def network_cost(description: NetworkDescription, shape: Shape, classes: int) -> NetworkCost:
+    """The cost of a network for inputs of `shape` and `classes` labels.
 
     Raises:
         ValueError: the network cannot take inputs of that shape, or a user's own function fails.
     """
-    if isinstance(description, OwnNetwork):
-        with torch.random.fork_rng(devices=[]):
-            return cost_of(description.build(shape, classes), torch.zeros(2, *shape))
-    network, inputs = _without_numbers(description, shape, classes)
-    counted = asdict(arithmetic(description, shape, classes))
-    return NetworkCost(**counted, kept_bytes=_kept_bytes(network, inputs) // len(inputs))
+    return _network_cost(description, _frozen(shape), classes)
 
 
-@functools.lru_cache(maxsize=256)
-def arithmetic(description: NetworkDescription, shape: tuple[int, ...], classes: int) -> Arithmetic:
+def arithmetic(description: NetworkDescription, shape: Shape, classes: int) -> Arithmetic:
     """What a network computes of inputs of `shape` for `classes` labels, counted without computing anything.
 
     The gradient of a dense layer or a convolution takes its arithmetic once more for the weights, and once more for
@@ -68,8 +69,51 @@ def arithmetic(description: NetworkDescription, shape: tuple[int, ...], classes:
     Raises:
         ValueError: the network cannot take inputs of that shape, or a user's own function fails.
     """
+    return _arithmetic(description, _frozen(shape), classes)
+
+
+_Frozen = tuple[int, ...] | tuple[tuple[str, tuple[int, ...]], ...]
+"""A shape that can be looked up; of several parts, their names and shapes."""
+
+
+def _frozen(shape: Shape) -> _Frozen:
+    return tuple(shape.items()) if isinstance(shape, dict) else shape
+
+
+@functools.lru_cache(maxsize=256)
+def _network_cost(description: NetworkDescription, shape: _Frozen, classes: int) -> NetworkCost:
     if isinstance(description, OwnNetwork):
-        return network_cost(description, shape, classes)
+        return _cost_of_own(description, shape, classes)
+    network, inputs = _without_numbers(description, shape, classes)
+    counted = asdict(_arithmetic(description, shape, classes))
+    return NetworkCost(**counted, kept_bytes=_kept_bytes(network, inputs) // len(inputs))
+
+
+def _cost_of_own(network: OwnNetwork, shape: _Frozen, classes: int) -> NetworkCost:
+    """The cost of a user's own network, run on zeros: of the first type, or types of its parts, that it can take."""
+    if shape and isinstance(shape[0], tuple):
+        parts = cast(dict[str, tuple[int, ...]], dict(cast(Any, shape)))
+    else:
+        parts = {"": cast(tuple[int, ...], shape)}
+    with torch.random.fork_rng(devices=[]):
+        module = network.build(parts.get("", parts), classes)
+    failure = ""
+    for types in itertools.product(INPUT_TYPES, repeat=len(parts)):
+        zeros = {
+            name: torch.zeros(EXAMPLES, *part, dtype=kind)
+            for kind, (name, part) in zip(types, parts.items(), strict=True)
+        }
+        try:
+            return cost_of(module, zeros.get("", zeros))
+        except (RuntimeError, TypeError, IndexError, ValueError) as error:
+            failure = failure or first_line(error)
+    raise RequestError(f"the network of {network.factory} cannot take inputs of its data ({failure})", field="network")
+
+
+@functools.lru_cache(maxsize=256)
+def _arithmetic(description: NetworkDescription, shape: _Frozen, classes: int) -> Arithmetic:
+    if isinstance(description, OwnNetwork):
+        return _network_cost(description, shape, classes)
     network, inputs = _without_numbers(description, shape, classes)
     values: list[int] = []
     flops: list[int] = []
@@ -142,10 +186,11 @@ def _as_it_is(input: Tensor) -> Tensor:
     return input
 
 
-def _without_numbers(description: NetworkDescription, shape: tuple[int, ...], classes: int) -> tuple[nn.Module, Tensor]:
-    """The network and two inputs, for batch normalization needs more than one, as shapes alone."""
+def _without_numbers(description: NetworkDescription, shape: _Frozen, classes: int) -> tuple[nn.Module, Tensor]:
+    """The network and inputs, as shapes alone."""
     with torch.device("meta"):
-        return description.build(cast(Shape, shape), classes), torch.empty(2, *shape)
+        sizes = cast(tuple[int, ...], shape)  # published networks take no inputs of several parts
+        return description.build(sizes, classes), torch.empty(EXAMPLES, *sizes)
 
 
 def parameters(network: nn.Module) -> int:

@@ -40,7 +40,7 @@ def scaled_units(units: int, width_factor: float) -> int:
 
 class NetworkDescription(Config):
     """Which network, and how wide. A network is one file, which holds its description and its module, and one entry
-    in `networks.catalogue`. Every description has a field `name` besides, the name in that entry."""
+    in `networks.catalogue`."""
 
     title: ClassVar[str]
     """Its name in tables and captions."""
@@ -54,6 +54,8 @@ class NetworkDescription(Config):
     shapes_in_words: ClassVar[str]
     """The shapes of inputs that it takes."""
 
+    name: str
+    """The name in that entry."""
     width_factor: PositiveFloat = 1.0
     """Multiplies the units of every layer."""
 
@@ -108,7 +110,7 @@ class NetworkDescription(Config):
     @property
     def called(self) -> str:
         """The network in messages and tables: the name in the catalogue."""
-        return getattr(self, "name")  # noqa: B009
+        return self.name
 
 
 class PublishedNetwork(NetworkDescription):

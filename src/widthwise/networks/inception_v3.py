@@ -117,7 +117,7 @@ class InceptionV3Description(PublishedNetwork):
         f"(3, height, width), of at least {SMALLEST_IMAGE}×{SMALLEST_IMAGE} because of its auxiliary head"
     )
 
-    name: Literal["inception-v3"] = "inception-v3"
+    name: Literal["inception-v3"] = "inception-v3"  # pyright: ignore[reportIncompatibleVariableOverride]
     scaled: Literal["all", "mixed_5d"] = "all"
     """What the width factor multiplies: every layer, or the third 35×35 mixed block alone (Inception-v3-layer)."""
 
@@ -225,6 +225,8 @@ class InceptionV3(nn.Module):
     Images need to be 299×299 or larger for the head, and 75×75 without it. `activation` stands in the place of ReLU.
     """
 
+    auxiliary_weight = 0.4
+    """Of the auxiliary head's loss, beside that of the logits, as published."""
     measured_layers = (*STEM, *BLOCKS)
 
     def __init__(

@@ -21,7 +21,7 @@ class MLPDescription(PublishedNetwork):
     stackable: ClassVar[bool] = True
     shapes_in_words: ClassVar[str] = "(features,)"
 
-    name: Literal["mlp"] = "mlp"
+    name: Literal["mlp"] = "mlp"  # pyright: ignore[reportIncompatibleVariableOverride]
     hidden_layers: PositiveInt = 1
     """One after the other, each of as many units as the first."""
 

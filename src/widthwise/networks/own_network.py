@@ -22,7 +22,7 @@ class OwnNetwork(UserFunction, NetworkDescription):
     recipe: ClassVar[dict[str, dict[str, Any]]] = {"initialization": {"scheme": "as_built"}}
     shapes_in_words: ClassVar[str] = "any"
 
-    name: Literal["own"] = "own"
+    name: Literal["own"] = "own"  # pyright: ignore[reportIncompatibleVariableOverride]
     layers: tuple[str, ...] | None = None
     """The modules whose units are measured; None: those that the network names in an attribute `measured_layers`, or
     every value right after a nonlinearity."""

@@ -29,7 +29,7 @@ class ResNet18Description(ResNetDescription):
     }
     units: ClassVar[dict[str, int]] = {"stem": 64, "layer1": 64, "layer2": 128, "layer3": 256, "layer4": 512}
 
-    name: Literal["resnet18"] = "resnet18"
+    name: Literal["resnet18"] = "resnet18"  # pyright: ignore[reportIncompatibleVariableOverride]
     blocks: PositiveInt = 2
     """Of each of the four stages: the network has 8 × blocks + 2 layers."""
 

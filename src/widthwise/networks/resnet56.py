@@ -29,7 +29,7 @@ class ResNet56Description(ResNetDescription):
     }
     units: ClassVar[dict[str, int]] = {"stem": 16, "layer1": 16, "layer2": 32, "layer3": 64}
 
-    name: Literal["resnet56"] = "resnet56"
+    name: Literal["resnet56"] = "resnet56"  # pyright: ignore[reportIncompatibleVariableOverride]
     blocks: PositiveInt = 9
     """Of each of the three stages: the network has 6 × blocks + 2 layers."""
 
