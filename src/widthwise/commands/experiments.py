@@ -7,6 +7,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from widthwise.commands.explain import show_explanation
 from widthwise.commands.plan import scaled, show_plan
 from widthwise.commands.terminal import (
     AsJson,
@@ -47,6 +48,13 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would run and how long it would take; run nothing.")
     ] = False,
+    explain: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            help="Say which value a field of the trainings has, such as training.epochs, and what set it; run nothing.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Train and measure a sweep of networks, or all of them, test the claim, and write the report.
@@ -55,6 +63,7 @@ def run(
     """
     from widthwise.execution.machine import Machine
     from widthwise.experiments.sweep import SCALES, Sweep, catalogue
+    from widthwise.reporting.report import check_figures_and_claims
 
     if (name is None) != every:
         raise RequestError("name an experiment, or give --all for every one; widthwise list shows them")
@@ -62,6 +71,13 @@ def run(
         raise RequestError(f"there is no scale {scale!r}: it must be {', '.join(SCALES[:-1])} or {SCALES[-1]}")
     names = list(catalogue()) if name is None else [name]
     sweeps = [Sweep.load(each).with_values(assignments or []) for each in names]
+    if explain is not None:
+        if name is None:
+            raise RequestError("name one experiment whose field is explained")
+        show_explanation(sweeps[0], explain, scale, as_json)
+        return
+    for sweep in sweeps:
+        check_figures_and_claims(sweep)
     machine = Machine(tuple(data or ()), device, processes, decoders=decoders)
     if dry_run:
         trials = [trial for sweep in sweeps for trial in sweep.trials(scale)]

@@ -1,7 +1,7 @@
 """Reading the files of sweeps: a user's, and those that the package comes with, each laid over the one it extends."""
 
 from importlib import resources
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import yaml
 
@@ -14,6 +14,7 @@ NOT_INHERITED = ("name", "figures", "section", "claims", "position", "trial", "s
 """Fields that stay with the file that they are in, or are laid over the base's in layers of their own."""
 
 
+@runtime_checkable
 class TextFile(Protocol):
     """A path, or a file inside an installed package."""
 

@@ -136,8 +136,8 @@ def curves_fall(series: Names = ()) -> Check:
 
     return of_each(
         f"Agrees if in {series_in_words(series)} dropping more units never raises the share of unchanged labels by "
-        f"more than {NEGLIGIBLE}, at any width, in means over layers and replicates, and dropping all lowers it by more; "
-        "disagrees if not.",
+        f"more than {NEGLIGIBLE}, at any width, in means over layers and replicates, and dropping all lowers it by "
+        "more; disagrees if not.",
         judge,
         series,
     )
