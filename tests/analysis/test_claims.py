@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from widthwise.analysis.claims import CLAIMS, Claim, compare_with_paper
+from widthwise.analysis.claims import CheckedClaim, compare_with_paper, paper_claims
 from widthwise.analysis.claims.between_series import alike, greater, same_trend
-from widthwise.analysis.claims.claim import Check, Finding, listed, together
-from widthwise.analysis.claims.exact import as_theory, curves_fall, fitted, multiplies, samplings_agree
+from widthwise.analysis.claims.claim import Check, Finding, together
+from widthwise.analysis.claims.exact import as_theory, curves_fall, fits_training_set, multiplies, samplings_agree
 from widthwise.analysis.claims.layers import (
     every_layer_grows,
     in_order,
@@ -21,7 +21,15 @@ from widthwise.analysis.claims.layers import (
     lead,
     no_order_of_depth,
 )
-from widthwise.analysis.claims.trends import either_grows, falls, flat, grows, kept, more_than_doubles, supported
+from widthwise.analysis.claims.trends import (
+    accuracy_kept,
+    either_grows,
+    falls,
+    flat,
+    grows,
+    more_than_doubles,
+    supported,
+)
 from widthwise.analysis.experiment import Analysis
 from widthwise.analysis.summary import MEAN_OF_LAYERS
 from widthwise.analysis.verdict import verdicts
@@ -30,6 +38,7 @@ from widthwise.networks.alexnet import AlexNet
 from widthwise.networks.inception_v3 import InceptionV3
 from widthwise.networks.resnet18 import ResNet18
 from widthwise.networks.resnet56 import ResNet56
+from widthwise.wording import listed
 
 GLOROT, HE = "Glorot normal", "He normal"
 WIDTHS = [0.25, 0.5, 1.0, 2.0, 4.0]
@@ -112,28 +121,28 @@ NOISY = networks("A", noise=0.2)
 @pytest.mark.parametrize(
     ("check", "agrees", "disagrees", "too_little"),
     [
-        (grows("auc", "A"), MORE_REMOVABLE, FLAT, SINGLE),
+        (grows("auc", ("A",)), MORE_REMOVABLE, FLAT, SINGLE),
         (grows("similarity"), MORE_SIMILAR, LESS_SIMILAR, SINGLE),
-        (either_grows("A"), MORE_SIMILAR, LESS_SIMILAR, SINGLE),
-        (falls("similarity", "A"), LESS_SIMILAR, MORE_SIMILAR, SINGLE),
-        (flat("auc", "A"), FLAT, MORE_REMOVABLE, NOISY),
-        (flat("auc", "A"), FLAT, networks("A", auc=growing(-0.03, 0.6)), SINGLE),
-        (flat("similarity", "A"), FLAT, MORE_SIMILAR, NOISY),
-        (flat("test_accuracy", "A"), FLAT, networks("A", test_accuracy=growing(0.03, 0.8)), NOISY),
-        (kept("A"), FLAT, networks("A", test_accuracy=growing(-0.03, 0.8)), NOISY),
+        (either_grows(("A",)), MORE_SIMILAR, LESS_SIMILAR, SINGLE),
+        (falls("similarity", ("A",)), LESS_SIMILAR, MORE_SIMILAR, SINGLE),
+        (flat("auc", ("A",)), FLAT, MORE_REMOVABLE, NOISY),
+        (flat("auc", ("A",)), FLAT, networks("A", auc=growing(-0.03, 0.6)), SINGLE),
+        (flat("similarity", ("A",)), FLAT, MORE_SIMILAR, NOISY),
+        (flat("test_accuracy", ("A",)), FLAT, networks("A", test_accuracy=growing(0.03, 0.8)), NOISY),
+        (accuracy_kept(("A",)), FLAT, networks("A", test_accuracy=growing(-0.03, 0.8)), NOISY),
         (
-            kept("A"),
+            accuracy_kept(("A",)),
             networks("A", test_accuracy=growing(0.03, 0.8)),
             networks("A", test_accuracy=growing(-0.01, 0.8)),
             SINGLE,
         ),
         (supported(), MORE_SIMILAR, FLAT, networks("A", test_accuracy=growing(-0.03, 0.8))),
-        (more_than_doubles("A"), networks("A", similarity=lambda width: 3**width), MORE_SIMILAR, SINGLE),
-        (fitted("A"), FLAT, FLAT.assign(train_accuracy=0.9), FLAT[FLAT["width_factor"] < 4]),
+        (more_than_doubles(("A",)), networks("A", similarity=lambda width: 3**width), MORE_SIMILAR, SINGLE),
+        (fits_training_set(("A",)), FLAT, FLAT.assign(train_accuracy=0.9), FLAT[FLAT["width_factor"] < 4]),
         (samplings_agree(), FLAT, FLAT.assign(auc_std=0.02), FLAT.assign(degenerate=True)),
         (samplings_agree(), FLAT, FLAT.assign(similarity_std=1.0), FLAT.assign(degenerate=True)),
         (samplings_agree(), FLAT, FLAT.assign(auc_std=0.02), FLAT.assign(auc_std=np.nan, similarity_std=np.nan)),
-        (grows("auc", "A"), MORE_REMOVABLE, FLAT, networks("A", noise=0.05, auc=growing(0.01, 0.6), seed=3)),
+        (grows("auc", ("A",)), MORE_REMOVABLE, FLAT, networks("A", noise=0.05, auc=growing(0.01, 0.6), seed=3)),
     ],
 )
 def test_of_one_series(check: Check, agrees: pd.DataFrame, disagrees: pd.DataFrame, too_little: pd.DataFrame):
@@ -152,14 +161,14 @@ ABOVE, BELOW = (
 @pytest.mark.parametrize(
     ("check", "agrees", "disagrees", "too_little"),
     [
-        (greater("auc", ("A", "B")), ABOVE, BELOW, networks("A", noise=0.05)),
-        (greater("auc", ("A", "B"), widest=2), ABOVE, BELOW, ABOVE[ABOVE["width_factor"] < 4]),
-        (greater("auc", ("A", "B")), ABOVE, BELOW, ABOVE[ABOVE["width_factor"] == 4]),
-        (alike("auc", ("A", "B")), FLAT, ABOVE, NOISY),
+        (greater("auc", (("A", "B"),)), ABOVE, BELOW, networks("A", noise=0.05)),
+        (greater("auc", (("A", "B"),), widest=2), ABOVE, BELOW, ABOVE[ABOVE["width_factor"] < 4]),
+        (greater("auc", (("A", "B"),)), ABOVE, BELOW, ABOVE[ABOVE["width_factor"] == 4]),
+        (alike("auc", (("A", "B"),)), FLAT, ABOVE, NOISY),
         (alike("auc", control="B"), FLAT, BELOW, ABOVE[ABOVE["width_factor"] == 4]),
-        (alike("similarity", ("A", "B")), FLAT, ABOVE, networks("A", noise=0.5)),
-        (same_trend(("A", "B")), FLAT, MORE_SIMILAR, SINGLE),
-        (same_trend(("A", "B")), FLAT, LESS_SIMILAR, NOISY),
+        (alike("similarity", (("A", "B"),)), FLAT, ABOVE, networks("A", noise=0.5)),
+        (same_trend((("A", "B"),)), FLAT, MORE_SIMILAR, SINGLE),
+        (same_trend((("A", "B"),)), FLAT, LESS_SIMILAR, NOISY),
         (same_trend(control="B"), FLAT, MORE_REMOVABLE, SINGLE),
     ],
 )
@@ -176,7 +185,7 @@ def test_a_trend_that_just_fails_does_not_differ_from_one_that_just_passes():
     scattered = networks("B", noise=0.04, seed=0, auc=steps.__getitem__)
     analysis = analysis_of(pd.concat([networks("A", auc=steps.__getitem__), scattered]))
     assert analysis.verdicts["removability_grows"].tolist() == [True, False]
-    assert same_trend(("A", "B"))(analysis).answer == "cannot be told"
+    assert same_trend((("A", "B"),))(analysis).answer == "cannot be told"
 
 
 def test_pairs_are_networks_of_one_width_and_replicate():
@@ -186,33 +195,33 @@ def test_pairs_are_networks_of_one_width_and_replicate():
     both = pd.merge(one, shuffled[1:], on=["width_factor", "replicate"])
     differences = (both["auc_x"] - both["auc_y"]).to_numpy()
     interval = stats.ttest_1samp(differences, 0).confidence_interval(0.9)
-    said = alike("auc", ("A", "B"))(analysis).evidence
+    said = alike("auc", (("A", "B"),))(analysis).evidence
     assert said == f"A against B: {differences.mean():+.3f} [{interval.low:+.3f}, {interval.high:+.3f}], 14 pairs."
     expected = stats.wilcoxon(both["auc_x"], both["auc_y"], alternative="greater").pvalue
-    assert f"p = {expected:.2g}, " in greater("auc", ("A", "B"))(analysis).evidence
+    assert f"p = {expected:.2g}, " in greater("auc", (("A", "B"),))(analysis).evidence
 
 
 def test_networks_without_a_difference_show_none():
     analysis = analysis_of(pd.concat([FLAT, FLAT.assign(series="B")]))
-    assert greater("similarity", ("A", "B"))(analysis).answer == "cannot be told"
-    assert alike("similarity", ("A", "B"))(analysis).answer == "agrees"
+    assert greater("similarity", (("A", "B"),))(analysis).answer == "cannot be told"
+    assert alike("similarity", (("A", "B"),))(analysis).answer == "agrees"
 
 
 def test_a_difference_of_similarity_is_a_share_but_of_next_to_nothing():
     few = [networks(name, similarity=lambda width, level=level: level) for name, level in (("A", 0.02), ("B", 0.01))]
-    assert answer(alike("similarity", ("A", "B")), *few) == "agrees"
+    assert answer(alike("similarity", (("A", "B"),)), *few) == "agrees"
     many = [networks(name, similarity=lambda width, level=level: level) for name, level in (("A", 20.0), ("B", 10.0))]
-    assert answer(alike("similarity", ("A", "B")), *many) == "disagrees"
+    assert answer(alike("similarity", (("A", "B"),)), *many) == "disagrees"
 
 
 def test_a_claim_of_several_series_agrees_where_each_does_and_disagrees_where_any_does():
     table = pd.concat([MORE_REMOVABLE, networks("B", auc=growing(0.03, 0.6), seed=1), networks("C", seed=2)])
-    assert answer(grows("auc", "A", "B"), table) == "agrees"
-    found = grows("auc", "A", "C")(analysis_of(table))
+    assert answer(grows("auc", ("A", "B")), table) == "agrees"
+    found = grows("auc", ("A", "C"))(analysis_of(table))
     assert found.answer == "disagrees"
     assert found.evidence.startswith("A: removability +0.03 [")
     assert together([Finding("agrees", "a."), Finding("cannot be told", "b")]) == Finding("cannot be told", "a; b.")
-    assert supported("C")(analysis_of(table)).answer == "agrees"
+    assert supported(("C",))(analysis_of(table)).answer == "agrees"
     assert supported()(analysis_of(table)).answer == "disagrees"
 
 
@@ -220,21 +229,21 @@ def test_collapsed_networks_never_count():
     table = MORE_REMOVABLE.copy()
     collapsed = (table["width_factor"] == 4) & (table["replicate"] == 0)
     table.loc[collapsed, ["auc", "train_accuracy", "degenerate"]] = [0.0, 0.1, True]
-    assert answer(grows("auc", "A"), table) == "agrees"
-    assert answer(greater("auc", ("A", "B")), table.assign(auc=0.7), CONTROL) == "agrees"
-    found = fitted("A")(analysis_of(table))
+    assert answer(grows("auc", ("A",)), table) == "agrees"
+    assert answer(greater("auc", (("A", "B"),)), table.assign(auc=0.7), CONTROL) == "agrees"
+    found = fits_training_set(("A",))(analysis_of(table))
     assert (found.answer, found.evidence) == (
         "cannot be told",
         "A: 8 of 9 networks have fitted, 1 do not count, the least at 1.000.",
     )
     everywhere = analysis_of(table.assign(degenerate=True))
     for check in (
-        grows("auc", "A"),
-        flat("auc", "A"),
-        falls("auc", "A"),
-        kept("A"),
-        fitted("A"),
-        more_than_doubles("A"),
+        grows("auc", ("A",)),
+        flat("auc", ("A",)),
+        falls("auc", ("A",)),
+        accuracy_kept(("A",)),
+        fits_training_set(("A",)),
+        more_than_doubles(("A",)),
     ):
         assert check(everywhere).answer == "cannot be told"
 
@@ -269,20 +278,20 @@ MIXED = {"third": lambda width: 0.0 if width < 1 else 0.5}
 @pytest.mark.parametrize(
     ("check", "agrees", "disagrees", "too_little"),
     [
-        (lead("auc", "A", "third"), layers(), layers(**REVERSED), layers(**MIXED)),
-        (lead("auc", "A", "second", "third"), layers(n=1), layers(**REVERSED), layers(widths=[1.0, 2.0])),
+        (lead("auc", "A", ("third",)), layers(), layers(**REVERSED), layers(**MIXED)),
+        (lead("auc", "A", ("second", "third")), layers(n=1), layers(**REVERSED), layers(widths=[1.0, 2.0])),
         (
-            lead("similarity", "A", "second", among=("first", "second")),
+            lead("similarity", "A", ("second",), among=("first", "second")),
             layers(),
             layers(**REVERSED),
             layers(widths=[1.0]),
         ),
-        (in_order("auc", "A", "first", "third"), layers(), layers(**REVERSED), layers(**MIXED)),
+        (in_order("auc", "A", ("first", "third")), layers(), layers(**REVERSED), layers(**MIXED)),
         (layer_grows("auc", "A", "first"), layers(**RISING), layers(first=growing(-0.03, 0.5)), layers(n=1, **RISING)),
         (layer_grows("auc", "A", "third"), layers(**RISING), layers(), layers(widths=[1.0, 2.0, 4.0], **RISING)),
-        (layers_flat("auc", "A", "first", "second"), layers(), layers(**RISING), layers(n=1)),
+        (layers_flat("auc", "A", ("first", "second")), layers(), layers(**RISING), layers(n=1)),
         (
-            layers_flat("similarity", "A", "first"),
+            layers_flat("similarity", "A", ("first",)),
             layers(),
             layers(first=growing(0.03, 0.2)),
             layers(widths=[1.0, 2.0]),
@@ -293,8 +302,8 @@ MIXED = {"third": lambda width: 0.0 if width < 1 else 0.5}
             layers(**{**RISING, "third": growing(-0.1, 0.5)}),
             layers(n=1, **RISING),
         ),
-        (no_order_of_depth("A"), layers(second=lambda width: 0.9), layers(), layers(widths=[1.0, 2.0])),
-        (no_order_of_depth("A"), layers(first=lambda width: 0.25), layers(**REVERSED), layers(widths=[1.0])),
+        (no_order_of_depth(("A",)), layers(second=lambda width: 0.9), layers(), layers(widths=[1.0, 2.0])),
+        (no_order_of_depth(("A",)), layers(first=lambda width: 0.25), layers(**REVERSED), layers(widths=[1.0])),
         (every_layer_grows("A"), layers(**RISING), layers(first=growing(-0.1, 0.5)), layers(**{**RISING, **MIXED})),
     ],
 )
@@ -306,7 +315,7 @@ def test_of_layers(check: Check, agrees: pd.DataFrame, disagrees: pd.DataFrame, 
 
 def test_a_width_with_a_collapsed_network_is_none_for_its_layers():
     collapsed = FLAT.assign(degenerate=FLAT["width_factor"] > 0.5)
-    check = lead("auc", "A", "third")
+    check = lead("auc", "A", ("third",))
     assert answer(check, FLAT, layers=layers()) == "agrees"
     assert answer(check, collapsed, layers=layers()) == "cannot be told"
 
@@ -316,7 +325,7 @@ def counted(*parameters: int, widths=(1.0, 2.0, 4.0)) -> pd.DataFrame:
 
 
 def test_of_parameters():
-    check = multiplies(3.0, "A")
+    check = multiplies(3.0, ("A",))
     for table, expected in (
         (counted(10, 40, 150), "agrees"),
         (counted(10, 40, 80), "disagrees"),
@@ -340,7 +349,7 @@ def test_of_constructions():
 
 def test_of_ablation_curves():
     curve = pd.DataFrame({"series": "A", "width_factor": 1.0, "layer": MEAN_OF_LAYERS, "share_dropped": [0, 0.5, 1]})
-    check = curves_fall("A")
+    check = curves_fall(("A",))
     assert answer(check, FLAT, ablation=curve.assign(unchanged=[1, 0.6, 0.3])) == "agrees"
     assert answer(check, FLAT, ablation=curve.assign(unchanged=[1, 0.3, 0.6])) == "disagrees"
     collapsed = FLAT.assign(degenerate=True)
@@ -376,8 +385,10 @@ def everything(experiment: str, scale: Scale) -> Analysis:
 def test_every_claim_is_answered_where_all_was_run(scale: Scale):
     analyses = [everything(name, scale) for name in catalogue()]
     table = compare_with_paper(analyses)
-    assert table["name"].tolist() == [claim.name for claim in CLAIMS]
-    unplanned = {claim.name for claim in CLAIMS if not {*claim.test.series} <= {*planned(claim.experiment, scale)}}
+    assert table["name"].tolist() == [claim.name for claim in paper_claims()]
+    unplanned = {
+        claim.name for claim in paper_claims() if not {*claim.check.series} <= {*planned(claim.experiment, scale)}
+    }
     assert set(table[table["answer"] == "not run"]["name"]) == unplanned
     assert scale != "paper" or not unplanned
     assert set(table["scale"]) <= {scale, ""}
@@ -390,9 +401,9 @@ def test_nothing_is_answered_where_nothing_was_run():
     assert (table["scale"] == "").all()
     unrun = [analysis_of(pd.DataFrame(), name) for name in catalogue()]
     pd.testing.assert_frame_equal(compare_with_paper(unrun), table)
-    for claim in CLAIMS:
+    for claim in paper_claims():
         analysis = next(each for each in unrun if each.sweep.name == claim.experiment)
-        assert claim.test(analysis).answer == "not run"
+        assert claim.check(analysis).answer == "not run"
 
 
 def test_a_claim_of_which_a_part_was_run_names_the_other():
@@ -444,7 +455,12 @@ def test_training_that_diverged_was_run():
             "verdicts": verdicts(beside.networks, planned("alexnet-initialization", "paper"), WIDTHS, 3),
         }
     )
-    for check in (flat("auc", HE), grows("similarity", HE), greater("similarity", (HE, GLOROT)), kept(HE)):
+    for check in (
+        flat("auc", (HE,)),
+        grows("similarity", (HE,)),
+        greater("similarity", ((HE, GLOROT),)),
+        accuracy_kept((HE,)),
+    ):
         assert check(beside).answer == "cannot be told"
 
 
@@ -456,22 +472,22 @@ def row_of(name: str, *analyses: Analysis) -> pd.Series:
 
 
 def test_names_are_unique_and_fit_to_be_ids():
-    names = [claim.name for claim in CLAIMS]
+    names = [claim.name for claim in paper_claims()]
     assert len(set(names)) == len(names)
     assert all(re.fullmatch(r"[a-z][a-z0-9-]*", name) for name in names)
 
 
-@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.name)
-def test_a_claim_is_of_an_experiment_its_series_and_its_figures(claim: Claim):
+@pytest.mark.parametrize("claim", paper_claims(), ids=lambda claim: claim.name)
+def test_a_claim_is_of_an_experiment_its_series_and_its_figures(claim: CheckedClaim):
     assert claim.experiment in catalogue()
     sweep = load(claim.experiment)
-    assert {*claim.test.series, *claim.test.left_out} <= set(planned(claim.experiment, "paper"))
-    shown = {figure.strip("§") for figure in sweep.figures}
+    assert {*claim.check.named_series} <= set(planned(claim.experiment, "paper"))
+    shown = {figure.strip("§") for figure in sweep.shows}
     assert {name for name in figures_of(claim) if not ({name, name.rstrip("abc")} & shown)} == set()
     assert all(text.endswith((".", ")")) for text in (claim.statement, claim.criterion))
 
 
-def figures_of(claim: Claim) -> list[str]:
+def figures_of(claim: CheckedClaim) -> list[str]:
     """The figures that a claim's source names: `Figs. 1b and 5` → 1b, 5."""
     return re.findall(r"B?\d+[abc]?", claim.source.partition("Fig")[2])
 
@@ -482,7 +498,7 @@ OUTCOMES = ["1a", "1b", "1c", "2", "3", "4", "5", "6", *(f"B{number}" for number
 
 @pytest.mark.parametrize("figure", OUTCOMES)
 def test_every_figure_that_states_an_outcome_is_covered(figure: str):
-    named = {name for claim in CLAIMS for name in figures_of(claim)}
+    named = {name for claim in paper_claims() for name in figures_of(claim)}
     assert named & {figure, *(f"{figure}{part}" for part in "abc")}
 
 

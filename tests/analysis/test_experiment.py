@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from widthwise.analysis.experiment import Analysis, analyze
+from widthwise.analysis.analyze import analyze
+from widthwise.analysis.experiment import Analysis
 from widthwise.analysis.summary import MEAN_OF_LAYERS
 from widthwise.experiments.store import Store
 from widthwise.experiments.sweep import Sweep

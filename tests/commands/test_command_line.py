@@ -106,7 +106,7 @@ def test_list_finds_what_makes_a_figure():
     assert row["networks"][0]["initialization"]["starred"] is True
     refused = widthwise("list", "--figure", "9")
     assert refused.returncode == 2
-    assert "no experiment makes the figure '9'" in refused.stderr
+    assert "the paper has no figure '9'" in refused.stderr
 
 
 def test_report_draws_figures_by_their_number(own_smoke_store: Path):

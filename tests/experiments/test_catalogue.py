@@ -3,9 +3,10 @@
 import pytest
 
 from widthwise.errors import RequestError
-from widthwise.experiments.catalogue_table import entry, making
+from widthwise.experiments.catalogue_table import entry, named_figures
+from widthwise.experiments.figure import in_order_of_paper
 from widthwise.experiments.sweep import Sweep, catalogue
-from widthwise.reporting.figures import PAPER, all_numbers
+from widthwise.reporting.figures import chosen_figures
 
 ARTEFACTS = {
     "parameters": ["B1"],
@@ -30,33 +31,35 @@ SWEEPS = {name: Sweep.load(name) for name in catalogue()}
 
 
 def test_every_figure_of_the_paper_has_its_experiment():
-    assert {name: sweep.figures for name, sweep in SWEEPS.items()} == ARTEFACTS
+    assert {name: sweep.shows for name, sweep in SWEEPS.items()} == ARTEFACTS
 
 
 def test_every_figure_of_the_paper_has_its_chart():
-    assert all_numbers() == PANELS
-    for experiment, figures in PAPER.items():
-        for figure in figures:
-            assert making(figure.name, list(SWEEPS.values())) == [SWEEPS[experiment]]
+    assert in_order_of_paper(name for sweep in SWEEPS.values() for name in sweep.figures) == PANELS
+    for experiment, sweep in SWEEPS.items():
+        for figure in chosen_figures(sweep):
+            assert figure.of_paper
+            assert named_figures(figure.name) == {experiment: (figure.name,)}
 
 
 def test_every_series_of_a_figure_is_one_of_its_experiment():
-    for experiment, figures in PAPER.items():
-        series = {run.series for run in SWEEPS[experiment].runs("paper")}
-        for figure in figures:
-            assert set(figure.series) <= series, figure.name
+    for sweep in SWEEPS.values():
+        series = {run.series for run in sweep.runs("paper")}
+        for name, figure in sweep.figures.items():
+            assert sweep.analysis == "convergence" or set(figure.series) <= series, name
 
 
 def test_a_figure_is_found_by_its_number_and_by_its_panel():
-    sweeps = list(SWEEPS.values())
-    assert [sweep.name for sweep in making("6", sweeps)] == ["alexnet-initialization"]
-    assert [sweep.name for sweep in making("6b", sweeps)] == ["alexnet-initialization"]
-    assert [sweep.name for sweep in making("b1", sweeps)] == ["parameters"], "not B10, B11, …"
-    assert {sweep.name for sweep in making("1", sweeps)} == {
-        *("alexnet-initialization", "cifar10-labels", "imagenet-width")
-    }
-    with pytest.raises(RequestError, match="no experiment makes the figure 'B20'"):
-        making("B20", sweeps)
+    assert named_figures("6") == {"alexnet-initialization": ("6a", "6b")}
+    assert named_figures("6b") == {"alexnet-initialization": ("6b",)}
+    assert named_figures("b3") == named_figures("Fig. B3c") == {"alexnet-initialization": ("B3",)}
+    assert named_figures("b1") == {"parameters": ("B1a", "B1b", "B1c")}, "not B10, B11, …"
+    assert named_figures("Fig. 4a") == {"imagenet-width": ("4a",)}
+    assert set(named_figures("1")) == {"alexnet-initialization", "cifar10-labels", "imagenet-width"}
+    assert named_figures("§2.3") == {"constructions": ()}, "all that it has"
+    for wanted in ("B20", "7", "2c", "§2"):
+        with pytest.raises(RequestError, match=f"the paper has no figure '{wanted}': it has 1a, 1b, 1c, 2a"):
+            named_figures(wanted)
 
 
 def only(name: str, *series: str):

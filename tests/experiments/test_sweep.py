@@ -38,7 +38,7 @@ def test_every_experiment_has_every_scale_and_says_what_it_reduces(name: str):
     sweep = Sweep.load(name)
     assert sweep.title
     assert sweep.description
-    assert sweep.figures
+    assert sweep.shows
     sizes = [len(sweep.trials(scale)) for scale in SCALES]
     assert sizes == sorted(sizes)
     if sweep.analysis == "parameters":
@@ -135,7 +135,7 @@ def test_a_file_may_extend_an_experiment(tmp_path: Path):
     assert len(sweep.trials("paper")) * 3 == len(base.trials("paper"))
     assert {trial.training.epochs for trial in sweep.trials("paper")} == {4}
     assert sweep.note("quick") == f"{base.note('quick')}; of these replicates as this sweep has them"
-    assert sweep.figures == [], "a figure of the paper shows the paper's experiment"
+    assert (sweep.shows, sweep.figures, sweep.claims) == ([], {}, []), "they are of the paper's experiment"
     some = load(tmp_path, "extends: alexnet-initialization\nseries: {scheme: [LeCun normal]}\nwidths: [0.25, 1]")
     assert {run.series for scale in SCALES for run in some.runs(scale)} == {"LeCun normal"}
     whole = {trial.id for trial in Sweep.load("alexnet-initialization").trials("paper")}
@@ -249,7 +249,7 @@ def test_equal_trials_have_equal_ids_and_any_difference_another():
         ("scales: {huge: {replicates: 9}}", "scales.huge.[key]: input should be 'smoke', 'quick' or 'paper'"),
         ("scales: {smoke: {replicate: 2}}", "there is no field scales.smoke.replicate; did you mean replicates?"),
         ("title: [", "is not valid YAML"),
-        ("title: one\ntitle: two", "the field title stands twice"),
+        ("title: one\ntitle: two", "the field title occurs twice"),
         ("- 1", "must be a mapping with the fields"),
         ("x: !!python/object/apply:os.system [exit]", "is not valid YAML"),
     ],

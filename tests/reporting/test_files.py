@@ -8,13 +8,13 @@ import altair as alt
 import pandas as pd
 import pytest
 
-from widthwise.analysis.experiment import analyze
+from widthwise.analysis.analyze import analyze
 from widthwise.errors import RequestError
 from widthwise.experiments.store import Store
-from widthwise.experiments.sweep import Sweep
+from widthwise.experiments.sweep import Sweep, catalogue
 from widthwise.reporting import draw, report
 from widthwise.reporting.figure import details, specification, wrapped
-from widthwise.reporting.figures import PAPER, figures, numbered
+from widthwise.reporting.figures import figures
 from widthwise.reporting.files import render
 from widthwise.reporting.theme import SERIES_COLOURS, width_colours
 
@@ -74,13 +74,13 @@ def test_widths_keep_their_order_of_colours():
 
 def test_every_figure_of_the_paper_is_drawn_from_a_store_that_has_everything(whole_store: Path):
     """At smoke scale every experiment runs in minutes, on data that the program makes."""
-    for experiment, made in PAPER.items():
+    for experiment in catalogue():
         folder = whole_store / "report" / f"{experiment}.smoke" / "figures"
-        for figure in made:
-            content = (folder / f"{figure.name}.svg").read_text(encoding="utf-8")
-            assert f"Figure {figure.name}. {figure.title.split()[0]}" in content
+        for name, figure in Sweep.load(experiment).figures.items():
+            content = (folder / f"{name}.svg").read_text(encoding="utf-8")
+            assert f"Figure {name}. {figure.title.split()[0]}" in content
             assert content.count("<path") > 10
-            assert not NO_MARKS.search(content), f"figure {figure.name} lacks a kind of its marks"
+            assert not NO_MARKS.search(content), f"figure {name} lacks a kind of its marks"
 
 
 def test_every_figure_is_valid_vega_lite(whole_store: Path):
@@ -104,12 +104,9 @@ def test_figures_are_drawn_by_their_number_alone(own_smoke_store: Path):
         draw.draw(own_smoke_store, ["7"])
 
 
-def test_a_number_names_a_figure_or_its_panels():
-    assert numbered("6") == {"alexnet-initialization": ("6a", "6b")}
-    assert numbered("b3") == {"alexnet-initialization": ("B3",)}
-    assert numbered("B1") == {"parameters": ("B1a", "B1b", "B1c")}
-    assert numbered("Fig. 4a") == {"imagenet-width": ("4a",)}
-    assert set(numbered("1")) == {"alexnet-initialization", "cifar10-labels", "imagenet-width"}
+def test_figures_of_a_section_are_drawn_by_its_number(own_smoke_store: Path):
+    (drawn,) = draw.draw(own_smoke_store, ["§2.3"], ["svg"])
+    assert (drawn.name, drawn.experiment) == ("constructions", "constructions.smoke")
 
 
 def test_a_series_of_which_nothing_was_run_is_left_out_and_named(smoke_store: Path, tmp_path: Path):
@@ -122,7 +119,7 @@ def test_a_series_of_which_nothing_was_run_is_left_out_and_named(smoke_store: Pa
     analysis = analyze(store, sweep, "smoke")
     figure = figures(analysis)[0]
     assert figure.shown(analysis) == ["σ = 0.01"]
-    assert "Left out, for nothing of it was run: σ = 1." in details(figure, analysis)
+    assert "Not run, so not shown: σ = 1." in details(figure, analysis)
     drawn = render(specification(figure, analysis), "svg").decode()
     assert drawn.count(">σ = 1<") == 0
     assert "σ = 0.01" in drawn

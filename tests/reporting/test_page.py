@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Browser, Page
 
-from widthwise.analysis.experiment import analyze
+from widthwise.analysis.analyze import analyze
 from widthwise.experiments.store import Store
-from widthwise.experiments.sweep import Sweep
+from widthwise.experiments.sweep import Sweep, catalogue
 from widthwise.reporting import report
 from widthwise.reporting.figure import details, specification
-from widthwise.reporting.figures import all_numbers, figures
+from widthwise.reporting.figures import figures
 from widthwise.reporting.html import drawing_code
 from widthwise.reporting.page import page
 
@@ -249,12 +249,13 @@ def test_the_explorers_charts_hold_the_numbers_of_the_layers(listened, whole_sto
 
 def test_the_page_of_every_experiment_is_whole(listened, whole_store: Path):
     page, requests, said = listened
+    numbers = [number for name in catalogue() for number in Sweep.load(name).figures]
     page.goto(address(whole_store))
     page.wait_for_function(DRAWN, timeout=120_000)
     charts = page.locator("[data-specification]").count()
-    assert page.locator("[data-specification] svg.marks").count() == charts == len(all_numbers()) + 1
+    assert page.locator("[data-specification] svg.marks").count() == charts == len(numbers) + 1
     headings = " ".join(page.locator("figcaption b").all_inner_texts())
-    for number in all_numbers():
+    for number in numbers:
         assert f"Figure {number}. " in headings
     assert requests == [address(whole_store)]
     assert said == []

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from widthwise.commands.explain import show_explanation
 from widthwise.commands.options import (
     AsJson,
     Data,
@@ -53,6 +54,13 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would run and how long it would take; run nothing.")
     ] = False,
+    explain: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            help="Say which value a field of the trainings has, such as training.epochs, and what set it; run nothing.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Train and measure a sweep of networks, or all of them, test the claim, and write the report.
@@ -61,12 +69,20 @@ def run(
     """
     from widthwise.execution.machine import Machine
     from widthwise.experiments.sweep import Sweep, catalogue
+    from widthwise.reporting.report import check_figures_and_claims
 
     if (name is None) != every:
         raise RequestError("name an experiment, or give --all for every one; widthwise list shows them")
     names = list(catalogue()) if name is None else [name]
     given = parsed_settings(settings)
     sweeps = [Sweep.load(each).with_values(given) for each in names]
+    if explain is not None:
+        if name is None:
+            raise RequestError("name one experiment whose field is explained", field="explain")
+        show_explanation(sweeps[0], explain, scale, as_json)
+        return
+    for sweep in sweeps:
+        check_figures_and_claims(sweep)
     machine = Machine(tuple(data or ()), device, processes, decoders=decoders)
     if dry_run:
         trials = [trial for sweep in sweeps for trial in sweep.trials(scale)]

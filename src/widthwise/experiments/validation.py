@@ -9,6 +9,7 @@ from dataclasses import is_dataclass
 from typing import Any, TypeVar, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError, create_model
+from pydantic_core import ErrorDetails
 
 from widthwise.config import Config
 from widthwise.errors import RequestError
@@ -39,7 +40,7 @@ def validated(model: type, content: Any, source: str, within: str = "") -> Any:
     try:
         return TypeAdapter(model).validate_python(content)
     except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
+        problem = _most_telling(error)
     parts = [str(part) for part in problem["loc"] if part not in (LISTED, NAMED)]
     location, siblings = _located(model, parts, content)
     path = ".".join(filter(None, (within, *location)))
@@ -107,6 +108,15 @@ def _arguments(function: Callable[..., object]) -> type[Config]:
         for name, parameter in inspect.signature(function).parameters.items()
     }
     return create_model(function.__name__, __base__=Config, **fields)
+
+
+def _most_telling(error: ValidationError) -> ErrorDetails:
+    """The first problem; where a field is missing, a misspelt one beside it."""
+    first, *others = error.errors(include_url=False)
+    if first["type"] == "missing":
+        beside = (each for each in others if each["type"] in UNKNOWN_FIELD and each["loc"][:-1] == first["loc"][:-1])
+        return next(beside, first)
+    return first
 
 
 def _nearest(given: object, expected: str) -> str:

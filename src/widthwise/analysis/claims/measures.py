@@ -48,7 +48,7 @@ def collapsed_widths(analysis: Analysis, series: str) -> pd.Series:
 
 
 def complete(analysis: Analysis, series: str, measure: Measure) -> pd.DataFrame:
-    """A measure, a column a width of the scale, of the replicates that have a network at each of them."""
+    """A measure, one column per width of the scale, of the replicates that have a network at each of them."""
     widths = sorted(set(analysis.sweep.at(analysis.scale).widths))
     table = counting(analysis, series).pivot(index="replicate", columns="width_factor", values=measure)
     return table.reindex(columns=widths).dropna().astype(float)
