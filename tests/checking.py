@@ -79,6 +79,3 @@ def _has_shape(annotation: Any) -> bool:
     if isinstance(annotation, type) and issubclass(annotation, jaxtyping.AbstractArray):
         return True
     return any(map(_has_shape, get_args(annotation)))
-
-
-jaxtyping.jaxtyped = checked
