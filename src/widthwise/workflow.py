@@ -48,7 +48,8 @@ def run(
         store: a folder or an fsspec URL. What it already holds is not run again.
         assignments: fields of the trial, or axes, set as `PATH=VALUE`.
         workers: processes to train in; by default as many as there are processors.
-        on_step, on_damage: told of progress, and of damaged trials that are run again.
+        on_step: called with each step of progress.
+        on_damage: called with each damaged trial that is run again.
         machine: where the images are, and the device to train on.
 
     Raises:

@@ -100,7 +100,9 @@ def layers(
     Args:
         model: any network.
         example: one batch, in a form that `profile` takes.
-        layers, attention_heads, predict: as for `profile`.
+        layers: as for `profile`.
+        attention_heads: as for `profile`.
+        predict: as for `profile`.
 
     Raises:
         ValueError: there are none, or a name fits none.
