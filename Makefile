@@ -1,28 +1,38 @@
-.PHONY: run test format docs bench bench-profile bench-training bench-report
+.PHONY: run test lint imports types site format docs bench bench-profile bench-training bench-report
 
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export NO_MKDOCS_2_WARNING := 1
+# Two checks at a time, each with its output in one piece where this make can do that.
+TOGETHER := --no-print-directory --jobs=2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 run: .venv/installed
 	$(BIN)/widthwise run mlp10-initialization --scale paper --store runs
 
 test: .venv/installed-for-tests
+	@$(MAKE) $(TOGETHER) types site lint imports
+	$(BIN)/python -m pytest
+
+lint: .venv/installed-for-tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+imports: .venv/installed-for-tests
 	$(BIN)/lint-imports
+
+types: .venv/installed-for-tests
 	$(BIN)/pyright
-	$(BIN)/mkdocs build --strict --quiet
-	$(BIN)/python -m pytest
+
+site: .venv/installed-for-tests
+	$(BIN)/mkdocs build --strict
 
 format: .venv/installed-for-tests
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: .venv/installed-for-tests
-	$(BIN)/mkdocs build --strict
+docs: site
 	@echo "The documentation: build/site/index.html"
 
 bench: .venv/installed

@@ -95,7 +95,9 @@ def layers(
     Args:
         model: any network.
         example: one batch, in a form that `profile` takes.
-        layers, attention_heads, predict: as for `profile`.
+        layers: as for `profile`.
+        attention_heads: as for `profile`.
+        predict: as for `profile`.
 
     Returns: the columns `layer, units, shape, kind, follows`, described under `Layer`.
 
