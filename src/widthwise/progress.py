@@ -21,12 +21,12 @@ class Progress:
     """
 
     activity: Activity
-    done: float
-    total: float | None = None
+    done: int | float
+    total: int | float | None = None
     unit: str = ""
     subject: str = ""
-    numbers: Mapping[str, float] = field(default_factory=dict)
-    seconds_left: float | None = None
+    numbers: Mapping[str, int | float] = field(default_factory=dict)
+    seconds_left: int | float | None = None
 
 
 OnProgress = Callable[[Progress], None]
