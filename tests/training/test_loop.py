@@ -12,7 +12,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.loggers import CSVLogger, Logger
 from torch import Tensor
 
-from widthwise.data.dataset import ImageDataset
+from widthwise.data.dataset import Dataset
 from widthwise.data.resident import ResidentImages
 from widthwise.errors import RequestError
 from widthwise.networks.architecture import AlexNetArchitecture, ResNet56Architecture
@@ -45,7 +45,7 @@ def split(examples: int, seed: int) -> ResidentImages:
     return ResidentImages(images, torch.randint(10, (examples,), generator=stream), torch.device("cpu"))
 
 
-DATA = ImageDataset(split(70, 0), split(20, 1), split(20, 2), 10, "random images")
+DATA = Dataset(split(70, 0), split(20, 1), split(20, 2), 10, (3, 32, 32), "random images")
 
 
 class InMemory:
@@ -63,7 +63,7 @@ class InMemory:
         self.written.append(content)
 
 
-def trained(recipe: Recipe = RECIPE, architecture=NARROW, data: ImageDataset = DATA, **options) -> TrainedNetwork:
+def trained(recipe: Recipe = RECIPE, architecture=NARROW, data: Dataset = DATA, **options) -> TrainedNetwork:
     network = build_initialized(architecture, GLOROT, (3, 32, 32), 10, seed=4)
     fabric = Fabric(accelerator="cpu", devices=1, precision=recipe.precision)
     return train(network, data, recipe, 4, fabric, **options)
@@ -214,7 +214,7 @@ def test_a_network_that_diverges_is_recorded_and_ends():
 
 def test_training_stops_when_the_watched_accuracy_is_reached():
     recipe = Recipe(learning_rate=0.02, batch_size=8, epochs=200, stop_on="train_accuracy", stop_at=1.0, patience=100)
-    few = ImageDataset(split(16, 5), DATA.validation, DATA.test, 10, "random images")
+    few = Dataset(split(16, 5), DATA.validation, DATA.test, 10, (3, 32, 32), "random images")
     result = trained(recipe, AlexNetArchitecture(width_factor=0.25), few)
     assert result.history["train_accuracy"][-1] == 1.0
     assert max(result.history["train_accuracy"][:-1]) < 1.0

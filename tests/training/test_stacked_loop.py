@@ -7,7 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from widthwise.data.dataset import Dataset, Split
+from widthwise.data.dataset import Dataset
+from widthwise.data.examples import ResidentExamples
 from widthwise.data.source import TeacherData
 from widthwise.data.teacher import teacher_data
 from widthwise.networks.architecture import MLPArchitecture
@@ -94,7 +95,7 @@ def test_each_member_of_a_stack_is_exactly_what_it_is_alone(optimizer, width: fl
 def test_a_diverging_member_ends_and_its_neighbours_do_not_notice(optimizer):
     recipe = RECIPE.model_copy(update={"epochs": 8, "optimizer": optimizer})
     healthy = data(0)
-    broken = dataclasses.replace(healthy, train=Split(healthy.train.inputs.clone(), healthy.train.labels))
+    broken = dataclasses.replace(healthy, train=ResidentExamples(healthy.train.inputs.clone(), healthy.train.labels))
     broken.train.inputs[3] = torch.inf
     networks = [network(seed=seed) for seed in range(4)]
     stacked = train_stack(networks, [healthy, broken, broken, broken], [0, 1, 2, 3], recipe)

@@ -1,49 +1,23 @@
-"""Labelled examples: in memory as they are, or images that are prepared batch by batch."""
+"""Labelled examples in three splits: what every split offers, however it is kept."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
+Shape = tuple[int, ...] | dict[str, tuple[int, ...]]
+"""The shape of one input; of inputs with several parts, that of each by its name."""
 
-@dataclass(frozen=True)
-class Split:
-    """Examples and their labels, in the same order."""
-
-    inputs: Float[Tensor, "examples *shape"]
-    labels: Int[Tensor, " examples"]
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def batches(self, batch_size: int, limit: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
-        """All examples in order, or `limit` of them at even distances: inputs and labels."""
-        for examples in spread(len(self), limit).split(batch_size):
-            yield self.inputs[examples], self.labels[examples]
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """Three disjoint splits of labelled examples, with labels 0 … `classes` - 1."""
-
-    train: Split
-    validation: Split
-    test: Split
-    classes: int
-
-
-def spread(examples: int, limit: int | None) -> Int[Tensor, " chosen"]:
-    """The places of all of so many examples, or of `limit` of them at even distances."""
-    chosen = examples if limit is None else min(limit, examples)
-    return torch.arange(chosen) * examples // max(chosen, 1)
+Inputs = Tensor | dict[str, Tensor]
+"""A batch's inputs: a tensor with the examples first, or the network's arguments by name."""
 
 
 @runtime_checkable
-class ImageSplit(Protocol):
-    """Labelled images that are prepared while they are read, on the device that they are to be used on."""
+class Split(Protocol):
+    """Labelled examples, whose batches come on the device that they are to be used on."""
 
     labels: Int[Tensor, " examples"]
     damaged: dict[str, str]
@@ -51,7 +25,7 @@ class ImageSplit(Protocol):
 
     def __len__(self) -> int: ...
 
-    def batches(self, batch_size: int, limit: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self, batch_size: int, limit: int | None = None) -> Iterator[tuple[Inputs, Tensor]]:
         """All examples in order, or `limit` of them at even distances, as they are evaluated: inputs and labels."""
         ...
 
@@ -65,19 +39,32 @@ class ImageSplit(Protocol):
         rank: int = 0,
         processes: int = 1,
         start: int = 0,
-    ) -> Iterator[tuple[Tensor, Tensor, int]]:
+    ) -> Iterator[tuple[Inputs, Tensor, int]]:
         """An epoch's batches in an order of its own from batch number `start` on: inputs and labels of this process's
         share, and the number of examples in the whole batch."""
         ...
 
 
 @dataclass(frozen=True)
-class ImageDataset:
-    """Three disjoint splits of labelled images, with labels 0 … `classes` - 1."""
+class Dataset:
+    """Three disjoint splits of labelled examples, with labels 0 … `classes` - 1.
 
-    train: ImageSplit
-    validation: ImageSplit
-    test: ImageSplit
+    shape: of one input; of inputs with several parts, that of each by its name.
+    description: which data, in a phrase for captions; empty for data that was drawn.
+    """
+
+    train: Split
+    validation: Split
+    test: Split
     classes: int
-    description: str
-    """Which images, in a phrase for captions."""
+    shape: Shape
+    description: str = ""
+
+
+ImageSplit, ImageDataset = Split, Dataset
+
+
+def spread(examples: int, limit: int | None) -> Int[Tensor, " chosen"]:
+    """The indices of all examples, or of `limit` of them at even distances."""
+    chosen = examples if limit is None else min(limit, examples)
+    return torch.arange(chosen) * examples // max(chosen, 1)

@@ -1,6 +1,7 @@
 """From where a trial's images come from to three splits on a device."""
 
 import functools
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -8,12 +9,14 @@ from jaxtyping import Int
 from torch import Tensor
 
 from widthwise.data.cifar10 import Pixels, read_cifar10
-from widthwise.data.dataset import ImageDataset, ImageSplit
+from widthwise.data.dataset import Dataset, ImageDataset, ImageSplit
 from widthwise.data.labels import partly_random
 from widthwise.data.photographs import Photographs, read_photographs
 from widthwise.data.resident import ResidentImages
-from widthwise.data.source import CIFAR10Data, ImageNetData, ImageSource
+from widthwise.data.source import CIFAR10Data, ImageNetData, ImageSource, TeacherData
 from widthwise.data.streamed import StreamedImages
+from widthwise.data.synthetic_images import made_description
+from widthwise.data.teacher import teacher_data
 from widthwise.errors import RequestError
 from widthwise.randomness import generator
 
@@ -21,6 +24,17 @@ HELD_OUT_SEED = 0
 """Draws ImageNet's validation images: they are the same in every trial."""
 FEWEST_FOR_DECODERS = 256
 """Fewer photographs are decoded in less time than it takes to start processes for it."""
+
+
+def load_dataset(
+    source: TeacherData | ImageSource, location: Path | None, device: torch.device, decoders: int
+) -> Dataset:
+    """The data of a trial."""
+    if isinstance(source, TeacherData):
+        return teacher_data(source, device)
+    assert location is not None
+    dataset = load_images(source, location, device, decoders)
+    return replace(dataset, description=made_description(source)) if source.made else dataset
 
 
 def load_images(source: ImageSource, location: Path, device: torch.device, workers: int) -> ImageDataset:
@@ -56,6 +70,7 @@ def _cifar10(source: CIFAR10Data, location: Path, device: torch.device) -> Image
         validation=split(files.train, everything[kept:], "validation"),
         test=split(files.test, _drawn(source, "test", len(files.test.labels), location), "test"),
         classes=source.classes,
+        shape=source.shape,
         description=files.description,
     )
     dataset.train.damaged.update(dict.fromkeys(files.damaged, "left out"))
@@ -85,6 +100,7 @@ def _imagenet(source: ImageNetData, location: Path, device: torch.device, worker
         validation=split(files.train, held_out, "validation"),
         test=split(files.test, _drawn(source, "test", len(files.test), location), "test"),
         classes=source.classes,
+        shape=source.shape,
         description=files.description,
     )
 

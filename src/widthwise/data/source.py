@@ -14,6 +14,9 @@ class TeacherData(Config):
     """Uncorrelated data labelled by a random teacher network (Section 3, "Datasets")."""
 
     LATER = frozenset({"random_label_share"})
+    title: ClassVar[str] = "teacher data"
+    on_disk: ClassVar[bool] = False
+    synthetic: ClassVar[bool] = False
 
     name: Literal["teacher"] = "teacher"
     dimensions: PositiveInt = 10
@@ -39,6 +42,7 @@ class Images(Config):
     """What the sets of images have in common. The files are named with `--data`."""
 
     LATER = frozenset({"made"})
+    on_disk: ClassVar[bool] = True
     OFFICIAL: ClassVar[tuple[int, int]]
     """Images to train and to test in the official files."""
     MADE: ClassVar[tuple[int, int]]
@@ -62,10 +66,16 @@ class Images(Config):
         """Images to train and to test that there are, whether used or not."""
         return self.MADE if self.made else self.OFFICIAL
 
+    @property
+    def synthetic(self) -> bool:
+        """Whether the program generates them."""
+        return self.made
+
 
 class CIFAR10Data(Images):
     """32×32 colour images of ten classes: 45,000 to train, 5,000 to validate, 10,000 to test (Appendix A.1)."""
 
+    title: ClassVar[str] = "CIFAR-10"
     OFFICIAL = (50_000, 10_000)
     MADE = (300, 100)
 
@@ -87,6 +97,7 @@ class CIFAR10Data(Images):
 class ImageNetData(Images):
     """ILSVRC 2012: 1.28 million photographs of a thousand classes to train, 50,000 to test."""
 
+    title: ClassVar[str] = "ImageNet"
     OFFICIAL = (1_281_167, 50_000)
     MADE = (60, 30)
 

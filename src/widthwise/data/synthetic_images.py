@@ -59,6 +59,9 @@ def made_description(source: ImageSource) -> str:
     return f"images of {KNOWN_AS[source.name]}'s shape, made by widthwise"
 
 
+synthetic_images, synthetic_description = made_images, made_description
+
+
 def cifar10_examples(train: int, test: int, seed: int) -> dict[str, Examples]:
     """Noise of CIFAR-10's size in the colour of its label, by split; `train` is a multiple of 5."""
     random = np.random.default_rng(seed)

@@ -3,7 +3,8 @@
 import torch
 from torch import nn
 
-from widthwise.data.dataset import Dataset, Split
+from widthwise.data.dataset import Dataset
+from widthwise.data.examples import ResidentExamples
 from widthwise.data.labels import partly_random
 from widthwise.data.source import TeacherData
 from widthwise.networks.architecture import MLPArchitecture
@@ -34,20 +35,21 @@ def draw_teacher(dimensions: int, seed: int) -> nn.Module:
 
 
 @torch.no_grad()
-def teacher_data(source: TeacherData) -> Dataset:
+def teacher_data(source: TeacherData, device: torch.device | None = None) -> Dataset:
     """Inputs from N(0, I) and the labels that a balanced random teacher gives them, some replaced by random ones.
 
     The same source gives the same data, and its training examples do not depend on the sizes of the other splits.
     """
     teacher = draw_teacher(source.dimensions, source.seed)
 
-    def split(name: str, examples: int) -> Split:
+    def split(name: str, examples: int) -> ResidentExamples:
         inputs = torch.randn(examples, source.dimensions, generator=generator(source.seed, name))
-        return Split(inputs, partly_random(teacher(inputs).argmax(1), source, name))
+        return ResidentExamples(inputs, partly_random(teacher(inputs).argmax(1), source, name), device)
 
     return Dataset(
         train=split("train", source.train_examples),
         validation=split("validation", source.validation_examples),
         test=split("test", source.test_examples),
         classes=CLASSES,
+        shape=source.shape,
     )

@@ -69,6 +69,11 @@ class Trial(Config):
         return self.data.available[0] - self.data.validation_examples
 
     @property
+    def stackable(self) -> bool:
+        """Whether it can train in a stack, with trials that differ in their random draws alone."""
+        return isinstance(self.data, TeacherData) and isinstance(self.network, MLPArchitecture)
+
+    @property
     def cohort(self) -> str:
         """What it shares with the trials that it can train with: all but its random draws."""
         return _cohort(self)

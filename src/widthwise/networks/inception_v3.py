@@ -166,6 +166,8 @@ class InceptionV3(nn.Module):
     Images need to be 299×299 or larger for the head, and 75×75 without it. `activation` stands in the place of ReLU.
     """
 
+    auxiliary_weight = 0.4
+    """Of the auxiliary head's loss, beside that of the logits, as published."""
     measured_layers = (
         *("Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3", "Conv2d_3b_1x1", "Conv2d_4a_3x3"),
         *BLOCKS,

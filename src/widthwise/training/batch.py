@@ -9,13 +9,13 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from widthwise.data.dataset import Inputs
 from widthwise.networks.dropout import draw_dropout
+from widthwise.networks.own_network import logits_of
 from widthwise.randomness import seed_sequence
 from widthwise.training.batch_normalization import BatchNorm, weigh_running_statistics
+from widthwise.training.evaluation import called
 from widthwise.training.recipe import Recipe
-
-AUXILIARY_WEIGHT = 0.4
-"""Of the loss of Inception-v3's auxiliary head, as published."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class BatchStep:
     seed: int
     momenta: dict[BatchNorm, float]
 
-    def __call__(self, inputs: Tensor, labels: Int[Tensor, " share"], examples: int, step: int) -> Tensor:
+    def __call__(self, inputs: Inputs, labels: Int[Tensor, " share"], examples: int, step: int) -> Tensor:
         """Step along the gradient of the mean loss over the whole batch.
 
         Args:
@@ -55,17 +55,17 @@ class BatchStep:
         largest_share = -(-examples // fabric.world_size)
         count = -(-largest_share // (recipe.micro_batch_size or largest_share))  # the same in every process
         first = _first_of_share(examples, fabric)
-        pieces = zip(inputs.tensor_split(count), labels.tensor_split(count), strict=True)
+        pieces = zip(_split(inputs, count), labels.tensor_split(count), strict=True)
         for number, (some, their_labels) in enumerate(pieces):
             self._draw(step, examples, first)
             first += len(their_labels)
             with fabric.no_backward_sync(self.module, enabled=number + 1 < count):
-                outputs = self.module(some)
-                logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
-                summed = _summed_loss(logits, their_labels)
-                loss = summed
-                for extra in auxiliary:
-                    loss = loss + AUXILIARY_WEIGHT * _summed_loss(extra, their_labels)
+                output = called(self.module, some)
+                logits = logits_of(output)
+                loss = summed = _summed_loss(logits, their_labels)
+                weight = getattr(self.network, "auxiliary_weight", None)
+                if weight is not None and isinstance(output, tuple):
+                    loss = summed + weight * _summed_loss(output[1], their_labels)
                 fabric.backward(loss * (fabric.world_size / examples))
             with torch.no_grad():
                 totals += torch.stack([summed, (logits.argmax(-1) == their_labels).sum()])
@@ -82,6 +82,14 @@ def over_processes(fabric: Fabric, totals: Tensor) -> tuple[float, float]:
     """The sums of all processes."""
     loss, correct = cast(Tensor, fabric.all_reduce(totals.clone(), reduce_op="sum")).tolist()
     return loss, correct
+
+
+def _split(inputs: Inputs, count: int) -> list[Inputs]:
+    """Inputs in pieces, as `Tensor.tensor_split` divides them."""
+    if isinstance(inputs, Tensor):
+        return list(inputs.tensor_split(count))
+    pieces = {name: part.tensor_split(count) for name, part in inputs.items()}
+    return [{name: parts[number] for name, parts in pieces.items()} for number in range(count)]
 
 
 def _summed_loss(logits: Tensor, labels: Int[Tensor, " share"]) -> Tensor:

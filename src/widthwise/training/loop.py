@@ -16,7 +16,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.loggers import Logger
 from torch import nn
 
-from widthwise.data.dataset import ImageDataset, ImageSplit
+from widthwise.data.dataset import Dataset, Split
 from widthwise.errors import RequestError
 from widthwise.progress import OnProgress, unseen
 from widthwise.training.batch import BatchStep, over_processes
@@ -26,7 +26,7 @@ from widthwise.training.callbacks.clock import Clock
 from widthwise.training.callbacks.divergence import Divergence
 from widthwise.training.callbacks.early_stop import EarlyStop
 from widthwise.training.callbacks.progress import ProgressEvents
-from widthwise.training.evaluation import IMAGE_BATCH, evaluate
+from widthwise.training.evaluation import SINGLE_BATCH, evaluate
 from widthwise.training.history import History
 from widthwise.training.optimizer import build_optimizer, decaying_weights_alone
 from widthwise.training.recipe import Recipe
@@ -44,7 +44,7 @@ Logger.register(History)
 
 def train(
     network: nn.Module,
-    data: ImageDataset,
+    data: Dataset,
     recipe: Recipe,
     seed: int,
     fabric: Fabric,
@@ -61,7 +61,7 @@ def train(
 
     Args:
         network: the initial network, on the CPU.
-        data: whose batches come on the device of `fabric`.
+        data: of any kind that the network takes; its batches come on the device of `fabric`.
         recipe: how to train.
         seed: of the order of examples, augmentation and dropout.
         fabric: device, precision and processes, launched. Its loggers receive each epoch's numbers: `learning_rate`,
@@ -118,7 +118,7 @@ def train(
     return state.trained
 
 
-def _train_epoch(state: SingleTrainingState, step: BatchStep, split: ImageSplit) -> None:
+def _train_epoch(state: SingleTrainingState, step: BatchStep, split: Split) -> None:
     """Train on the batches of an epoch that are left, and leave their sums in the state's position."""
     fabric, recipe, position = step.fabric, state.recipe, state.position
     state.network.train()
@@ -153,12 +153,12 @@ def _train_epoch(state: SingleTrainingState, step: BatchStep, split: ImageSplit)
     position.loss, position.correct = over_processes(fabric, totals)
 
 
-def _measure_epoch(state: SingleTrainingState, validation: ImageSplit) -> None:
+def _measure_epoch(state: SingleTrainingState, validation: Split) -> None:
     """Put the epoch's numbers into the state's metrics. A network that has diverged is not evaluated."""
     position = state.position
     accuracy = loss = math.nan
     if math.isfinite(position.loss):
-        accuracy, loss = evaluate(state.network, validation, IMAGE_BATCH)
+        accuracy, loss = evaluate(state.network, validation, SINGLE_BATCH)
     state.metrics = {
         "learning_rate": state.recipe.rate(position.epoch),
         "train_loss": position.loss / position.examples,
@@ -210,7 +210,7 @@ def _channels_last(network: nn.Module) -> None:
         network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
-def _damaged(fabric: Fabric, data: ImageDataset) -> dict[str, str]:
+def _damaged(fabric: Fabric, data: Dataset) -> dict[str, str]:
     """The images that any process could not decode so far."""
     own = data.train.damaged | data.validation.damaged
     if fabric.world_size == 1:

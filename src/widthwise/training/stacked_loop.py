@@ -84,8 +84,9 @@ class _StackedSplit:
     def __init__(self, splits: Sequence[Split]):
         distinct = {id(split): split for split in splits}
         indices = {identity: index for index, identity in enumerate(distinct)}
-        self.inputs = torch.stack([split.inputs for split in distinct.values()])
-        self.labels = torch.stack([split.labels for split in distinct.values()])
+        whole = [next(iter(split.batches(len(split)))) for split in distinct.values()]
+        inputs, labels = zip(*whole, strict=True)
+        self.inputs, self.labels = torch.stack(inputs), torch.stack(labels)
         self.index = torch.tensor([indices[id(split)] for split in splits])
         self.examples = self.labels.shape[1]
 

@@ -1,0 +1,76 @@
+"""A split of examples that live in memory on the device, as they are."""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from widthwise.data.dataset import Inputs, Shape, spread
+from widthwise.randomness import generator
+
+
+class ResidentExamples:
+    """One split in memory.
+
+    Args:
+        inputs: with the examples first; or a dictionary of such tensors.
+        labels: of the examples, in the same order.
+        device: where the examples are kept and batches come from.
+    """
+
+    def __init__(self, inputs: Inputs, labels: Int[Tensor, " examples"], device: torch.device | None = None):
+        device = device or torch.device("cpu")
+        self.labels = labels.to(device)
+        self.damaged: dict[str, str] = {}
+        self.inputs = of_each(inputs, lambda part: part.to(device))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def shape(self) -> Shape:
+        """Of one input."""
+        if isinstance(self.inputs, Tensor):
+            return tuple(self.inputs.shape[1:])
+        return {name: tuple(part.shape[1:]) for name, part in self.inputs.items()}
+
+    def batches(self, batch_size: int, limit: int | None = None) -> Iterator[tuple[Inputs, Int[Tensor, " batch"]]]:
+        """All examples in order, or `limit` of them at even distances."""
+        for examples in spread(len(self), limit).to(self.labels.device).split(batch_size):
+            yield self._chosen(examples)
+
+    def epoch(
+        self,
+        seed: int,
+        epoch: int,
+        batch_size: int,
+        *,
+        augment: bool,
+        rank: int = 0,
+        processes: int = 1,
+        start: int = 0,
+    ) -> Iterator[tuple[Inputs, Int[Tensor, " share"], int]]:
+        """An epoch's batches in an order of its own, from batch number `start` on.
+
+        The order depends on `seed` and `epoch` alone. Of each batch the share of one of several processes is given, and
+        the number of examples in the whole batch.
+
+        Raises:
+            ValueError: augmentation is asked for, which examples as they are do not have.
+        """
+        if augment:
+            raise ValueError("augmentation is for images")
+        order = torch.randperm(len(self), generator=generator(seed, "order", epoch)).to(self.labels.device)
+        for batch in order.split(batch_size)[start:]:
+            yield *self._chosen(batch.tensor_split(processes)[rank]), len(batch)
+
+    def _chosen(self, examples: Int[Tensor, " chosen"]) -> tuple[Inputs, Int[Tensor, " chosen"]]:
+        return of_each(self.inputs, lambda part: part[examples]), self.labels[examples]
+
+
+def of_each(inputs: Inputs, function: Callable[[Tensor], Tensor]) -> Inputs:
+    """A function's value of the inputs, or of each part of them."""
+    if isinstance(inputs, Tensor):
+        return function(inputs)
+    return {name: function(part) for name, part in inputs.items()}
