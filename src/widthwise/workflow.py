@@ -1,13 +1,14 @@
 """The main job from end to end: run a sweep into a store, and report on what the store holds."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from widthwise.execution.machine import Machine
-from widthwise.execution.runner import Step, run_trials
+from widthwise.execution.runner import run_trials
 from widthwise.experiments.store import Store
 from widthwise.experiments.sweep import Scale, Sweep
+from widthwise.progress import OnProgress, unseen
 from widthwise.reporting.report import Report, report
 
 
@@ -35,9 +36,8 @@ def run(
     *,
     assignments: Sequence[str] = (),
     workers: int | None = None,
-    on_step: Callable[[Step], None] = lambda step: None,
-    on_damage: Callable[[str, str], None] = lambda identity, reason: None,
     machine: Machine = Machine(),
+    on_progress: OnProgress = unseen,
 ) -> SweepResult:
     """Train and measure what `store` lacks of a sweep or of several, test the claim, and write the report.
 
@@ -48,8 +48,8 @@ def run(
         store: a folder or an fsspec URL. What it already holds is not run again.
         assignments: fields of the trial, or axes, set as `PATH=VALUE`.
         workers: processes to train in; by default as many as there are processors.
-        on_step, on_damage: told of progress, and of damaged trials that are run again.
         machine: where the images are, and the device to train on.
+        on_progress: receives the progress of the sweep, of trainings in it, and damaged trials that are run again.
 
     Raises:
         RequestError: the request cannot be met as it is.
@@ -63,5 +63,5 @@ def run(
     target.prepare()
     for sweep in sweeps:
         target.add_sweep(sweep, scale)
-    result = run_trials(trials, target, workers, on_step, on_damage, machine)
+    result = run_trials(trials, target, workers, machine, on_progress)
     return SweepResult(result.trained, result.found, result.damaged, result.seconds, report(target))

@@ -23,8 +23,8 @@ from widthwise.execution.machine import Machine
 from widthwise.execution.runner import run_trials
 from widthwise.experiments.store import Store
 from widthwise.experiments.sweep import Sweep
+from widthwise.progress import Progress
 from widthwise.training.checkpoint import packed, unpacked
-from widthwise.training.loop import Moment
 
 WIDTH = 0.05
 SETTINGS = (
@@ -74,13 +74,18 @@ class Interrupted(Exception):
 def interrupted(data: Path, store: Path, epoch: int = 2, trial=TRIAL) -> Path:
     """Train up to the end of an epoch, before its checkpoint; the checkpoint of the epoch before it."""
 
-    def interrupt(moment: Moment) -> None:
-        if moment.epoch == epoch:
+    def interrupt(progress: Progress) -> None:
+        if progress.activity == "training" and progress.done == epoch:
             raise Interrupted
 
     with pytest.raises(Interrupted):
-        train.train(trial, data=data, store=store, on_moment=interrupt)
+        train.train(trial, data=data, store=store, on_progress=interrupt)
     return store / "trials" / trial.id / "checkpoint.safetensors"
+
+
+def epochs_in(events: list[Progress]) -> list[float]:
+    """The epochs that were trained."""
+    return [event.done for event in events if event.activity == "training"]
 
 
 def test_a_network_is_trained_and_measured(unbroken: train.Trained):
@@ -124,11 +129,11 @@ def test_what_is_finished_is_not_trained_again(data: Path, unbroken: train.Train
     before = {path: path.stat().st_mtime_ns for path in Path(unbroken.folder).iterdir()}
     assert not any(path.name.startswith("checkpoint") for path in before)
 
-    def fail(moment: Moment) -> None:
+    def fail(progress: Progress) -> None:
         raise AssertionError("it is trained again")
 
     location = Path(unbroken.folder).parent.parent
-    again = train.train("alexnet", WIDTH, data, location, assignments=SETTINGS, on_moment=fail)
+    again = train.train("alexnet", WIDTH, data, location, assignments=SETTINGS, on_progress=fail)
     assert again.found
     assert_same_tables(again, unbroken)
     assert {path: path.stat().st_mtime_ns for path in Path(unbroken.folder).iterdir()} == before
@@ -143,11 +148,9 @@ def test_finished_trials_are_found_without_their_images(unbroken: train.Trained)
 def test_an_interrupted_training_continues(data: Path, tmp_path: Path, unbroken: train.Trained):
     checkpoint = interrupted(data, tmp_path / "store", epoch=3)
     assert unpacked(checkpoint.read_bytes(), TRIAL.id, "").position.epoch == 2
-    epochs = []
-    continued = train.train(
-        TRIAL, data=data, store=tmp_path / "store", on_moment=lambda moment: epochs.append(moment.epoch)
-    )
-    assert epochs == [3]
+    events: list[Progress] = []
+    continued = train.train(TRIAL, data=data, store=tmp_path / "store", on_progress=events.append)
+    assert epochs_in(events) == [3]
     assert not continued.found
     assert_same_tables(continued, unbroken)
     assert not checkpoint.exists()
@@ -174,9 +177,9 @@ def test_a_killed_training_continues(data: Path, tmp_path: Path):
 
     done = unpacked(checkpoint.read_bytes(), trial.id, "").position.epoch
     assert 1 <= done < 20
-    epochs = []
-    continued = train.train(trial, data=data, store=store, on_moment=lambda moment: epochs.append(moment.epoch))
-    assert epochs == list(range(done + 1, 21))
+    events: list[Progress] = []
+    continued = train.train(trial, data=data, store=store, on_progress=events.append)
+    assert epochs_in(events) == list(range(done + 1, 21))
     assert_same_tables(continued, train.train(trial, data=data, store=tmp_path / "unbroken"))
     assert not checkpoint.exists()
     assert not list(store.rglob("*.partial"))
@@ -256,7 +259,7 @@ IN_A_TEMPORARY_FOLDER = """
 import sys
 from pathlib import Path
 from widthwise.data.source import CIFAR10Data
-from widthwise.execution.single_networks import load_dataset
+from widthwise.execution.datasets import load_dataset
 from widthwise.execution.machine import Machine
 from widthwise.experiments.store import Store
 

@@ -74,19 +74,15 @@ def run(
     from widthwise.commands.progress import shown_progress
     from widthwise.reporting.report import Report
 
-    def on_damage(identity: str, reason: str) -> None:
-        messages.print(f"trial {identity} is damaged ({reason}); it is run again", markup=False)
-
     try:
-        with shown_progress(messages) as on_step:
+        with shown_progress(messages) as on_progress:
             result = workflow.run(
                 sweeps,
                 scale,
                 store,
                 workers=workers,
-                on_step=on_step,
-                on_damage=on_damage,
                 machine=machine,
+                on_progress=on_progress,
             )
     except KeyboardInterrupt:
         raise TrialError("interrupted; finished runs are kept, and the same command continues") from None

@@ -14,9 +14,8 @@ from torch import nn
 
 from widthwise.data.parquet_images import ParquetImages
 from widthwise.errors import RequestError
-from widthwise.execution.cohort import load_trained
 from widthwise.execution.machine import Machine
-from widthwise.execution.outcome import inputs_to_measure
+from widthwise.execution.trained_trial import load_trained
 from widthwise.experiments.store import Store
 from widthwise.experiments.trial import Trial
 
@@ -64,12 +63,13 @@ def load_trial(folder: Path, machine: Machine) -> tuple[Trial, nn.Module, Iterab
     if folder.parent.name != "trials":
         raise RequestError(f"{folder} is no trial of a store; its folder is STORE/trials/ID")
     try:
-        trial, network, dataset = load_trained(Store(folder.parent.parent), folder.name, machine)
+        return load_trained(Store(folder.parent.parent), folder.name, machine)
     except FileNotFoundError as error:
         raise RequestError(f"the trial {folder} is not finished or lost its network ({error.filename})") from None
+    except RequestError:
+        raise
     except ValueError as error:
         raise RequestError(f"the trial {folder} cannot be read: {error}") from None
-    return trial, network, inputs_to_measure(dataset)
 
 
 def _made(reference: str, what: str) -> Any:

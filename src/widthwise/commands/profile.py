@@ -78,11 +78,12 @@ def profile(
     from pathlib import Path
 
     from widthwise.commands.loading import load_batches, load_model, load_trial
-    from widthwise.commands.progress import shown_examples
+    from widthwise.commands.progress import shown_progress
     from widthwise.execution.machine import Machine, chosen_device
     from widthwise.measurement.profile import layers as find_layers
     from widthwise.measurement.profile import profile as measure
     from widthwise.measurement.settings import Measurement
+    from widthwise.progress import Progress
     from widthwise.reporting.report import report as report_profile
 
     for target in (page, save):
@@ -125,7 +126,7 @@ def profile(
             table = find_layers(network, example, layers=layers, attention_heads=attention_heads)
             print_json(json.loads(table.to_json(orient="records"))) if as_json else _show_layers(table)
             return
-        with shown_examples(messages) as on_progress:
+        with shown_progress(messages) as on_progress:
             measured = measure(
                 network,
                 batches,
@@ -137,7 +138,7 @@ def profile(
                 tolerance=tolerance,
                 seed=seed or 0,
                 batch_size=batch_size,
-                on_progress=on_progress,
+                on_progress=lambda done, total: on_progress(Progress("measuring", done, total, "examples")),
             )
     except ValueError as error:
         raise RequestError(str(error)) from None

@@ -28,6 +28,11 @@ class TeacherData(Config):
     seed: Seed = 0
 
     @property
+    def training_examples(self) -> int:
+        """How many examples are trained on."""
+        return self.train_examples
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """Of one input."""
         return (self.dimensions,)
@@ -65,6 +70,11 @@ class Images(Config):
     def available(self) -> tuple[int, int]:
         """Images to train and to test that there are, whether used or not."""
         return self.MADE if self.made else self.OFFICIAL
+
+    @property
+    def training_examples(self) -> int:
+        """How many examples are trained on."""
+        return self.train_examples or self.available[0] - self.validation_examples  # pyright: ignore
 
     @property
     def synthetic(self) -> bool:
