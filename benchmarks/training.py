@@ -21,7 +21,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from widthwise.data.dataset import ImageDataset
+from widthwise.data.dataset import Dataset
 from widthwise.data.resident import ResidentImages
 from widthwise.execution.machine import computing
 from widthwise.experiments.settings import resolved
@@ -94,7 +94,7 @@ def plain(steps: int) -> None:
 
     recipe = ALEXNET.training.model_copy(update={"epochs": 2, "augmentation": True})
     few = ResidentImages(*random_images(4), CPU)
-    data = ImageDataset(ResidentImages(images, labels, CPU), few, few, 10, "random images")
+    data = Dataset(ResidentImages(images, labels, CPU), few, few, 10, (3, 32, 32), "random images")
     ours = build_initialized(ALEXNET.network, ALEXNET.initialization, (3, 32, 32), 10, 0)
     with computing(None):
         first, both = train(ours, data, recipe, 0, Fabric(accelerator="cpu", devices=1)).history["seconds"]
@@ -216,7 +216,7 @@ def rates(steps: int, device: str) -> None:
             trial = resolved({**content, "training": {"epochs": 2, "precision": precision}}, "benchmark")
             images = ResidentImages(*random_images(steps * BATCH), torch.device(device))
             few = ResidentImages(*random_images(4), torch.device(device))
-            data = ImageDataset(images, few, few, 10, "random images")
+            data = Dataset(images, few, few, 10, (3, 32, 32), "random images")
             network = build_initialized(trial.network, trial.initialization, (3, 32, 32), 10, 0)
             fabric = Fabric(accelerator=torch.device(device).type, devices=1, precision=precision)
             with computing(None):

@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 from lightning_fabric import Fabric
 
-from widthwise.data.dataset import ImageDataset
+from widthwise.data.dataset import Dataset
 from widthwise.data.resident import ResidentImages
 from widthwise.data.teacher import teacher_data
 from widthwise.execution.machine import computing
@@ -28,7 +28,7 @@ from widthwise.measurement.settings import Measurement
 from widthwise.networks.build import build_initialized
 from widthwise.networks.cost import arithmetic
 from widthwise.training.loop import train
-from widthwise.training.stacked_loop import fit
+from widthwise.training.stacked_loop import train_stack
 
 NETWORKS = ("mlp", "alexnet", "resnet56", "resnet18", "inception-v3")
 WIDTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
@@ -62,16 +62,16 @@ def step(trial: Trial, network: torch.nn.Module) -> tuple[float, torch.Tensor]:
     """A training step, whose loss is given, and images to measure."""
     if trial.data.name == "teacher":
         data = teacher_data(trial.data)
-        fitted = fit([network], [data], [0], trial.training)[0]
-        network.load_state_dict(fitted.parameters)
-        return fitted.history["train_loss"][0], data.test.inputs
+        trained = train_stack([network], [data], [0], trial.training)[0]
+        network.load_state_dict(trained.parameters)
+        return trained.history["train_loss"][0], data.test.inputs
     recipe = trial.training.model_copy(update={"batch_size": IMAGES, "patience": None})
     stream = torch.Generator().manual_seed(0)
     images = torch.randint(256, (IMAGES, *trial.data.shape), generator=stream, dtype=torch.uint8)
     split = ResidentImages(images, torch.randint(10, (IMAGES,), generator=stream), torch.device("cpu"))
-    data = ImageDataset(split, split, split, trial.data.classes, "random images")
-    fitted = train(network, data, recipe, 0, Fabric(accelerator="cpu", devices=1))
-    return fitted.history["train_loss"][0], next(split.batches(IMAGES))[0]
+    data = Dataset(split, split, split, trial.data.classes, trial.data.shape, "random images")
+    trained = train(network, data, recipe, 0, Fabric(accelerator="cpu", devices=1))
+    return trained.history["train_loss"][0], next(split.batches(IMAGES))[0]
 
 
 def main() -> None:

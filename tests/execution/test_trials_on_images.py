@@ -229,13 +229,13 @@ def test_images_that_the_program_makes_need_no_files_and_leave_room_for_real_one
     made = train.train("alexnet", WIDTH, store=store.location, assignments=MADE)
     assert made.status == "trained"
     assert store.environment(made.id)["data"] == "images of CIFAR-10's shape, made by widthwise"
-    assert [entry.name for entry in (tmp_path / "store" / "made").iterdir()] == ["cifar10"]
+    assert [entry.name for entry in (tmp_path / "store" / "synthetic").iterdir()] == ["cifar10"]
     on_files = train.train("alexnet", WIDTH, data, store.location, assignments=[*SETTINGS, "training.epochs=1"])
     assert on_files.status == "trained"
     assert store.environment(on_files.id)["data"] == "CIFAR-10 (official binary files)"
-    noted = {name: store.data_files(name) for name in ("cifar10", "cifar10-made")}
+    noted = {name: store.data_files(name) for name in ("cifar10", "cifar10-synthetic")}
     assert None not in noted.values()
-    assert noted["cifar10"] != noted["cifar10-made"]
+    assert noted["cifar10"] != noted["cifar10-synthetic"]
 
     settings = ["--levels", 3, "--samplings", 2, "--activations", 2000, "--device", "cpu"]
     code, out, said = typed("profile", made.folder, *settings, "--json")
@@ -246,11 +246,9 @@ def test_images_that_the_program_makes_need_no_files_and_leave_room_for_real_one
 def test_made_images_that_were_altered_are_refused(tmp_path: Path):
     train.train("alexnet", WIDTH, store=tmp_path / "store", assignments=MADE)
     copy = Path(shutil.copytree(tmp_path / "store", tmp_path / "copy"))
-    altered = copy / "made" / "cifar10" / "cifar-10-batches-bin" / "test_batch.bin"
+    altered = copy / "synthetic" / "cifar10" / "cifar-10-batches-bin" / "test_batch.bin"
     altered.write_bytes(bytes(len(altered.read_bytes())))
-    said = (
-        rf"has trials on other images of CIFAR-10's shape, made by widthwise, than those at {copy}/made/cifar10; delete"
-    )
+    said = rf"has trials on other images of CIFAR-10's shape, made by widthwise, than those at {copy}/synthetic/cifar10; delete"
     with pytest.raises(RequestError, match=said):
         train.train("alexnet", WIDTH, store=copy, assignments=MADE, seed=1)
 
@@ -265,7 +263,7 @@ from widthwise.experiments.store import Store
 
 for store in (None, Store("memory://store")):
     dataset = load_dataset(CIFAR10Data(made=True, validation_examples=20), Machine(), store)
-    print(len(dataset.train), store is None or store.has("made"))
+    print(len(dataset.train), store is None or store.has("synthetic"))
 print(*(folder.relative_to(sys.argv[1]).parts[1:] for folder in Path(sys.argv[1]).rglob("cifar10")))
 """
 
@@ -274,7 +272,7 @@ def test_without_a_store_that_is_a_folder_images_are_made_in_one_that_goes_with_
     program = [sys.executable, "-c", IN_A_TEMPORARY_FOLDER, str(tmp_path)]
     done = subprocess.run(program, capture_output=True, text=True, env={**os.environ, "TMPDIR": str(tmp_path)})
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == ["280 True", "280 False", "('made', 'cifar10')"]
+    assert done.stdout.splitlines() == ["280 True", "280 False", "('synthetic', 'cifar10')"]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -347,7 +345,7 @@ def test_a_trained_network_is_measured_again_with_the_same_numbers(data: Path, u
 def test_measuring_again_needs_the_same_images(data: Path, tmp_path: Path, unbroken: train.Trained, typed):
     code, _, said = typed("profile", unbroken.folder)
     assert (code, said.count("\n")) == (2, 1)
-    assert "CIFAR-10 is needed: name its folder with --data" in said
+    assert "data: CIFAR-10 is needed: name its folder" in said
     other = generated.write_cifar10_binary(tmp_path, generated.cifar10_examples(100, 40, seed=1))
     code, _, said = typed("profile", unbroken.folder, "--data", other)
     assert code == 2

@@ -129,6 +129,7 @@ def _teacher_by_default(content: Any) -> Any:
     return {"name": "teacher", **content} if isinstance(content, dict) else content
 
 
+PublishedImages = Images
 ImageSource = CIFAR10Data | ImageNetData
 KNOWN_AS = {"cifar10": "CIFAR-10", "imagenet": "ImageNet"}
 """What the sets of images are called, by their names."""

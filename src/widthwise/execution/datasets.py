@@ -13,7 +13,7 @@ from fsspec.implementations.local import LocalFileSystem
 from widthwise.data import load
 from widthwise.data.dataset import Dataset, Shape
 from widthwise.data.location import fingerprint, located
-from widthwise.data.source import Source
+from widthwise.data.source import PublishedImages, Source
 from widthwise.data.synthetic_images import synthetic_description, synthetic_images
 from widthwise.errors import RequestError
 from widthwise.execution.machine import Machine
@@ -42,7 +42,8 @@ def extent(source: Source, machine: Machine, store: Store | None = None) -> Exte
     Raises:
         RequestError: it must be loaded and cannot be.
     """
-    test = source.test_examples or getattr(source, "available", (None, None))[1]
+    published = source.available[1] if isinstance(source, PublishedImages) else None
+    test = source.test_examples or published
     sizes = (source.training_examples, source.validation_examples, test)
     if source.shape is not None and source.classes is not None and None not in sizes:
         return Extent(source.shape, source.classes, *sizes)  # pyright: ignore[reportArgumentType]
@@ -87,8 +88,8 @@ _fingerprint = functools.lru_cache(maxsize=16)(fingerprint)
 
 def _location(source: Source, machine: Machine, store: Store | None) -> Path:
     """Where the images are that a trial asks for; synthetic ones are written there if they are not."""
-    if source.synthetic:
-        return synthetic_images(source, _folder_of_synthetic_images(store) / source.name)  # pyright: ignore
+    if isinstance(source, PublishedImages) and source.synthetic:
+        return synthetic_images(source, _folder_of_synthetic_images(store) / source.name)
     reference = machine.location_of(source.name)
     if reference is None:
         raise RequestError(f"{source.title} is needed: name its folder (docs/data.md says which)", field="data")
@@ -98,13 +99,14 @@ def _location(source: Source, machine: Machine, store: Store | None) -> Path:
 def _folder_of_synthetic_images(store: Store | None) -> Path:
     """In a store that is a folder; else one of this process and of those that it starts, removed at its end."""
     if store is not None and isinstance(url_to_fs(store.location)[0], LocalFileSystem):
-        return Path(store.path("made"))
-    return Path(get_temp_dir()) / "made"
+        return Path(store.path("synthetic"))
+    return Path(get_temp_dir()) / "synthetic"
 
 
 def _noted_as(source: Source) -> str:
     """The name under which a store notes the files: synthetic images are a data set of their own."""
-    return f"{source.name}-made" if source.synthetic else source.name
+    synthetic = isinstance(source, PublishedImages) and source.synthetic
+    return f"{source.name}-synthetic" if synthetic else source.name
 
 
 def _check_same(source: Source, location: Path, store: Store) -> None:
@@ -113,11 +115,11 @@ def _check_same(source: Source, location: Path, store: Store) -> None:
     before = store.data_files(_noted_as(source))
     if before is None or before == _fingerprint(location):
         return
-    if source.synthetic:
-        description = synthetic_description(source)  # pyright: ignore[reportArgumentType]
+    if isinstance(source, PublishedImages) and source.synthetic:
         raise RequestError(
-            f"the store {store.location} has trials on other {description}, than those at {location}; "
-            "delete that folder, so that they are made again, or name another store"
+            f"the store {store.location} has trials on other {synthetic_description(source)}, than those at "
+            f"{location}; delete that folder, so that they are made again, or name another store",
+            field="store",
         )
     raise RequestError(
         f"the store {store.location} has trials on other files of {source.title} than those at {location}; name those "

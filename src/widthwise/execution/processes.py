@@ -46,7 +46,7 @@ def launch(fabric: Fabric, function: Callable[[Fabric, Connection], None], on_pr
         RequestError, TrialError: a process raised it, or was killed.
     """
     with main_hidden(), _errors_of_processes(), _received(on_progress) as connection:
-        fabric.launch(function, connection)
+        fabric.launch(function, connection)  # pyright: ignore[reportArgumentType] further arguments are passed on
 
 
 @contextmanager

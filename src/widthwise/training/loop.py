@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.loggers import Logger
+from lightning_fabric.loggers.logger import Logger
 from torch import nn
 
 from widthwise.data.dataset import Dataset, Split
