@@ -18,6 +18,7 @@ import pandas as pd
 import torch
 from torch import nn
 
+from widthwise.data.dataset import Split
 from widthwise.data.source import TeacherData
 from widthwise.data.teacher import teacher_data
 from widthwise.execution.runner import run_trials
@@ -43,24 +44,31 @@ def train_and_measure(trial: Trial) -> dict[str, float]:
     optimizer = torch.optim.SGD(network.parameters(), recipe.learning_rate, momentum=recipe.momentum)
     loss_function = nn.CrossEntropyLoss()
     history = []
+    inputs = _inputs(data.train)
     for _ in range(recipe.epochs):
         total = 0.0
         for examples in torch.randperm(len(data.train)).split(recipe.batch_size):
             optimizer.zero_grad()
-            loss = loss_function(network(data.train.inputs[examples]), data.train.labels[examples])
+            loss = loss_function(network(inputs[examples]), data.train.labels[examples])
             loss.backward()
             optimizer.step()
             total += loss.item() * len(examples)
         with torch.no_grad():
-            logits = network(data.validation.inputs)
+            logits = network(_inputs(data.validation))
             accuracy = (logits.argmax(1) == data.validation.labels).double().mean().item()
             history.append((total / len(data.train), loss_function(logits, data.validation.labels).item(), accuracy))
     with torch.no_grad():
         return {
-            "train_accuracy": (network(data.train.inputs).argmax(1) == data.train.labels).double().mean().item(),
-            "test_accuracy": (network(data.test.inputs).argmax(1) == data.test.labels).double().mean().item(),
-            **measure(network, data.test.inputs, trial),
+            "train_accuracy": (network(inputs).argmax(1) == data.train.labels).double().mean().item(),
+            "test_accuracy": (network(_inputs(data.test)).argmax(1) == data.test.labels).double().mean().item(),
+            **measure(network, _inputs(data.test), trial),
         }
+
+
+def _inputs(split: Split) -> torch.Tensor:
+    (inputs, _) = next(iter(split.batches(len(split))))
+    assert isinstance(inputs, torch.Tensor)
+    return inputs
 
 
 def measure(network: nn.Sequential, inputs: torch.Tensor, trial: Trial) -> dict[str, float]:

@@ -18,8 +18,8 @@ import torch
 from lightning_fabric import Fabric
 
 from widthwise.data.dataset import Dataset
+from widthwise.data.load import load_dataset
 from widthwise.data.resident import ResidentImages
-from widthwise.data.teacher import teacher_data
 from widthwise.execution.machine import computing
 from widthwise.experiments.settings import resolved
 from widthwise.experiments.trial import Trial
@@ -28,7 +28,7 @@ from widthwise.measurement.settings import Measurement
 from widthwise.networks.build import build_initialized
 from widthwise.networks.cost import arithmetic
 from widthwise.training.loop import train
-from widthwise.training.stacked_loop import fit
+from widthwise.training.stacked_loop import train_stack
 
 NETWORKS = ("mlp", "alexnet", "resnet56", "resnet18", "inception-v3")
 WIDTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
@@ -41,10 +41,13 @@ def row(name: str, width_factor: float) -> dict[str, Any]:
     started = time.perf_counter()
     content = {"network": {"name": name, "width_factor": width_factor}, "training": {"epochs": 1}}
     trial = resolved(content, "widths")
-    network = build_initialized(trial.network, trial.initialization, trial.data.shape, trial.data.classes, 0)
-    loss, inputs = step(trial, network)
+    shape, classes = trial.data.shape, trial.data.classes
+    assert isinstance(shape, tuple)
+    assert classes is not None
+    network = build_initialized(trial.network, trial.initialization, shape, classes, 0)
+    loss, inputs = step(trial, network, shape, classes)
     measured = profile(network, [inputs], settings=SETTINGS)
-    cost = arithmetic(trial.network, trial.data.shape, trial.data.classes)
+    cost = arithmetic(trial.network, shape, classes)
     return {
         "network": name,
         "width_factor": width_factor,
@@ -58,20 +61,23 @@ def row(name: str, width_factor: float) -> dict[str, Any]:
     }
 
 
-def step(trial: Trial, network: torch.nn.Module) -> tuple[float, torch.Tensor]:
-    """A training step, whose loss is given, and images to measure."""
-    if trial.data.name == "teacher":
-        data = teacher_data(trial.data)
-        fitted = fit([network], [data], [0], trial.training)[0]
-        network.load_state_dict(fitted.parameters)
-        return fitted.history["train_loss"][0], data.test.inputs
-    recipe = trial.training.model_copy(update={"batch_size": IMAGES, "patience": None})
-    stream = torch.Generator().manual_seed(0)
-    images = torch.randint(256, (IMAGES, *trial.data.shape), generator=stream, dtype=torch.uint8)
-    split = ResidentImages(images, torch.randint(10, (IMAGES,), generator=stream), torch.device("cpu"))
-    data = Dataset(split, split, split, trial.data.classes, trial.data.shape, "random images")
-    fitted = train(network, data, recipe, 0, Fabric(accelerator="cpu", devices=1))
-    return fitted.history["train_loss"][0], next(split.batches(IMAGES))[0]
+def step(trial: Trial, network: torch.nn.Module, shape: tuple[int, ...], classes: int) -> tuple[float, torch.Tensor]:
+    """A training step, whose loss is given, and inputs to measure."""
+    if trial.stackable:
+        data = load_dataset(trial.data, None, torch.device("cpu"), 0)
+        trained = train_stack([network], [data], [0], trial.training)[0]
+        network.load_state_dict(trained.parameters)
+        test = data.test
+    else:
+        recipe = trial.training.model_copy(update={"batch_size": IMAGES, "patience": None})
+        stream = torch.Generator().manual_seed(0)
+        images = torch.randint(256, (IMAGES, *shape), generator=stream, dtype=torch.uint8)
+        test = ResidentImages(images, torch.randint(10, (IMAGES,), generator=stream), torch.device("cpu"))
+        data = Dataset(test, test, test, classes, shape, "random images")
+        trained = train(network, data, recipe, 0, Fabric(accelerator="cpu", devices=1))
+    inputs, _ = next(iter(test.batches(len(test))))
+    assert isinstance(inputs, torch.Tensor)
+    return float(trained.history["train_loss"][0]), inputs
 
 
 def main() -> None:

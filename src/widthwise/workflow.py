@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from widthwise.execution.machine import Machine
-from widthwise.execution.runner import Step, run_trials
+from widthwise.execution.runner import run_trials
 from widthwise.experiments.store import Store
 from widthwise.experiments.sweep import Scale, Sweep
-from widthwise.progress import OnProgress, Progress, unseen
+from widthwise.progress import OnProgress, unseen
 from widthwise.reporting.report import Report, check_figures_and_claims, report
 
 
@@ -71,19 +71,6 @@ def run(
     target.prepare()
     for each in sweeps:
         target.add_sweep(each, scale)
-    result = run_trials(trials, target, workers, *_callbacks(on_progress), machine)
+    result = run_trials(trials, target, workers, machine, on_progress)
     names = tuple(f"{each.name}.{scale}" for each in sweeps)
     return SweepResult(names, result.trained, result.found, result.damaged, result.seconds, report(target))
-
-
-def _callbacks(on_progress: OnProgress):
-    """The runner's two callbacks as one; until the runner itself has `on_progress`."""
-
-    def on_step(step: Step) -> None:
-        subject = step.running[0] if step.running else ""
-        on_progress(Progress("trials", step.done, step.total, "trials", subject))
-
-    def on_damage(identity: str, reason: str) -> None:
-        on_progress(Progress("damage", 0, subject=f"trial {identity} is damaged ({reason})"))
-
-    return on_step, on_damage

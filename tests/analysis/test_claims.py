@@ -33,6 +33,7 @@ from widthwise.analysis.claims.trends import (
 from widthwise.analysis.experiment import Analysis
 from widthwise.analysis.summary import MEAN_OF_LAYERS
 from widthwise.analysis.verdict import verdicts
+from widthwise.commands.options import parsed_settings
 from widthwise.experiments.sweep import SCALES, Scale, Sweep, catalogue
 from widthwise.networks.alexnet import AlexNet
 from widthwise.networks.inception_v3 import InceptionV3
@@ -433,11 +434,11 @@ def test_what_is_said_of_all_series_takes_all():
 
 def test_changed_sweeps_and_earlier_versions_do_not_count():
     he = analysis_of(networks(HE))
-    changed = Analysis(**{**vars(he), "sweep": he.sweep.with_values(["training.epochs=2"])})
+    changed = Analysis(**{**vars(he), "sweep": he.sweep.with_values(parsed_settings(["training.epochs=2"]))})
     earlier = Analysis(**{**vars(he), "version": "abc"})
     assert row_of("he-removability-flat", changed, earlier)["answer"] == "not run"
     assert row_of("he-removability-flat", changed, earlier, he)["answer"] == "agrees"
-    more = Analysis(**{**vars(he), "sweep": he.sweep.with_values(["replicates=5"])})
+    more = Analysis(**{**vars(he), "sweep": he.sweep.with_values(parsed_settings(["replicates=5"]))})
     row = row_of("he-removability-flat", he, more)
     assert row["experiment"] == more.sweep.name, "where the paper has one replicate, more can tell"
 

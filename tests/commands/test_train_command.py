@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tests.data import generated
 
+from widthwise.commands.options import parsed_settings
 from widthwise.errors import RequestError
 from widthwise.experiments.single_trial import single_trial
 from widthwise.training.recipe import ConstantRate, ExponentialDecay, StepDecay
@@ -34,7 +35,7 @@ def test_it_prints_epochs_accuracies_and_layers_and_a_second_trains_nothing(data
     assert code == 0, said
     assert [line.split()[0] for line in said.splitlines()] == ["epoch", "1/2", "2/2"]
     lines = out.splitlines()
-    trial = single_trial("alexnet", 0.05, SETTINGS)
+    trial = single_trial("alexnet", 0.05, parsed_settings(SETTINGS))
     assert lines[0] == "alexnet at 0.05x on cifar10"
     assert lines[1].startswith("18,155 parameters, 2 epochs in ")
     results = json.loads((tmp_path / "store" / "trials" / trial.id / "outcome.json").read_text())["results"]
@@ -72,7 +73,7 @@ def test_a_perceptron_needs_no_data(tmp_path: Path, typed):
     code, out, said = typed("train", "mlp", "--width-factor", 0.25, "--store", tmp_path / "store", "--seed", 3, *small)
     assert code == 0, said
     assert out.startswith("mlp at 0.25x on teacher\n418 parameters, 2 epochs in ")
-    trial = single_trial("mlp", 0.25, [], seed=3)
+    trial = single_trial("mlp", 0.25, parsed_settings([]), seed=3)
     assert (trial.seed, trial.data.seed) == (3, 3)
 
 
@@ -256,14 +257,14 @@ def test_the_rate_of_each_epoch_is_the_papers():
 
 
 def test_another_kind_of_decay_takes_the_place_of_the_papers():
-    constant = single_trial("alexnet", assignments=["training.decay.kind=constant"])
+    constant = single_trial("alexnet", settings=parsed_settings(["training.decay.kind=constant"]))
     assert constant.training.decay == ConstantRate()
     steps = ["training.decay.kind=step", "training.decay.at=[3, 5]"]
     for order in (steps, steps[::-1]):
-        stepwise = single_trial("alexnet", assignments=order)
+        stepwise = single_trial("alexnet", settings=parsed_settings(order))
         assert stepwise.training.decay == StepDecay(kind="step", rate=0.1, at=(3, 5))
-    slower = single_trial("alexnet", assignments=["training.decay.rate=0.99"])
+    slower = single_trial("alexnet", settings=parsed_settings(["training.decay.rate=0.99"]))
     assert slower.training.decay == ExponentialDecay(kind="exponential", rate=0.99, every=1)
     with pytest.raises(RequestError, match=r"--set: training.decay.at: field required"):
-        single_trial("alexnet", assignments=["training.decay.kind=step"])
+        single_trial("alexnet", settings=parsed_settings(["training.decay.kind=step"]))
     assert stepwise.training.learning_rate == slower.training.learning_rate == 0.01

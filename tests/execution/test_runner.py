@@ -13,11 +13,13 @@ import pandas as pd
 import pytest
 import torch
 
+from widthwise.commands.options import parsed_settings
 from widthwise.errors import TrialError
-from widthwise.execution.cohort import cohorts
-from widthwise.execution.runner import Step, run_trials
+from widthwise.execution.runner import run_trials
+from widthwise.execution.trainer import cohorts
 from widthwise.experiments.store import Store
 from widthwise.experiments.sweep import Sweep
+from widthwise.progress import Progress
 
 SWEEP = Sweep.load("mlp10-initialization")
 
@@ -70,11 +72,17 @@ def test_a_damaged_trial_is_named_and_done_again_and_the_others_are_kept(own_smo
     before = tables(store, trials)
     broken = trials[3].id
     os.truncate(own_smoke_store / "trials" / broken / "ablation.parquet", 10)
-    named = []
-    result = run_trials(trials, store, workers=0, on_damage=lambda *what: named.append(what))
+    events: list[Progress] = []
+    result = run_trials(trials, store, workers=0, on_progress=events.append)
     assert (result.trained, result.found) == (1, 11)
-    assert named[0][0] == broken
-    assert "ablation.parquet has 10 bytes" in named[0][1]
+    assert list(result.damaged) == [broken]
+    assert events[0].activity == "damage"
+    assert f"trial {broken} is damaged (ablation.parquet has 10 bytes" in events[0].subject
+    assert [(each.activity, each.done, each.total) for each in events[1:]] == [
+        ("trials", 11, 12),
+        ("trials", 11, 12),
+        ("trials", 12, 12),
+    ]
     after = tables(store, trials)
     for name in before:
         for first, second in zip(before[name], after[name], strict=True):
@@ -114,7 +122,7 @@ def test_the_callers_threads_are_its_own(empty_store: Store):
 
 
 def test_what_cannot_be_trained_is_said_in_a_sentence(empty_store: Store):
-    trials = Sweep.load("constructions").with_values(["data.dimensions=1"]).trials("smoke")
+    trials = Sweep.load("constructions").with_values(parsed_settings(["data.dimensions=1"])).trials("smoke")
     with pytest.raises(TrialError, match="could not be trained and measured: found only"):
         run_trials(trials, empty_store, workers=0)
 
@@ -165,16 +173,16 @@ def test_an_interrupted_run_is_continued_by_the_same_command(tmp_path: Path, end
 
     kept = {path: path.stat().st_mtime_ns for path in store.glob("trials/*/outcome.json")}
     assert 10 <= len(kept) < 72
-    result = run_trials(SWEEP.with_values(MANY).trials("smoke"), Store(store), workers=0)
+    result = run_trials(SWEEP.with_values(parsed_settings(MANY)).trials("smoke"), Store(store), workers=0)
     assert (result.found, result.trained) == (len(kept), 72 - len(kept))
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
 
 
 def test_a_killed_worker_ends_the_run_in_a_sentence(empty_store: Store):
-    def kill_workers(step: Step) -> None:
-        if step.running:
+    def kill_workers(progress: Progress) -> None:
+        if progress.subject:
             for process in multiprocessing.active_children():
                 process.kill()
 
     with pytest.raises(TrialError, match=r"a training process was killed, .*; the same command continues"):
-        run_trials(SWEEP.trials("smoke"), empty_store, workers=1, on_step=kill_workers)
+        run_trials(SWEEP.trials("smoke"), empty_store, workers=1, on_progress=kill_workers)

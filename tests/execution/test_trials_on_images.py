@@ -17,22 +17,22 @@ import safetensors.numpy
 import torch
 from tests.data import generated
 
+from widthwise.commands.options import parsed_settings
 from widthwise.errors import RequestError
 from widthwise.execution import train
 from widthwise.execution.machine import Machine
 from widthwise.execution.runner import run_trials
-from widthwise.experiments.single_trial import single_trial
 from widthwise.experiments.store import Store
 from widthwise.experiments.sweep import Sweep
+from widthwise.progress import Progress
 from widthwise.training.checkpoint import packed, unpacked
-from widthwise.training.loop import Moment
 
 WIDTH = 0.05
 SETTINGS = (
     *("training.epochs=3", "training.batch_size=16", "data.validation_examples=20"),
     *("measurement.levels=3", "measurement.samplings=2", "measurement.activations=2000"),
 )
-TRIAL = single_trial("alexnet", WIDTH, SETTINGS)
+TRIAL = train.single_trial("alexnet", WIDTH, parsed_settings(SETTINGS))
 TABLES = ("history", "layers", "ablation", "correlation")
 SPLITS = generated.cifar10_examples(train=100, test=40)
 
@@ -75,13 +75,18 @@ class Interrupted(Exception):
 def interrupted(data: Path, store: Path, epoch: int = 2, trial=TRIAL) -> Path:
     """Train up to the end of an epoch, before its checkpoint; the checkpoint of the epoch before it."""
 
-    def interrupt(moment: Moment) -> None:
-        if moment.epoch == epoch:
+    def interrupt(progress: Progress) -> None:
+        if progress.activity == "training" and progress.done == epoch:
             raise Interrupted
 
     with pytest.raises(Interrupted):
-        train.train(trial, data=data, store=store, on_moment=interrupt)
+        train.train(trial, data=data, store=store, on_progress=interrupt)
     return store / "trials" / trial.id / "checkpoint.safetensors"
+
+
+def epochs_in(events: list[Progress]) -> list[float]:
+    """The epochs that were trained."""
+    return [event.done for event in events if event.activity == "training"]
 
 
 def test_a_network_is_trained_and_measured(unbroken: train.Trained):
@@ -103,8 +108,9 @@ def test_a_network_is_trained_and_measured(unbroken: train.Trained):
 
 
 def test_the_kept_network_predicts_as_the_results_say(unbroken: train.Trained):
+    from widthwise.networks.build import build
 
-    network = TRIAL.network.build((3, 32, 32), 10).eval()
+    network = build(TRIAL.network, (3, 32, 32), 10).eval()
     network.load_state_dict({name: torch.from_numpy(value) for name, value in stored(unbroken).items()})
     images = SPLITS["test"].images.astype(np.float64)
     values = (images - images.mean((1, 2, 3), keepdims=True)) / images.std((1, 2, 3), keepdims=True)
@@ -124,11 +130,11 @@ def test_what_is_finished_is_not_trained_again(data: Path, unbroken: train.Train
     before = {path: path.stat().st_mtime_ns for path in Path(unbroken.folder).iterdir()}
     assert not any(path.name.startswith("checkpoint") for path in before)
 
-    def fail(moment: Moment) -> None:
+    def fail(progress: Progress) -> None:
         raise AssertionError("it is trained again")
 
     location = Path(unbroken.folder).parent.parent
-    again = train.train("alexnet", WIDTH, data, location, assignments=SETTINGS, on_moment=fail)
+    again = train.train("alexnet", WIDTH, data, location, settings=parsed_settings(SETTINGS), on_progress=fail)
     assert again.found
     assert_same_tables(again, unbroken)
     assert {path: path.stat().st_mtime_ns for path in Path(unbroken.folder).iterdir()} == before
@@ -143,11 +149,9 @@ def test_finished_trials_are_found_without_their_images(unbroken: train.Trained)
 def test_an_interrupted_training_continues(data: Path, tmp_path: Path, unbroken: train.Trained):
     checkpoint = interrupted(data, tmp_path / "store", epoch=3)
     assert unpacked(checkpoint.read_bytes(), TRIAL.id, "").position.epoch == 2
-    epochs = []
-    continued = train.train(
-        TRIAL, data=data, store=tmp_path / "store", on_moment=lambda moment: epochs.append(moment.epoch)
-    )
-    assert epochs == [3]
+    events: list[Progress] = []
+    continued = train.train(TRIAL, data=data, store=tmp_path / "store", on_progress=events.append)
+    assert epochs_in(events) == [3]
     assert not continued.found
     assert_same_tables(continued, unbroken)
     assert not checkpoint.exists()
@@ -162,7 +166,7 @@ def test_a_killed_training_continues(data: Path, tmp_path: Path):
     process = subprocess.Popen(
         [sys.executable, "-m", "widthwise", *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    trial = single_trial("alexnet", WIDTH, settings)
+    trial = train.single_trial("alexnet", WIDTH, parsed_settings(settings))
     checkpoint, give_up = store / "trials" / trial.id / "checkpoint.safetensors", time.monotonic() + 90
     while not checkpoint.exists():
         assert process.poll() is None, process.communicate()
@@ -174,9 +178,9 @@ def test_a_killed_training_continues(data: Path, tmp_path: Path):
 
     done = unpacked(checkpoint.read_bytes(), trial.id, "").position.epoch
     assert 1 <= done < 20
-    epochs = []
-    continued = train.train(trial, data=data, store=store, on_moment=lambda moment: epochs.append(moment.epoch))
-    assert epochs == list(range(done + 1, 21))
+    events: list[Progress] = []
+    continued = train.train(trial, data=data, store=store, on_progress=events.append)
+    assert epochs_in(events) == list(range(done + 1, 21))
     assert_same_tables(continued, train.train(trial, data=data, store=tmp_path / "unbroken"))
     assert not checkpoint.exists()
     assert not list(store.rglob("*.partial"))
@@ -184,7 +188,11 @@ def test_a_killed_training_continues(data: Path, tmp_path: Path):
 
 def test_epochs_are_kept_and_measured_besides(data: Path, tmp_path: Path, unbroken: train.Trained):
     kept = train.train(
-        "alexnet", WIDTH, data, tmp_path, assignments=[*SETTINGS, "training.keep_epochs=[1, -1]", "training.epochs=3"]
+        "alexnet",
+        WIDTH,
+        data,
+        tmp_path,
+        settings=parsed_settings([*SETTINGS, "training.keep_epochs=[1, -1]", "training.epochs=3"]),
     )
     store = store_of(kept)
     epochs = store.table(kept.id, "epochs")
@@ -198,7 +206,7 @@ def test_epochs_are_kept_and_measured_besides(data: Path, tmp_path: Path, unbrok
     pd.testing.assert_frame_equal(kept.layers, unbroken.layers)  # the trial is measured as without them
 
     one_epoch = [*SETTINGS, "training.epochs=1"]
-    short = train.train("alexnet", WIDTH, data, tmp_path, assignments=one_epoch)
+    short = train.train("alexnet", WIDTH, data, tmp_path, settings=parsed_settings(one_epoch))
     first = epochs[epochs["epoch"] == 1].drop(columns=["epoch", "test_accuracy"]).reset_index(drop=True)
     pd.testing.assert_frame_equal(first, short.layers)
     for name, value in stored(short).items():
@@ -212,10 +220,10 @@ def test_a_store_is_of_one_set_of_files(data: Path, tmp_path: Path, unbroken: tr
     for files in (other_images, other_format):
         said = rf"the store {location} has trials on other files of CIFAR-10 than those at {files}; name those files"
         with pytest.raises(RequestError, match=said):
-            train.train("alexnet", WIDTH, files, location, assignments=SETTINGS, seed=1)
+            train.train("alexnet", WIDTH, files, location, settings=parsed_settings(SETTINGS), seed=1)
     moved = generated.write_cifar10_binary(tmp_path / "moved", SPLITS)
     short = [*SETTINGS, "training.epochs=1"]
-    assert train.train("alexnet", WIDTH, moved, location, assignments=short).status == "trained"
+    assert train.train("alexnet", WIDTH, moved, location, settings=parsed_settings(short)).status == "trained"
 
 
 MADE = ("data.synthetic=true", *SETTINGS, "training.epochs=1")
@@ -223,11 +231,13 @@ MADE = ("data.synthetic=true", *SETTINGS, "training.epochs=1")
 
 def test_images_that_the_program_makes_need_no_files_and_leave_room_for_real_ones(data: Path, tmp_path: Path, typed):
     store = Store(tmp_path / "store")
-    made = train.train("alexnet", WIDTH, store=store.location, assignments=MADE)
+    made = train.train("alexnet", WIDTH, store=store.location, settings=parsed_settings(MADE))
     assert made.status == "trained"
     assert store.environment(made.id)["data"] == "images of CIFAR-10's shape, made by widthwise"
     assert [entry.name for entry in (tmp_path / "store" / "synthetic").iterdir()] == ["cifar10"]
-    on_files = train.train("alexnet", WIDTH, data, store.location, assignments=[*SETTINGS, "training.epochs=1"])
+    on_files = train.train(
+        "alexnet", WIDTH, data, store.location, settings=parsed_settings([*SETTINGS, "training.epochs=1"])
+    )
     assert on_files.status == "trained"
     assert store.environment(on_files.id)["data"] == "CIFAR-10 (official binary files)"
     noted = {name: store.data_files(name) for name in ("cifar10", "cifar10-synthetic")}
@@ -240,26 +250,27 @@ def test_images_that_the_program_makes_need_no_files_and_leave_room_for_real_one
     assert [row["auc"] for row in json.loads(out)["layers"]] == pytest.approx(made.layers["auc"].tolist(), rel=1e-14)
 
 
-def test_synthetic_images_that_were_altered_are_refused(tmp_path: Path):
-    train.train("alexnet", WIDTH, store=tmp_path / "store", assignments=MADE)
+def test_made_images_that_were_altered_are_refused(tmp_path: Path):
+    train.train("alexnet", WIDTH, store=tmp_path / "store", settings=parsed_settings(MADE))
     copy = Path(shutil.copytree(tmp_path / "store", tmp_path / "copy"))
     altered = copy / "synthetic" / "cifar10" / "cifar-10-batches-bin" / "test_batch.bin"
     altered.write_bytes(bytes(len(altered.read_bytes())))
-    said = rf"on other images of CIFAR-10's shape, made by widthwise, than those at {copy}/synthetic/cifar10; delete"
+    folder = f"{copy}/synthetic/cifar10"
+    said = rf"has trials on other images of CIFAR-10.s shape, made by widthwise, than those at {folder}; delete"
     with pytest.raises(RequestError, match=said):
-        train.train("alexnet", WIDTH, store=copy, assignments=MADE, seed=1)
+        train.train("alexnet", WIDTH, store=copy, settings=parsed_settings(MADE), seed=1)
 
 
 IN_A_TEMPORARY_FOLDER = """
 import sys
 from pathlib import Path
 from widthwise.data.source import CIFAR10Data
-from widthwise.execution.single_networks import load_dataset
+from widthwise.execution.datasets import load_dataset
 from widthwise.execution.machine import Machine
 from widthwise.experiments.store import Store
 
 for store in (None, Store("memory://store")):
-    dataset = load_dataset(CIFAR10Data(synthetic=True, validation_examples=20), Machine(), store)
+    dataset = load_dataset(CIFAR10Data(made=True, validation_examples=20), Machine(), store)
     print(len(dataset.train), store is None or store.has("synthetic"))
 print(*(folder.relative_to(sys.argv[1]).parts[1:] for folder in Path(sys.argv[1]).rglob("cifar10")))
 """
@@ -291,7 +302,7 @@ def test_a_data_set_is_named_alone_or_with_another(tmp_path: Path):
 
 def test_of_several_data_sets_a_trial_takes_its_own(data: Path, unbroken: train.Trained, tmp_path: Path):
     words = ("imagenet=nowhere", f"cifar10={data}")
-    taken = train.train("alexnet", WIDTH, words, tmp_path, assignments=SETTINGS)
+    taken = train.train("alexnet", WIDTH, words, tmp_path, settings=parsed_settings(SETTINGS))
     assert_same_tables(taken, unbroken)
 
 
@@ -342,7 +353,7 @@ def test_a_trained_network_is_measured_again_with_the_same_numbers(data: Path, u
 def test_measuring_again_needs_the_same_images(data: Path, tmp_path: Path, unbroken: train.Trained, typed):
     code, _, said = typed("profile", unbroken.folder)
     assert (code, said.count("\n")) == (2, 1)
-    assert "CIFAR-10 is needed: name its folder with --data" in said
+    assert "data: CIFAR-10 is needed: name its folder" in said
     other = generated.write_cifar10_binary(tmp_path, generated.cifar10_examples(100, 40, seed=1))
     code, _, said = typed("profile", unbroken.folder, "--data", other)
     assert code == 2
@@ -363,7 +374,7 @@ def test_images_that_cannot_be_decoded_are_refused_or_left_out(tmp_path: Path):
     with pytest.raises(RequestError, match=rf"the image in row 7 of {file} cannot be decoded .*data.damaged=skip"):
         train.train(TRIAL, data=tmp_path / "data", store=tmp_path / "store")
     skipping = [*SETTINGS, "training.epochs=1", "data.damaged=skip"]
-    trained = train.train("alexnet", WIDTH, tmp_path / "data", tmp_path / "store", assignments=skipping)
+    trained = train.train("alexnet", WIDTH, tmp_path / "data", tmp_path / "store", settings=parsed_settings(skipping))
     assert (trained.status, trained.results["damaged_images"]) == ("trained", 1)
 
 

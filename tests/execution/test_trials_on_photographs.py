@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 from tests.data import generated
 
+from widthwise.commands.options import parsed_settings
 from widthwise.errors import RequestError
 from widthwise.execution import train
 from widthwise.execution.machine import Machine
 from widthwise.experiments.store import Store
+from widthwise.progress import OnProgress, Progress, unseen
 
 SETTINGS = (
     *("data.classes=3", "data.validation_examples=5", "training.batch_size=5", "training.epochs=1"),
@@ -28,10 +30,18 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return generated.write_photograph_folders(tmp_path_factory.mktemp("photographs"), train=5, validation=1)
 
 
-def trained(network: str, data: Path, store: Path, processes: int = 1, settings: tuple[str, ...] = ()) -> train.Trained:
+def trained(
+    network: str,
+    data: Path,
+    store: Path,
+    processes: int = 1,
+    settings: tuple[str, ...] = (),
+    on_progress: OnProgress = unseen,
+) -> train.Trained:
     machine = Machine(processes=processes, decoders=0, threads=1)
+    assignments = [*SETTINGS, *SIZES[network], *settings]
     return train.train(
-        network, 0.125, data, store, assignments=[*SETTINGS, *SIZES[network], *settings], machine=machine
+        network, 0.125, data, store, settings=parsed_settings(assignments), machine=machine, on_progress=on_progress
     )
 
 
@@ -42,7 +52,9 @@ from tests.execution.test_trials_on_photographs import trained
 
 network, data, store = sys.argv[1:]
 for processes in (1, 2):
-    trained(network, Path(data), Path(store) / str(processes), processes)
+    events = []
+    trained(network, Path(data), Path(store) / str(processes), processes, on_progress=events.append)
+    print(*(f"{each.activity} {each.done:g}/{each.total:g}" for each in events), sep=", ")
 """
 
 
@@ -52,6 +64,8 @@ def test_two_processes_give_what_one_gives(network: str, photographs: Path, tmp_
     program = [sys.executable, "-c", IN_ONE_AND_IN_TWO, network, str(photographs), str(tmp_path)]
     done = subprocess.run(program, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    progress = "trials 0/1, trials 0/1, training 1/1, trials 1/1"
+    assert done.stdout.splitlines() == [progress, progress], "it reaches the process that asked, and each once"
     alone, together = (trained(network, photographs, tmp_path / folder) for folder in ("1", "2"))
     for each in (alone, together):
         assert (each.status, each.found) == ("trained", True)
@@ -70,6 +84,15 @@ def test_what_one_of_two_processes_finds_wrong_is_said_in_a_sentence(photographs
         photograph.write_bytes(b"no image")
     with pytest.raises(RequestError, match=rf"^the image {data}/train/\S*.JPEG cannot be decoded .*data.damaged=skip"):
         trained("resnet18", data, tmp_path / "store", processes=2)
+
+
+def test_an_error_in_what_shows_the_progress_of_two_processes_is_raised(photographs: Path, tmp_path: Path):
+    def fail(progress: Progress) -> None:
+        if progress.activity == "training":
+            raise LookupError("nothing to show it on")
+
+    with pytest.raises(LookupError, match="nothing to show it on"):
+        trained("resnet18", photographs, tmp_path / "store", processes=2, on_progress=fail)
 
 
 def test_damaged_photographs_are_left_out_and_counted(photographs: Path, tmp_path: Path):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from widthwise.commands.options import parsed_settings
 from widthwise.errors import RequestError
 from widthwise.experiments.settings import Layer, origins
 from widthwise.experiments.sweep import Explanation, Sweep, catalogue
@@ -21,7 +22,7 @@ tune: {training.learning_rate: [0.1, 0.01]}
 def sweep(tmp_path: Path) -> Sweep:
     file = tmp_path / "own.yaml"
     file.write_text(EVERY_LAYER)
-    return Sweep.load(str(file)).with_values(["training.momentum=0.5", "replicates=2"])
+    return Sweep.load(str(file)).with_values(parsed_settings(["training.momentum=0.5", "replicates=2"]))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from widthwise.commands.options import parsed_settings
 from widthwise.errors import RequestError
 from widthwise.experiments.sweep import SCALES, Sweep, catalogue
 from widthwise.experiments.trial import Trial
@@ -121,11 +122,11 @@ def test_a_scale_chooses_among_named_parts_and_is_laid_over_them(tmp_path: Path)
 
 
 def test_named_parts_are_chosen_from_outside_too(tmp_path: Path):
-    sweep = load(tmp_path, NAMED).with_values(["regularizer=none", "training.epochs=1"])
+    sweep = load(tmp_path, NAMED).with_values(parsed_settings(["regularizer=none", "training.epochs=1"]))
     assert {run.series for run in sweep.runs("paper")} == {"none, 0", "none, 0.9"}
     assert {trial.training.epochs for trial in sweep.trials("paper")} == {1}
     with pytest.raises(RequestError, match="regularizer has no 'dropout'; there are none, decay"):
-        load(tmp_path, NAMED).with_values(["regularizer=[dropout]"]).trials("paper")
+        load(tmp_path, NAMED).with_values(parsed_settings(["regularizer=[dropout]"])).trials("paper")
 
 
 def test_a_file_may_extend_an_experiment(tmp_path: Path):
@@ -164,7 +165,7 @@ def test_the_same_training_in_two_experiments_is_one_trial():
 
 def test_values_are_set_at_every_scale():
     sweep = Sweep.load("mlp10-initialization").with_values(
-        ["training.epochs=3", "replicates=1", "widths=[1, 2]", "training.learning_rate=0.5"]
+        parsed_settings(["training.epochs=3", "replicates=1", "widths=[1, 2]", "training.learning_rate=0.5"])
     )
     for scale in SCALES:
         runs = list(sweep.runs(scale))
@@ -175,10 +176,10 @@ def test_values_are_set_at_every_scale():
 
 def test_a_sweep_with_other_values_has_a_name_of_its_own():
     sweep = Sweep.load("constructions")
-    names = {sweep.with_values([assignment]).name for assignment in ("replicates=1", "replicates=2")}
+    names = {sweep.with_values(parsed_settings([assignment])).name for assignment in ("replicates=1", "replicates=2")}
     assert len(names) == 2
     assert all(name.startswith("constructions+") for name in names)
-    assert sweep.with_values([]).name == "constructions"
+    assert sweep.with_values(parsed_settings([])).name == "constructions"
 
 
 def test_a_file_cannot_take_the_name_of_an_experiment(tmp_path: Path):
@@ -196,7 +197,7 @@ def test_a_file_of_another_encoding_is_refused(tmp_path: Path):
 
 
 def test_a_sweep_survives_being_written_down():
-    sweep = Sweep.load("mlp10-initialization").with_values(["training.epochs=3"])
+    sweep = Sweep.load("mlp10-initialization").with_values(parsed_settings(["training.epochs=3"]))
     again = Sweep.model_validate_json(sweep.model_dump_json(exclude_unset=True))
     assert [trial.id for trial in again.trials("paper")] == [trial.id for trial in sweep.trials("paper")]
 
@@ -286,7 +287,7 @@ def test_an_unknown_experiment_is_answered_with_the_nearest():
 )
 def test_a_wrong_assignment_is_said_in_a_sentence(assignment: str, said: str):
     with pytest.raises(RequestError) as raised:
-        Sweep.load("mlp10-initialization").with_values([assignment]).trials("smoke")
+        Sweep.load("mlp10-initialization").with_values(parsed_settings([assignment])).trials("smoke")
     assert said in str(raised.value)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from widthwise.commands.options import parsed_settings
 from widthwise.errors import RequestError
 from widthwise.experiments.single_trial import single_trial
 from widthwise.experiments.sweep import Sweep
@@ -84,11 +85,13 @@ def test_networks_that_vary_have_names(folder: Path):
 
 def test_it_is_set_from_outside_relative_to_the_current_folder(folder: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(folder)
-    sweep = Sweep.load("constructions").with_values(["network.factory=mynet.py:build", "construction=null"])
+    sweep = Sweep.load("constructions").with_values(
+        parsed_settings(["network.factory=mynet.py:build", "construction=null"])
+    )
     names = {sweep.name}
     monkeypatch.chdir(folder.parent)
     with_path = ["network.factory=own/mynet.py:build", "construction=null"]
-    names.add(Sweep.load("constructions").with_values(with_path).name)
+    names.add(Sweep.load("constructions").with_values(parsed_settings(with_path)).name)
     assert len(names) == 1, "where the file lies is no part of the name"
 
 

@@ -6,6 +6,7 @@ import fsspec
 import pytest
 
 from widthwise import workflow
+from widthwise.commands.options import parsed_settings
 from widthwise.errors import RequestError
 from widthwise.experiments.sweep import Sweep
 from widthwise.reporting.figures import chosen_figures
@@ -61,7 +62,7 @@ def load(folder: Path, text: str) -> Sweep:
 
 
 def test_a_sweep_chooses_its_figures_by_kind(tmp_path: Path):
-    sweep = load(tmp_path, FIGURES).with_values(["training.epochs=1", "replicates=1"])
+    sweep = load(tmp_path, FIGURES).with_values(parsed_settings(["training.epochs=1", "replicates=1"]))
     workflow.run(sweep, "paper", tmp_path / "store", workers=0)
     folder = tmp_path / "store" / "report" / f"{sweep.name}.paper" / "figures"
     assert {file.name for file in folder.iterdir()} == {"repetition.svg", "B5.svg"}

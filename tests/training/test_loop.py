@@ -5,25 +5,30 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.loggers import CSVLogger, Logger
 from torch import Tensor
+from widthwise.networks.architecture import AlexNetArchitecture, ResNet56Architecture
 
 from widthwise.data.dataset import Dataset
 from widthwise.data.resident import ResidentImages
 from widthwise.errors import RequestError
-from widthwise.networks.alexnet import AlexNetDescription
 from widthwise.networks.build import build_initialized
-from widthwise.networks.resnet56 import ResNet56Description
 from widthwise.networks.scheme import Initialization
-from widthwise.training.checkpoint import Checkpoint, Position, packed, unpacked
-from widthwise.training.loop import Interval, Moment, train
+from widthwise.progress import Progress
+from widthwise.training.callbacks.checkpoint import Interval
+from widthwise.training.checkpoint import Checkpoint, packed, unpacked
+from widthwise.training.history import HISTORY, History
+from widthwise.training.loop import train
 from widthwise.training.recipe import ExponentialDecay, Recipe, StepDecay
+from widthwise.training.state import Position, SingleTrainingState
 from widthwise.training.trained_network import TrainedNetwork
 
 GLOROT = Initialization(scheme="glorot_normal")
-NARROW = AlexNetDescription(width_factor=0.05, dropout=0.5)
+NARROW = AlexNetArchitecture(width_factor=0.05, dropout=0.5)
 RECIPE = Recipe(
     learning_rate=0.02,
     batch_size=16,
@@ -46,7 +51,7 @@ DATA = Dataset(split(70, 0), split(20, 1), split(20, 2), 10, (3, 32, 32), "rando
 class InMemory:
     """Checkpoints of a training, all of them."""
 
-    identity, where = "a training", "nowhere"
+    identity, path = "a training", "nowhere"
 
     def __init__(self, begin: bytes | None = None):
         self.begin, self.written = begin, []
@@ -89,7 +94,7 @@ class Interrupted(Exception):
     pass
 
 
-@pytest.mark.parametrize("architecture", [NARROW, ResNet56Description(width_factor=0.125)], ids=lambda each: each.name)
+@pytest.mark.parametrize("architecture", [NARROW, ResNet56Architecture(width_factor=0.125)], ids=lambda each: each.name)
 def test_a_training_that_continues_ends_as_an_unbroken_one(architecture):
     recipe = RECIPE.model_copy(update={"patience": 2, "keep_epochs": (1, -1), "optimizer": "adam"})
     unbroken = trained(recipe, architecture)
@@ -102,17 +107,20 @@ def test_a_training_that_continues_ends_as_an_unbroken_one(architecture):
 
 def test_a_training_continues_within_an_epoch(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("widthwise.training.loop.LOOK_EVERY", 2)
-    unbroken, checkpoints, moments = trained(), InMemory(), []
+    unbroken, checkpoints, seen = trained(), InMemory(), []
 
-    def interrupt(moment: Moment) -> None:
-        moments.append(moment)
-        if moment.epoch == 2 and moment.batch == 4:
+    def interrupt(progress: Progress) -> None:
+        seen.append(progress)
+        if progress.done == pytest.approx(1.8):
             raise Interrupted
 
     with pytest.raises(Interrupted):
-        trained(checkpoints=checkpoints, interval=Interval(minutes=0.0), on_moment=interrupt)
-    assert [(moment.epoch, moment.batch) for moment in moments] == [(1, 2), (1, 4), (1, 5), (2, 2), (2, 4)]
-    assert moments[-1].batches == 5
+        trained(checkpoints=checkpoints, interval=Interval(minutes=0.0), on_progress=interrupt)
+    assert [progress.done for progress in seen] == pytest.approx([0.4, 0.8, 1, 1.4, 1.8]), "of five batches each"
+    assert {(progress.activity, progress.total, progress.unit) for progress in seen} == {("training", 3, "epochs")}
+    assert ["validation_accuracy" in progress.numbers for progress in seen] == [False, False, True, False, False]
+    times_left = [progress.seconds_left for progress in seen]
+    assert all(seconds is not None and seconds > 0 for seconds in times_left)
     assert same(trained(checkpoints=InMemory(checkpoints.written[-1])), unbroken)
 
 
@@ -120,8 +128,8 @@ def test_the_history_is_that_of_a_plain_loop():
     recipe = Recipe(
         learning_rate=0.05, batch_size=32, epochs=2, decay=StepDecay(kind="step", at=(1,)), weight_decay=0.01
     )
-    architecture = AlexNetDescription(width_factor=0.05)
-    fitted = trained(recipe, architecture)
+    architecture = AlexNetArchitecture(width_factor=0.05)
+    result = trained(recipe, architecture)
     network = build_initialized(architecture, GLOROT, (3, 32, 32), 10, seed=4)
     weights = [value for value in network.parameters() if value.dim() > 1]
     biases = [value for value in network.parameters() if value.dim() == 1]
@@ -142,10 +150,10 @@ def test_the_history_is_that_of_a_plain_loop():
             loss, correct = loss + mean.item() * examples, correct + int((logits.argmax(1) == labels).sum())
         losses.append(loss / 70)
         accuracies.append(correct / 70)
-    torch.testing.assert_close(torch.tensor(fitted.history["train_loss"]), torch.tensor(losses), rtol=1e-4, atol=1e-5)
-    assert fitted.history["train_accuracy"] == pytest.approx(accuracies)
-    assert fitted.history["learning_rate"] == pytest.approx([0.05, 0.005])
-    close(fitted.parameters, network.state_dict())
+    torch.testing.assert_close(torch.tensor(result.history["train_loss"]), torch.tensor(losses), rtol=1e-4, atol=1e-5)
+    assert result.history["train_accuracy"] == pytest.approx(accuracies)
+    assert result.history["learning_rate"] == pytest.approx([0.05, 0.005])
+    close(result.parameters, network.state_dict())
 
 
 def close(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
@@ -167,7 +175,7 @@ def test_the_factor_k_multiplies_batch_and_rate():
 
 @pytest.mark.parametrize(
     ("architecture", "learning_rate"),
-    [(NARROW, 0.02), (ResNet56Description(width_factor=0.25), 1e-5)],
+    [(NARROW, 0.02), (ResNet56Architecture(width_factor=0.25), 1e-5)],
     ids=["alexnet with dropout", "resnet56 with batch normalization"],
 )
 def test_two_processes_give_what_one_gives(architecture, learning_rate: float, tmp_path: Path):
@@ -176,7 +184,7 @@ def test_two_processes_give_what_one_gives(architecture, learning_rate: float, t
     alone = trained(recipe, architecture)
     fabric = Fabric(accelerator="cpu", devices=2, strategy="ddp_spawn")
     fabric.launch(in_one_of_two, recipe, architecture, tmp_path / "result")
-    together = unpacked((tmp_path / "result").read_bytes(), "one of two", "").fitted
+    together = unpacked((tmp_path / "result").read_bytes(), "one of two", "").trained
     for column in ("train_loss", "validation_loss"):
         assert together.history[column] == pytest.approx(alone.history[column], rel=1e-3)
     close(together.parameters, alone.parameters)
@@ -185,9 +193,9 @@ def test_two_processes_give_what_one_gives(architecture, learning_rate: float, t
 def in_one_of_two(fabric: Fabric, recipe: Recipe, architecture, result: Path) -> None:
     torch.set_num_threads(1)
     network = build_initialized(architecture, GLOROT, (3, 32, 32), 10, seed=4)
-    fitted = train(network, DATA, recipe, 4, fabric)
+    together = train(network, DATA, recipe, 4, fabric)
     if fabric.is_global_zero:
-        result.write_bytes(packed(Checkpoint(Position(), fitted, {}), "one of two"))
+        result.write_bytes(packed(Checkpoint(Position(), together, {}), "one of two"))
 
 
 def test_bfloat16_learns_nearly_the_same():
@@ -198,32 +206,34 @@ def test_bfloat16_learns_nearly_the_same():
 
 
 def test_a_network_that_diverges_is_recorded_and_ends():
-    fitted = trained(RECIPE.model_copy(update={"learning_rate": 1e30}))
-    assert (fitted.status, fitted.parameters) == ("diverged", {})
-    assert not math.isfinite(fitted.history["train_loss"][-1])
-    assert len(fitted.history["epoch"]) == fitted.epoch < 3
+    result = trained(RECIPE.model_copy(update={"learning_rate": 1e30}))
+    assert (result.status, result.parameters) == ("diverged", {})
+    assert not math.isfinite(result.history["train_loss"][-1])
+    assert len(result.history["epoch"]) == result.epoch < 3
 
 
 def test_training_stops_when_the_watched_accuracy_is_reached():
     recipe = Recipe(learning_rate=0.02, batch_size=8, epochs=200, stop_on="train_accuracy", stop_at=1.0, patience=100)
     few = Dataset(split(16, 5), DATA.validation, DATA.test, 10, (3, 32, 32), "random images")
-    fitted = trained(recipe, AlexNetDescription(width_factor=0.25), few)
-    assert fitted.history["train_accuracy"][-1] == 1.0
-    assert max(fitted.history["train_accuracy"][:-1]) < 1.0
-    assert fitted.epoch == len(fitted.history["epoch"]) < 200
+    result = trained(recipe, AlexNetArchitecture(width_factor=0.25), few)
+    assert result.history["train_accuracy"][-1] == 1.0
+    assert max(result.history["train_accuracy"][:-1]) < 1.0
+    assert result.epoch == len(result.history["epoch"]) < 200
 
 
 def test_patience_keeps_the_best_epoch():
     recipe = Recipe(learning_rate=0.05, batch_size=16, epochs=40, patience=3)
-    fitted = trained(recipe, AlexNetDescription(width_factor=0.05))
-    accuracies = fitted.history["validation_accuracy"]
-    assert len(accuracies) == fitted.epoch + 3 < 40
-    assert accuracies[fitted.epoch - 1] == max(accuracies)
-    assert max(accuracies[: fitted.epoch - 1], default=-1) < max(accuracies)
+    result = trained(recipe, AlexNetArchitecture(width_factor=0.05))
+    accuracies = result.history["validation_accuracy"]
+    assert len(accuracies) == result.epoch + 3 < 40
+    assert accuracies[result.epoch - 1] == max(accuracies)
+    assert max(accuracies[: result.epoch - 1], default=-1) < max(accuracies)
 
 
 def test_fewer_examples_than_a_batch_are_refused():
-    with pytest.raises(RequestError, match=r"a batch has 128 examples and the training set only 70; .* at most 70"):
+    with pytest.raises(
+        RequestError, match=r"a batch has 128 examples and the training set only 70; set training.batch_size=70$"
+    ):
         trained(RECIPE.model_copy(update={"batch_size": 128}))
 
 
@@ -236,7 +246,7 @@ def test_checkpoints_that_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(RequestError, match="is that of the training a training, not of another training"):
         trained(checkpoints=other)
     with pytest.raises(RequestError, match=r"is that of another network: .* delete nowhere to train"):
-        trained(architecture=AlexNetDescription(width_factor=0.1), checkpoints=InMemory(content))
+        trained(architecture=AlexNetArchitecture(width_factor=0.1), checkpoints=InMemory(content))
     for damaged in (b"", content[:100], content[:-100], b"x" * 200):
         with pytest.raises(RequestError, match="the checkpoint nowhere is damaged; delete nowhere"):
             trained(checkpoints=InMemory(damaged))
@@ -245,10 +255,88 @@ def test_checkpoints_that_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch
         trained(checkpoints=InMemory(content))
 
 
+def test_every_logger_receives_every_number(tmp_path: Path):
+    csv = CSVLogger(tmp_path, name="training", version="one", flush_logs_every_n_steps=1)
+    network = build_initialized(NARROW, GLOROT, (3, 32, 32), 10, seed=4)
+    fabric = Fabric(accelerator="cpu", devices=1, loggers=[csv])
+    result = train(network, DATA, RECIPE, 4, fabric)
+    assert same(result, trained())
+    written = pd.read_csv(tmp_path / "training" / "one" / "metrics.csv")
+    assert written["step"].tolist() == result.history["epoch"] == [1, 2, 3]
+    for name in HISTORY[1:]:
+        assert written[name].tolist() == pytest.approx(result.history[name])
+    assert (written["examples_per_second"] > 0).all()
+    assert set(written) == {"step", *HISTORY[1:], "examples_per_second"}
+    assert fabric.loggers == [csv], "the history's own logger goes with the training"
+    assert isinstance(History({}), Logger)
+
+
+class StopAfterOne:
+    """A callback of a user's own, which ends the training and remembers what it saw."""
+
+    def __init__(self):
+        self.seen: list[tuple[str, int]] = []
+
+    def on_training_begin(self, state: SingleTrainingState) -> None:
+        self.seen.append(("begin", state.position.step))
+
+    def on_epoch_measured(self, state: SingleTrainingState) -> None:
+        state.metrics["weights"] = sum(value.numel() for value in state.network.parameters())
+
+    def on_epoch_end(self, state: SingleTrainingState) -> None:
+        self.seen.append(("epoch", state.position.step))
+        state.stopped = True
+
+    def on_training_end(self, state: SingleTrainingState) -> None:
+        self.seen.append(("end", state.position.step))
+
+
+def test_a_callback_of_ones_own_sees_the_training_adds_numbers_and_ends_it(tmp_path: Path):
+    callback = StopAfterOne()
+    csv = CSVLogger(tmp_path, name="training", version="one", flush_logs_every_n_steps=1)
+    network = build_initialized(NARROW, GLOROT, (3, 32, 32), 10, seed=4)
+    fabric = Fabric(accelerator="cpu", devices=1, callbacks=[callback], loggers=[csv])
+    result = train(network, DATA, RECIPE.model_copy(update={"patience": 5}), 4, fabric)
+    assert callback.seen == [("begin", 0), ("epoch", 5), ("end", 5)]
+    assert result.epoch == 1
+    assert result.history["epoch"] == [1]
+    assert equal(result.parameters, network.state_dict())
+    weights = pd.read_csv(tmp_path / "training" / "one" / "metrics.csv")["weights"].tolist()
+    assert weights == [sum(value.numel() for value in network.parameters())]
+
+
+def with_dropout() -> torch.nn.Module:
+    """A network with PyTorch's own dropout, which draws from the global stream of random numbers."""
+    stream = torch.random.get_rng_state()
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(
+        torch.nn.Flatten(), torch.nn.Linear(3072, 20), torch.nn.ReLU(), torch.nn.Dropout(0.5), torch.nn.Linear(20, 10)
+    )
+    torch.random.set_rng_state(stream)
+    return network
+
+
+def test_draws_of_a_users_network_are_the_trainings_own():
+    """They depend on the training's seed and step alone, also where it continues, and leave the caller's stream."""
+    recipe = RECIPE.model_copy(update={"epochs": 2, "learning_rate": 1e-3})
+    checkpoints, results = InMemory(), []
+    for number in range(2):
+        torch.manual_seed(number)
+        stream = torch.random.get_rng_state()
+        continued = InMemory(checkpoints.written[0] if number else None)
+        fabric = Fabric(accelerator="cpu", devices=1)
+        results.append(train(with_dropout(), DATA, recipe, 4, fabric, checkpoints=continued))
+        checkpoints.written += continued.written
+        assert torch.equal(torch.random.get_rng_state(), stream)
+    assert same(*results)
+    other = train(with_dropout(), DATA, recipe, 5, Fabric(accelerator="cpu", devices=1))
+    assert not equal(other.parameters, results[0].parameters)
+
+
 COMPILED = """
 import torch
 from lightning_fabric import Fabric
-from tests.training.test_train import DATA, RECIPE
+from tests.training.test_loop import DATA, RECIPE
 from widthwise.training.loop import train
 
 torch.set_num_threads(1)

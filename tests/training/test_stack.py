@@ -16,7 +16,7 @@ from widthwise.networks.mlp import MLP, MLPDescription
 from widthwise.networks.scheme import Initialization
 from widthwise.training.recipe import Recipe
 from widthwise.training.stack import Stack
-from widthwise.training.stacked_loop import fit
+from widthwise.training.stacked_loop import train_stack
 
 INPUTS = torch.randn(4, 12, 6, generator=torch.Generator().manual_seed(0))
 LABELS = torch.randint(0, 3, (4, 12), generator=torch.Generator().manual_seed(1))
@@ -87,8 +87,8 @@ def test_deep_perceptrons_train_to_exactly_what_they_train_to_alone(activation: 
     networks = [
         build_initialized(architecture, Initialization(scheme="he_normal"), (10,), 2, seed) for seed in range(3)
     ]
-    for seed, result in enumerate(fit(networks, datasets, [0, 1, 2], recipe)):
-        (alone,) = fit([networks[seed]], [datasets[seed]], [seed], recipe)
+    for seed, result in enumerate(train_stack(networks, datasets, [0, 1, 2], recipe)):
+        (alone,) = train_stack([networks[seed]], [datasets[seed]], [seed], recipe)
         assert result.history["train_loss"] == alone.history["train_loss"]
         for name, initial in networks[seed].named_parameters():
             assert torch.equal(result.parameters[name], alone.parameters[name]), name

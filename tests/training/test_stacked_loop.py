@@ -7,15 +7,18 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from widthwise.data.dataset import Dataset, Split
+from widthwise.data.dataset import Dataset
+from widthwise.data.examples import ResidentExamples
 from widthwise.data.source import TeacherData
 from widthwise.data.teacher import teacher_data
 from widthwise.networks.build import build_initialized
 from widthwise.networks.mlp import MLPDescription
 from widthwise.networks.scheme import Initialization
 from widthwise.randomness import generator
+from widthwise.training.history import HISTORY
 from widthwise.training.recipe import ConstantRate, ExponentialDecay, Recipe, StepDecay
-from widthwise.training.stacked_loop import HISTORY, TrainedNetwork, fit
+from widthwise.training.stacked_loop import train_stack
+from widthwise.training.trained_network import TrainedNetwork
 
 SOURCE = TeacherData(train_examples=100, validation_examples=60, test_examples=10)
 RECIPE = Recipe(learning_rate=0.1, batch_size=32, epochs=4)
@@ -46,7 +49,7 @@ def same(one: TrainedNetwork, other: TrainedNetwork) -> bool:
 def test_it_does_what_a_plain_loop_does(optimizer):
     recipe = RECIPE.model_copy(update={"optimizer": optimizer, "learning_rate": 0.01, "weight_decay": 0.001})
     dataset = data(0)
-    (fitted,) = fit([network()], [dataset], [7], recipe)
+    (trained,) = train_stack([network()], [dataset], [7], recipe)
 
     plain = network()
     choices = {
@@ -67,12 +70,12 @@ def test_it_does_what_a_plain_loop_does(optimizer):
             loss.backward()
             steps.step()
             total += loss.item() * len(examples)
-        assert fitted.history["train_loss"][epoch] == pytest.approx(total / 100, rel=1e-4)
+        assert trained.history["train_loss"][epoch] == pytest.approx(total / 100, rel=1e-4)
         answers = plain(dataset.validation.inputs).argmax(1)
         correct = (answers == dataset.validation.labels).double().mean().item()
-        assert fitted.history["validation_accuracy"][epoch] == pytest.approx(correct, abs=1 / 60 + 1e-9)
+        assert trained.history["validation_accuracy"][epoch] == pytest.approx(correct, abs=1 / 60 + 1e-9)
     for name, parameter in plain.named_parameters():
-        torch.testing.assert_close(fitted.parameters[name], parameter.detach(), rtol=1e-3, atol=1e-5)
+        torch.testing.assert_close(trained.parameters[name], parameter.detach(), rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("optimizer", ["momentum", "adam", "rmsprop"])
@@ -82,9 +85,9 @@ def test_each_member_of_a_stack_is_exactly_what_it_is_alone(optimizer, width: fl
     members = [(seed, deviation) for seed in range(3) for deviation in (1e-4, 1.0, 1e4)]
     networks = [network(width, deviation, seed, dimensions) for seed, deviation in members]
     datasets = {seed: data(seed, dimensions) for seed in range(3)}
-    stacked = fit(networks, [datasets[seed] for seed, _ in members], [seed for seed, _ in members], recipe)
+    stacked = train_stack(networks, [datasets[seed] for seed, _ in members], [seed for seed, _ in members], recipe)
     for (seed, _), initial, result in zip(members, networks, stacked, strict=True):
-        (alone,) = fit([initial], [datasets[seed]], [seed], recipe)
+        (alone,) = train_stack([initial], [datasets[seed]], [seed], recipe)
         assert same(result, alone)
 
 
@@ -92,14 +95,14 @@ def test_each_member_of_a_stack_is_exactly_what_it_is_alone(optimizer, width: fl
 def test_a_diverging_member_ends_and_its_neighbours_do_not_notice(optimizer):
     recipe = RECIPE.model_copy(update={"epochs": 8, "optimizer": optimizer})
     healthy = data(0)
-    broken = dataclasses.replace(healthy, train=Split(healthy.train.inputs.clone(), healthy.train.labels))
+    broken = dataclasses.replace(healthy, train=ResidentExamples(healthy.train.inputs.clone(), healthy.train.labels))
     broken.train.inputs[3] = torch.inf
     networks = [network(seed=seed) for seed in range(4)]
-    stacked = fit(networks, [healthy, broken, broken, broken], [0, 1, 2, 3], recipe)
+    stacked = train_stack(networks, [healthy, broken, broken, broken], [0, 1, 2, 3], recipe)
     assert [result.status for result in stacked] == ["trained", "diverged", "diverged", "diverged"]
     assert all(result.epoch == 1 and not result.parameters for result in stacked[1:])
     assert all(len(result.history["epoch"]) == 1 for result in stacked[1:])
-    (alone,) = fit(networks[:1], [healthy], [0], recipe)
+    (alone,) = train_stack(networks[:1], [healthy], [0], recipe)
     assert same(stacked[0], alone)
 
 
@@ -110,7 +113,7 @@ def test_early_stopping_keeps_the_best_epoch_and_stops_after_patience():
         [data(seed) for seed in range(6)],
         list(range(6)),
     )
-    stacked = fit(networks, datasets, seeds, recipe)
+    stacked = train_stack(networks, datasets, seeds, recipe)
     lengths = set()
     for initial, dataset, seed, result in zip(networks, datasets, seeds, stacked, strict=True):
         accuracies = result.history["validation_accuracy"]
@@ -118,23 +121,23 @@ def test_early_stopping_keeps_the_best_epoch_and_stops_after_patience():
         assert result.epoch == best
         assert len(accuracies) == min(best + 3, 40)
         until_best = recipe.model_copy(update={"epochs": best, "patience": None})
-        (at_best,) = fit([initial], [dataset], [seed], until_best)
+        (at_best,) = train_stack([initial], [dataset], [seed], until_best)
         assert all(torch.equal(at_best.parameters[name], result.parameters[name]) for name in result.parameters)
         lengths.add(len(accuracies))
     assert len(lengths) > 1, "members that all stop together would not test that the stack goes on with the rest"
 
 
 def test_the_history_has_a_row_an_epoch():
-    (fitted,) = fit([network()], [data(0)], [0], RECIPE)
-    assert tuple(fitted.history) == HISTORY
-    assert fitted.history["epoch"] == [1, 2, 3, 4]
-    assert all(len(column) == 4 for column in fitted.history.values())
-    assert fitted.history["seconds"] == sorted(fitted.history["seconds"])
+    (trained,) = train_stack([network()], [data(0)], [0], RECIPE)
+    assert tuple(trained.history) == HISTORY
+    assert trained.history["epoch"] == [1, 2, 3, 4]
+    assert all(len(column) == 4 for column in trained.history.values())
+    assert trained.history["seconds"] == sorted(trained.history["seconds"])
 
 
 def test_the_initial_networks_stay_as_they_are():
     initial, untouched = network(), network()
-    fit([initial], [data(0)], [0], RECIPE)
+    train_stack([initial], [data(0)], [0], RECIPE)
     assert all(torch.equal(*pair) for pair in zip(initial.parameters(), untouched.parameters(), strict=True))
 
 
@@ -148,12 +151,12 @@ def test_decays_multiply_the_rate_when_they_say():
 
 def test_the_decay_reaches_the_optimizer():
     recipe = RECIPE.model_copy(update={"decay": StepDecay(kind="step", rate=1e-30, at=(2,))})
-    (fitted,) = fit([network()], [data(0)], [0], recipe)
-    assert fitted.history["learning_rate"] == pytest.approx([0.1, 0.1, 1e-31, 1e-31])
-    (short,) = fit([network()], [data(0)], [0], RECIPE.model_copy(update={"epochs": 2}))
-    assert all(torch.allclose(fitted.parameters[name], short.parameters[name]) for name in short.parameters)
+    (trained,) = train_stack([network()], [data(0)], [0], recipe)
+    assert trained.history["learning_rate"] == pytest.approx([0.1, 0.1, 1e-31, 1e-31])
+    (short,) = train_stack([network()], [data(0)], [0], RECIPE.model_copy(update={"epochs": 2}))
+    assert all(torch.allclose(trained.parameters[name], short.parameters[name]) for name in short.parameters)
 
 
 def test_networks_with_buffers_are_refused():
     with pytest.raises(ValueError, match="cannot be stacked"):
-        fit([nn.Sequential(nn.BatchNorm1d(10), nn.Linear(10, 2))], [data(0)], [0], RECIPE)
+        train_stack([nn.Sequential(nn.BatchNorm1d(10), nn.Linear(10, 2))], [data(0)], [0], RECIPE)

@@ -16,9 +16,8 @@ from torch import nn
 
 from widthwise.data.parquet_images import ParquetImages
 from widthwise.errors import RequestError
-from widthwise.execution.cohort import load_trained
 from widthwise.execution.machine import Machine, chosen_device
-from widthwise.execution.outcome import inputs_to_measure
+from widthwise.execution.trained_trial import load_trained
 from widthwise.experiments.store import Store
 from widthwise.wording import one_line
 
@@ -123,16 +122,16 @@ def load_trial(folder: Path, machine: Machine, trust_code: bool = False) -> Subj
     if folder.parent.name != "trials":
         raise RequestError(f"{folder} is no trial of a store; its folder is STORE/trials/ID", field="model")
     try:
-        trial, network, dataset = load_trained(Store(folder.parent.parent), folder.name, machine, trust_code=trust_code)
+        trial, network, batches = load_trained(Store(folder.parent.parent), folder.name, machine, trust_code=trust_code)
     except FileNotFoundError as error:
         raise RequestError(f"the trial {folder} is not finished or lost its network ({error.filename})") from None
     except RequestError:
         raise
     except ValueError as error:
         raise RequestError(f"the trial {folder} cannot be read: {error}") from None
-    if machine.data and trial.data.name == "teacher":
-        raise RequestError("a finished run of a perceptron has its own data; leave it out", field="data")
-    return Subject(str(folder), network, inputs_to_measure(dataset), trial.seed)
+    if machine.data and not trial.data.on_disk:
+        raise RequestError("a finished run of this network has its own data; leave it out", field="data")
+    return Subject(str(folder), network, batches, trial.seed)
 
 
 @contextmanager

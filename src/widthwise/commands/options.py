@@ -41,7 +41,7 @@ def parsed_settings(texts: Iterable[str] | None) -> dict[str, object]:
     import yaml
 
     from widthwise.errors import RequestError
-    from widthwise.experiments.settings import read_yaml
+    from widthwise.experiments.yaml_files import read_yaml
 
     values: dict[str, object] = {}
     for text in texts or ():

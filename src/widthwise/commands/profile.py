@@ -146,10 +146,10 @@ def _shown() -> Iterator[OnProgress]:
     Raises:
         TrialError: the user interrupted the measurement.
     """
-    from widthwise.commands.progress import shown_examples
+    from widthwise.commands.progress import shown_progress
 
     try:
-        with shown_examples(messages) as show:
-            yield lambda progress: show(int(progress.done), int(progress.total or 0))
+        with shown_progress(messages) as on_progress:
+            yield on_progress
     except KeyboardInterrupt:
         raise TrialError("interrupted; nothing was written") from None

@@ -1,121 +1,157 @@
-"""What a running sweep, training or measurement shows on the terminal."""
+"""Progress on the terminal: of sweeps, trainings, measurements and reports."""
 
+import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
 
+from rich import progress as rich
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
-from widthwise.execution.runner import Step
-
-
-@contextmanager
-def shown_progress(console: Console) -> Iterator[Callable[[Step], None]]:
-    """A bar on `console`, if it is a terminal: runs done, time passed, time left, and what is being trained.
-
-    It appears with the first step and is gone when all is done.
-    """
-    bar = Progress(
-        BarColumn(bar_width=10),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.description}", style="dim"),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-    task = bar.add_task("starting", total=None)
-
-    def on_step(step: Step) -> None:
-        bar.start()
-        waiting = "writing the report" if step.done == step.total else "starting"
-        shown = step.running[0] if step.running else waiting
-        bar.update(task, completed=step.done, total=step.total, description=shown)
-
-    try:
-        yield on_step
-    finally:
-        bar.stop()
-
+from widthwise.progress import OnProgress, Progress
 
 SECONDS_BETWEEN_LINES = 20.0
+"""Where there is no terminal a line appears when this time has passed since the last one."""
+HEADING = "epoch       loss  accuracy  validation   images/s       left"
 
 
 @contextmanager
-def shown_examples(console: Console) -> Iterator[Callable[[int, int], None]]:
-    """A bar of the examples measured; where `console` is no terminal, a line every so often."""
-    bar = Progress(
-        BarColumn(bar_width=30),
-        MofNCompleteColumn(),
-        TextColumn("examples"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-    task = bar.add_task("measuring", total=None)
-    last = time.monotonic()
+def shown_progress(console: Console, *, every_epoch: bool = False) -> Iterator[OnProgress]:
+    """Show the progress of what is done meanwhile: a bar on a terminal, elsewhere a line now and then.
 
-    def on_progress(done: int, total: int) -> None:
-        nonlocal last
-        bar.update(task, completed=done, total=total)
-        if not console.is_terminal and done < total and time.monotonic() - last > SECONDS_BETWEEN_LINES:
-            last = time.monotonic()
-            console.print(f"{done:,} of {total:,} examples", markup=False)
+    It appears with the first event and is gone at the end; lines stay.
 
-    with bar:
-        yield on_progress
-
-
-class ShownTraining:
-    """A line for each epoch of a training, and on a terminal where it is within the epoch.
-
-    It opens the terminal when it is first called, so that it can be sent to another process.
+    Args:
+        console: where to show it.
+        every_epoch: print a table with a line for each epoch, as fits a single training. Otherwise a training shows
+            beside the trials of its sweep.
     """
+    shown = _ShownProgress(console, every_epoch)
+    try:
+        yield shown
+    finally:
+        shown.close()
 
-    def __init__(self) -> None:
-        self._console: Console | None = None
-        self._bar: Progress | None = None
 
-    def __call__(self, moment: Any) -> None:
-        if self._console is None:
-            self._console = Console(stderr=True, highlight=False, soft_wrap=True)
-            self._console.print("epoch       loss  accuracy  validation   images/s       left", style="bold")
-            if self._console.is_terminal:
-                columns = (BarColumn(bar_width=20), TextColumn("{task.description}"))
-                self._bar = Progress(*columns, console=self._console, transient=True)
-                self._bar.start()
-                self._bar.add_task("", total=moment.batches)
-        ended = moment.validation_accuracy is not None
-        left = _time_left(moment.seconds_left)
-        speed, place = f"{moment.images_per_second:,.0f}", f"{moment.epoch}/{moment.epochs}"
-        if ended:
-            self._console.print(
-                f"{place:<9}{moment.loss:>7.4f}{moment.accuracy:>10.4f}{moment.validation_accuracy:>12.4f}"
-                f"{speed:>11}{left:>11}"
-            )
-        if self._bar is not None:
-            said = f"epoch {place}, loss {moment.loss:.3f}, accuracy {moment.accuracy:.3f}, {speed}/s, {left} left"
-            self._bar.update(self._bar.task_ids[0], completed=0 if ended else moment.batch, description=said)
+class _ShownProgress:
+    """What is on the terminal now: one bar at a time, for the last kind of activity."""
+
+    def __init__(self, console: Console, every_epoch: bool):
+        self._console, self._every_epoch = console, every_epoch
+        self._bar: rich.Progress | None = None
+        self._activity = ""
+        self._trainings: dict[str, str] = {}
+        """How far the training of each cohort is, in words."""
+        self._last = time.monotonic()
+
+    def __call__(self, progress: Progress) -> None:
+        """Show an event."""
+        match progress.activity:
+            case "damage":
+                self._console.print(progress.subject, markup=False)
+            case "trials" if not self._every_epoch:
+                self._show_trials(progress)
+            case "training" if self._every_epoch:
+                self._show_epoch(progress)
+            case "training":
+                self._trainings[progress.subject] = (
+                    f", epoch {_epoch(progress)} of {progress.total:g}, "
+                    f"accuracy {progress.numbers['train_accuracy']:.3f}"
+                )
+            case "measuring" | "drawing":
+                self._show_counted(progress)
 
     def close(self) -> None:
         """Leave the terminal as it was."""
         if self._bar is not None:
             self._bar.stop()
+
+    def _show_trials(self, progress: Progress) -> None:
+        """Trials done, time passed, time left, and the cohort that is trained."""
+        waiting = "writing the report" if progress.done == progress.total else "starting"
+        subject = progress.subject + self._trainings.get(progress.subject, "")
+        columns = (
+            rich.BarColumn(bar_width=10),
+            rich.MofNCompleteColumn(),
+            rich.TimeElapsedColumn(),
+            rich.TextColumn("left"),
+            rich.TimeRemainingColumn(),
+            rich.TextColumn("{task.description}", style="dim"),
+        )
+        self._update(progress, columns, progress.done, progress.total, subject or waiting)
+        if progress.done != progress.total:
+            self._line(f"{_of_total(progress)}{f': {subject}' if subject else ''}")
+
+    def _show_counted(self, progress: Progress) -> None:
+        """Examples or figures done, time passed and time left."""
+        columns = (
+            rich.BarColumn(bar_width=30),
+            rich.MofNCompleteColumn(),
+            rich.TextColumn(progress.unit),
+            rich.TimeElapsedColumn(),
+            rich.TextColumn("left"),
+            rich.TimeRemainingColumn(),
+        )
+        self._update(progress, columns, progress.done, progress.total, progress.subject)
+        if progress.done != progress.total:
+            self._line(_of_total(progress))
+
+    def _show_epoch(self, progress: Progress) -> None:
+        """A line for each epoch, and on a terminal where the training is within the epoch."""
+        if self._activity != "training":
+            self._console.print(HEADING, style="bold")
+        numbers = progress.numbers
+        loss, accuracy = numbers["train_loss"], numbers["train_accuracy"]
+        speed, left = f"{numbers['examples_per_second']:,.0f}", _time_left(progress.seconds_left or 0.0)
+        epoch = f"{_epoch(progress)}/{progress.total:g}"
+        in_words = f"epoch {epoch}, loss {loss:.3f}, accuracy {accuracy:.3f}, {speed}/s, {left} left"
+        columns = (rich.BarColumn(bar_width=20), rich.TextColumn("{task.description}"))
+        self._update(progress, columns, progress.done % 1, 1, in_words)
+        if "validation_accuracy" in numbers:
+            validation = numbers["validation_accuracy"]
+            self._print(f"{epoch:<9}{loss:>7.4f}{accuracy:>10.4f}{validation:>12.4f}{speed:>11}{left:>11}")
+        else:
+            self._line(in_words)
+
+    def _update(
+        self,
+        progress: Progress,
+        columns: tuple[rich.ProgressColumn, ...],
+        done: int | float,
+        total: int | float | None,
+        description: str,
+    ) -> None:
+        """Show a bar for this activity in the place of another's."""
+        if self._activity != progress.activity:
+            self.close()
+            self._activity = progress.activity
+            self._bar = rich.Progress(
+                *columns, console=self._console, transient=True, disable=not self._console.is_terminal
+            )
+            self._bar.add_task(description, total=total)
+            self._bar.start()
+        assert self._bar is not None
+        self._bar.update(self._bar.task_ids[0], completed=done, total=total, description=description)
+
+    def _line(self, text: str) -> None:
+        """A line where there is no terminal, if the last one was long ago."""
+        if not self._console.is_terminal and time.monotonic() - self._last > SECONDS_BETWEEN_LINES:
+            self._print(text)
+
+    def _print(self, text: str) -> None:
+        self._last = time.monotonic()
+        self._console.print(text, markup=False)
+
+
+def _epoch(progress: Progress) -> int:
+    """The epoch that a training is in, or has just ended, counted from 1."""
+    return max(1, math.ceil(progress.done))
+
+
+def _of_total(progress: Progress) -> str:
+    total = "" if progress.total is None else f" of {progress.total:,}"
+    return f"{progress.done:,}{total} {progress.unit}"
 
 
 def _time_left(seconds: float) -> str:

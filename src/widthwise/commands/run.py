@@ -93,19 +93,9 @@ def run(
         return
     from widthwise import workflow
     from widthwise.commands.progress import shown_progress
-    from widthwise.execution.runner import Step
-    from widthwise.progress import Progress
 
     try:
-        with shown_progress(messages) as on_step:
-
-            def on_progress(progress: Progress) -> None:
-                if progress.activity == "damage":
-                    messages.print(f"{progress.subject}; it is run again", markup=False)
-                else:
-                    running = (progress.subject,) if progress.subject else ()
-                    on_step(Step(int(progress.done), int(progress.total or 0), running))
-
+        with shown_progress(messages) as on_progress:
             result = workflow.run(sweeps, scale, store, workers=workers, machine=machine, on_progress=on_progress)
     except KeyboardInterrupt:
         raise TrialError("interrupted; finished runs are kept, and the same command continues") from None

@@ -47,7 +47,7 @@ def train(
 
     Any field of its recipe is set with --set, such as --set training.epochs=20.
     """
-    from widthwise.commands.progress import ShownTraining
+    from widthwise.commands.progress import shown_progress
     from widthwise.execution import train as training
     from widthwise.execution.machine import Machine
     from widthwise.experiments.single_trial import own_data, single_trial
@@ -66,13 +66,11 @@ def train(
     if dry_run:
         show_plan([trial], store, 1, machine, as_json, title)
         return
-    shown = ShownTraining()
     try:
-        trained = training.train(trial, store=store, machine=machine, on_moment=shown)
+        with shown_progress(messages, every_epoch=True) as on_progress:
+            trained = training.train(trial, store=store, machine=machine, on_progress=on_progress)
     except KeyboardInterrupt:
         raise TrialError("interrupted; the same command continues from the last checkpoint") from None
-    finally:
-        shown.close()
     if as_json:
         layers = json.loads(trained.layers.to_json(orient="records", double_precision=15))
         about = {"id": trained.id, "folder": trained.folder, "status": trained.status}

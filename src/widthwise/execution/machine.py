@@ -1,18 +1,13 @@
-"""What trials are run on, and with which files: nothing here decides what a trial gives, but for the last digits."""
+"""The machine that trials are run on, and their files: nothing here decides a result, but for the last digits."""
 
-import ctypes
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from widthwise.data.source import KNOWN_AS
 from widthwise.errors import RequestError
-
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-WHATEVER = ""
-EACH_BY_NAME = " or ".join(f"{name}=DIR" for name in KNOWN_AS)
+from widthwise.execution.data_words import WHATEVER, locations
 
 
 @dataclass(frozen=True)
@@ -22,10 +17,10 @@ class Machine:
     data: where the images are: a folder, a file or `hub:OWNER/NAME` for whatever is needed, and `cifar10=` or
         `imagenet=` with one of these for that data set alone.
     device: `cpu`, `cuda` or `cuda:1`; `auto` is a GPU where there is one.
-    processes: each trial on images is trained by so many processes, on a GPU each.
-    threads: of a process that trains on images; none: as many as PyTorch would use.
+    processes: that share each batch of a network trained by itself, on a GPU each.
+    threads: of a process that trains networks by themselves; None: as many as PyTorch would use.
     decoders: processes that decode photographs.
-    checkpoint_epochs, checkpoint_minutes: a checkpoint is written after so many, whichever comes first.
+    checkpoint_epochs, checkpoint_minutes: a checkpoint is written after these, whichever come first.
 
     Raises:
         RequestError: `data` has an unknown name, or the same name twice.
@@ -40,37 +35,12 @@ class Machine:
     checkpoint_minutes: float = 5.0
 
     def __post_init__(self):
-        places: dict[str, str] = {}
-        for name, place in map(_named, self.data):
-            if name in places:
-                both = f"{places[name]} and {place}"
-                raise RequestError(
-                    f"--data names {KNOWN_AS[name]} twice, {both}; name it once"
-                    if name
-                    else f"--data names {both} and not which data set each is; write {EACH_BY_NAME}"
-                )
-            places[name] = place
+        locations(self.data)
 
     def location_of(self, name: str) -> str | None:
         """Where the images of the data set `name` are, if that is known."""
-        places = dict(map(_named, self.data))
-        return places.get(name, places.get(WHATEVER))
-
-
-def _named(word: str) -> tuple[str, str]:
-    """A data set's name, empty for whatever is needed, and its place, of a word such as `imagenet=DIR`.
-
-    Raises:
-        RequestError: the name is unknown, and it is no path either.
-    """
-    name, equals, place = word.partition("=")
-    if name in KNOWN_AS and place:
-        return name, place
-    if equals and not Path(word).exists():
-        raise RequestError(
-            f"--data {word} is neither a path that exists nor a data set and its place; write {EACH_BY_NAME}"
-        )
-    return WHATEVER, word
+        known = locations(self.data)
+        return known.get(name, known.get(WHATEVER))
 
 
 def chosen_device(name: str, processes: int = 1) -> str:
@@ -85,15 +55,17 @@ def chosen_device(name: str, processes: int = 1) -> str:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if processes > 1 and name.startswith("cuda"):
         if ":" in name:
-            raise RequestError(f"{processes} processes take a GPU each: name the device cuda, not {name}")
+            raise RequestError(f"{processes} processes take a GPU each: name it cuda, not {name}", field="device")
         if torch.cuda.device_count() < processes:
-            raise RequestError(f"there are {torch.cuda.device_count()} GPUs for {processes} processes")
+            count = torch.cuda.device_count()
+            raise RequestError(f"there are {count} GPUs for {processes} processes", field="processes")
     if name == "cuda":
         name = "cuda:0"
     try:
         torch.empty(1, device=name)
     except (RuntimeError, AssertionError) as error:
-        raise RequestError(f"the device {name!r} cannot be used: {str(error).splitlines()[0]}") from None
+        problem = f"the device {name!r} cannot be used: {str(error).splitlines()[0]}"
+        raise RequestError(problem, field="device") from None
     return name
 
 
@@ -113,21 +85,15 @@ def available_memory(device: str) -> int:
 
 @contextmanager
 def computing(threads: int | None) -> Iterator[None]:
-    """Compute on so many threads, with memory kept from one step to the next.
+    """Compute on this number of threads; None: as many as before.
 
     Sums on several threads depend on how the work was split, so the same numbers come only with the same number of
-    threads. The C library by default gives large blocks back to the system after each step, and getting them again
-    costs more than a small network's arithmetic.
+    threads.
     """
     import torch
 
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
-    if sys.platform == "linux":
-        library = ctypes.CDLL(None)
-        if hasattr(library, "mallopt"):  # the GNU C library
-            library.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
-            library.mallopt(M_MMAP_THRESHOLD, 2**25)
     try:
         yield
     finally:

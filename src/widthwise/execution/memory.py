@@ -2,6 +2,7 @@
 
 import math
 
+from widthwise.data.dataset import Shape
 from widthwise.errors import RequestError
 from widthwise.execution.machine import Machine, available_memory
 from widthwise.experiments.trial import Trial
@@ -11,27 +12,29 @@ BYTES = 4
 """Of a number in float32."""
 
 
-def training_memory(trial: Trial, examples: int | None = None) -> int:
-    """Bytes that training a network by itself needs, counted, without the images.
+def training_memory(trial: Trial, data: tuple[Shape, int], examples: int | None = None) -> int:
+    """Bytes that training a network by itself needs, counted, without the data.
 
     Args:
         trial: what is trained.
-        examples: whose gradient is computed at once; none: as the trial says.
+        data: the shape of one input, and how many labels there are.
+        examples: whose gradient is computed at once; None: as the trial says.
     """
     recipe = trial.training
-    cost = network_cost(trial.network, trial.data.shape, trial.data.classes)
+    cost = network_cost(trial.network, *data)
     slots = {"sgd": 0, "momentum": 1, "rmsprop": 2, "adam": 2}[recipe.optimizer]
     copies = 2 + slots + (1 if recipe.patience else 0)
     examples = examples or recipe.micro_batch_size or recipe.scaled_batch_size
-    inputs = math.prod(trial.data.shape) * BYTES
+    shapes = data[0].values() if isinstance(data[0], dict) else [data[0]]
+    inputs = sum(map(math.prod, shapes)) * BYTES
     return copies * cost.parameters * BYTES + examples * (cost.kept_bytes + inputs)
 
 
-def check_memory(trial: Trial, machine: Machine) -> None:
-    """See that a batch fits in memory, as far as can be told by counting.
+def check_memory(trial: Trial, data: tuple[Shape, int], machine: Machine) -> None:
+    """See that a batch fits in memory, as far as can be known by counting.
 
     Raises:
-        RequestError: it does not.
+        RequestError: it does not; the error's settings would.
     """
     recipe = trial.training
     together = machine.processes if machine.device == "cpu" else 1
@@ -40,7 +43,7 @@ def check_memory(trial: Trial, machine: Machine) -> None:
     free = available_memory(machine.device)
 
     def needed(examples: int) -> int:
-        return together * training_memory(trial, examples)
+        return together * training_memory(trial, data, examples)
 
     if needed(at_once) <= free:
         return
@@ -48,9 +51,10 @@ def check_memory(trial: Trial, machine: Machine) -> None:
     while fitting > 1 and needed(fitting) > free:
         fitting //= 2
     network = f"{trial.network.name} at {trial.network.width_factor:g}x"
-    problem = f"{network} needs {needed(at_once) / 1e9:.1f} GB for {at_once} images at once"
+    problem = f"{network} needs {needed(at_once) / 1e9:.1f} GB for {at_once} examples at once"
     if needed(fitting) > free:
-        raise RequestError(f"{problem}, {free / 1e9:.1f} GB are free, and one image alone does not fit")
+        raise RequestError(f"{problem}, {free / 1e9:.1f} GB are free, and one example alone does not fit")
     raise RequestError(
-        f"{problem} and {free / 1e9:.1f} GB are free; --set training.micro_batch_size={fitting} takes it in pieces"
+        f"{problem}, and {free / 1e9:.1f} GB are free; a batch can be computed in pieces",
+        settings={"training.micro_batch_size": fitting},
     )

@@ -1,29 +1,32 @@
-"""What runs would cost: parameters, arithmetic and memory counted, time estimated from a short timing here."""
+"""The cost of runs beforehand: parameters, arithmetic and memory counted, time estimated from a short timing here."""
 
 import os
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from widthwise.execution.counting import is_counted
 from widthwise.execution.machine import Machine, chosen_device
-from widthwise.execution.memory import training_memory
 from widthwise.execution.runner import default_workers
+from widthwise.execution.trainer import Cohort, cohorts, trainer_for
 from widthwise.experiments.store import Store
 from widthwise.experiments.trial import Trial
-from widthwise.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
 class Plan:
     """Runs before they are run. Each pair is the least and the most of any trial.
 
+    trials, finished, missing: how many there are, and how many of them the store holds and lacks.
+    stacks: the cohorts that those missing train in.
+    workers: processes that train at once.
     parameters: that are trained.
     forward_flops, training_flops: floating-point operations for one example, to predict, and to predict and find the
         gradient.
     memory: bytes that a process needs to train: parameters, gradients, the optimizer's state, the best network so far,
         and what is kept of a batch until its gradient is known; images in memory come besides.
     seconds: the time that the missing trials take on this machine; with early stopping, at most.
+    stops_early: whether a training may stop early.
     """
 
     trials: int
@@ -46,33 +49,30 @@ class Plan:
 def plan(trials: Sequence[Trial], store: str, workers: int | None = None, machine: Machine = Machine()) -> Plan:
     """Count what `store` lacks of some trials and estimate what they cost on this machine.
 
-    Of each kind of network (width, optimizer, data) a short training is timed: of a stack one of one epoch and one of
-    two, with everything around them, on its own data; of a network for images a few steps and a measurement on random
-    images, so that no files are needed. Nothing is written.
+    Of each kind of cohort (network, width, data, all of the recipe but its learning rate) one is timed by its trainer.
+    Nothing is written, and files of images are not needed.
 
     Raises:
         RequestError: the store or the device is not usable.
     """
-    from widthwise.execution.cohort import cohorts
+    from widthwise.execution.datasets import extent  # PyTorch, without which the command line starts
     from widthwise.networks.cost import network_cost
 
     unique = {trial.id: trial for trial in trials}
     finished = Store(store).inspect(unique.values()).finished
     missing = [trial for identity, trial in unique.items() if identity not in finished]
     machine = replace(machine, device=chosen_device(machine.device, machine.processes))
-    stacks = cohorts(missing)
+    stacks = cohorts(missing, machine)
     processors = os.cpu_count() or 1
     workers = default_workers(machine) if workers is None else max(workers, 1)
     together = min(workers, max(len(stacks), 1))
-    costs = [network_cost(trial.network, trial.data.shape, trial.data.classes) for trial in unique.values()]
-    seconds_by_kind: dict[tuple, float] = {}
-    seconds = 0.0
-    for stack in stacks:
-        kind = (len(stack), stack[0].model_copy(update={"training": _at_any_rate(stack[0])}).cohort)
-        if kind not in seconds_by_kind:
-            seconds_by_kind[kind] = _time(stack, replace(machine, threads=max(1, processors // workers)))
-        seconds += seconds_by_kind[kind]
-    memory = [training_memory(trial) for trial in unique.values()]
+    sizes = [extent(trial.data, machine) for trial in unique.values()]
+    costs = [
+        network_cost(trial.network, data.shape, data.classes)
+        for trial, data in zip(unique.values(), sizes, strict=True)
+    ]
+    seconds = _seconds(stacks, replace(machine, threads=max(1, processors // workers)))
+    memory = [trainer_for(trial).memory(trial, machine) for trial in unique.values()]
     return Plan(
         trials=len(unique),
         finished=len(finished),
@@ -88,35 +88,20 @@ def plan(trials: Sequence[Trial], store: str, workers: int | None = None, machin
     )
 
 
+def _seconds(stacks: Sequence[Cohort], machine: Machine) -> float:
+    """Seconds for all cohorts, one after the other, with those that differ in the learning rate alone timed once."""
+    known: dict[tuple[int, str], float] = {}
+    total = 0.0
+    for stack in stacks:
+        if is_counted(stack[0]):
+            continue
+        at_any_rate = stack[0].training.model_copy(update={"learning_rate": 1.0})
+        kind = (len(stack), stack[0].model_copy(update={"training": at_any_rate}).cohort)
+        if kind not in known:
+            known[kind] = trainer_for(stack[0]).seconds(stack, machine)
+        total += known[kind]
+    return total
+
+
 def _range(values: Sequence[int]) -> tuple[int, int]:
     return (min(values), max(values)) if values else (0, 0)
-
-
-def _at_any_rate(trial: Trial) -> Recipe:
-    """Its recipe but for the learning rate, which changes no duration."""
-    return trial.training.model_copy(update={"learning_rate": 1.0})
-
-
-def _time(stack: Sequence[Trial], machine: Machine) -> float:
-    """Seconds that training and measuring a stack takes."""
-    if stack[0].training.epochs == 0:
-        return 0.0
-    if stack[0].data.name != "teacher":
-        from widthwise.execution.timing import seconds_on_images
-
-        return seconds_on_images(stack[0], machine)
-    from widthwise.execution.cohort import run_cohort
-
-    def short(epochs: int) -> float:
-        trials = [
-            trial.model_copy(update={"training": trial.training.model_copy(update={"epochs": epochs})})
-            for trial in stack
-        ]
-        started = time.perf_counter()
-        for _ in run_cohort(trials):
-            pass
-        return time.perf_counter() - started
-
-    short(1)  # the first run of a shape traces it
-    one, two = short(1), short(2)
-    return one + max(two - one, 0.0) * (stack[0].training.epochs - 1)

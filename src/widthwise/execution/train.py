@@ -1,30 +1,32 @@
 """Train and measure one network: a trial by itself, kept in a store."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import pandas as pd
 
 from widthwise.errors import RequestError
+from widthwise.execution.counting import is_counted
 from widthwise.execution.machine import Machine
 from widthwise.execution.runner import run_trials
 from widthwise.experiments.single_trial import own_data, single_trial
 from widthwise.experiments.store import Store
 from widthwise.experiments.trial import Trial
+from widthwise.progress import OnProgress, unseen
 
 
 @dataclass(frozen=True)
 class Trained:
     """A trial that was trained and measured.
 
-    trial, id: what was run, and its name in the store.
+    trial, id: which trial, and its name in the store.
     folder: where the store keeps it.
     status: `trained` or `diverged`.
     results: single numbers, such as `test_accuracy`.
-    history: a table with a row an epoch.
-    layers: the two measures of each layer, as `Profile.layers`; empty if it diverged.
+    history: a row an epoch: `epoch`, `learning_rate`, `train_loss`, `train_accuracy`, `validation_loss`,
+        `validation_accuracy` and `seconds` since the training began.
+    layers: the two measures of each layer, as `Profile.layers`; empty if the training diverged.
     found: whether the store had it already.
     """
 
@@ -47,13 +49,13 @@ def train(
     settings: Mapping[str, object] | None = None,
     seed: int = 0,
     machine: Machine = Machine(),
-    on_moment: Callable[[Any], None] | None = None,
+    on_progress: OnProgress = unseen,
 ) -> Trained:
-    """Train and measure one network as the paper does, or go on with it where it was interrupted.
+    """Train and measure one network as the paper does, or continue it where it was interrupted.
 
     Args:
         network: `mlp`, `alexnet`, `resnet56`, `resnet18` or `inception-v3`; `FILE.py:FUNCTION` of one's own; or a
-            trial.
+            trial, which says all that `width_factor`, `settings` and `seed` do.
         width_factor: multiplies the units of every layer.
         data: where the images are, a path or `hub:OWNER/NAME`; `FILE.py:FUNCTION` of one's own data; or several such
             words (`Machine.data`). An MLP needs none.
@@ -61,12 +63,15 @@ def train(
         settings: fields of the trial by path and their values, such as `{"training.epochs": 20}`.
         seed: of the initial weights, the order of examples and the measurement's draws, and of the data.
         machine: the device, and how many processes share it.
-        on_moment: told of progress (`training.train.Moment`); with several processes in one of them, so that it must
-            be picklable.
+        on_progress: receives the training's progress: `training` events, whose `done` and `total` are epochs, and one
+            `trials` event before and after it.
+
+    Returns:
+        The trial with its results.
 
     Raises:
         RequestError: the request cannot be met as it is.
-        TrialError: the work failed; the same call goes on from the last checkpoint.
+        TrialError: the work failed; the same call continues from the last checkpoint.
     """
     words = [] if data is None else [data] if isinstance(data, (str, os.PathLike)) else data
     function, files = own_data([os.fspath(word) for word in words])
@@ -76,15 +81,14 @@ def train(
         trial = network
     else:
         trial = single_trial(network, width_factor, settings, seed, data=function)
-    if trial.training.epochs == 0:
-        raise RequestError(
-            "with training.epochs=0 there is nothing to train; a dry run counts parameters and arithmetic"
-        )
+    if is_counted(trial):
+        problem = "with 0 there is nothing to train; a dry run counts parameters and arithmetic"
+        raise RequestError(problem, field="training.epochs")
     target = Store(store)
     target.prepare()
     if files:
         machine = replace(machine, data=files)
-    done = run_trials([trial], target, workers=0, machine=machine, on_moment=on_moment)
+    done = run_trials([trial], target, workers=0, machine=machine, on_progress=on_progress)
     outcome = target.inspect([trial]).finished[trial.id]
     trained = outcome["status"] == "trained"
     return Trained(

@@ -8,13 +8,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import yaml
-
 from widthwise.errors import RequestError
 from widthwise.experiments.overlay import overlaid
 from widthwise.experiments.trial import Trial
 from widthwise.experiments.validation import validated
-from widthwise.experiments.yaml_files import read_yaml
 from widthwise.networks.catalogue import network_name, paper_recipe
 from widthwise.wording import suggestion
 

@@ -1,7 +1,7 @@
 """A sweep: a base trial and the axes that vary, as one YAML file."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal

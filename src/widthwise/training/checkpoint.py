@@ -1,4 +1,4 @@
-"""Where a training stands, as one safetensors file: what it takes to go on as if it had never stopped.
+"""The state of a training as one safetensors file, from which it continues as if it had never stopped.
 
 Order, crops, flips and dropout are drawn from streams that are named by epoch and step, so there is no random state to
 keep: the epoch and the number of the batch are enough.
@@ -16,24 +16,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from widthwise.errors import RequestError
+from widthwise.training.state import Position
 from widthwise.training.trained_network import Parameters, TrainedNetwork
 
 FORMAT = 1
-
-
-@dataclass
-class Position:
-    """The next batch to train on, and what the epoch's batches before it came to."""
-
-    epoch: int = 0
-    batch: int = 0
-    step: int = 0
-    """Batches since training began."""
-    seconds: float = 0.0
-    """Time that training took so far."""
-    loss: float = 0.0
-    correct: float = 0.0
-    examples: int = 0
 
 
 @dataclass
@@ -41,17 +27,17 @@ class Checkpoint:
     """Everything that a training holds."""
 
     position: Position
-    fitted: TrainedNetwork
+    trained: TrainedNetwork
     network: Parameters
     optimizer: dict[str, Any] = field(default_factory=dict)
 
 
 def packed(checkpoint: Checkpoint, identity: str) -> bytes:
     """A checkpoint as the content of a file, for the training called `identity`."""
-    fitted = checkpoint.fitted
+    trained = checkpoint.trained
     tensors = {f"network/{name}": value for name, value in checkpoint.network.items()}
-    tensors |= {f"best/{name}": value for name, value in fitted.parameters.items()}
-    for epoch, parameters in fitted.kept.items():
+    tensors |= {f"best/{name}": value for name, value in trained.parameters.items()}
+    for epoch, parameters in trained.kept.items():
         tensors |= {f"kept/{epoch}/{name}": value for name, value in parameters.items()}
     numbers: dict[str, dict[str, Any]] = {}
     for parameter, state in checkpoint.optimizer.get("state", {}).items():
@@ -65,35 +51,35 @@ def packed(checkpoint: Checkpoint, identity: str) -> bytes:
         "training": identity,
         **_versions(),
         "position": asdict(checkpoint.position),
-        "status": fitted.status,
-        "epoch": fitted.epoch,
-        "history": fitted.history,
-        "damaged": fitted.damaged,
+        "status": trained.status,
+        "epoch": trained.epoch,
+        "history": trained.history,
+        "damaged": trained.damaged,
         "optimizer": numbers,
     }
     own = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     return safetensors.torch.save(own, {"about": json.dumps(about)})
 
 
-def unpacked(content: bytes, identity: str, where: str) -> Checkpoint:
+def unpacked(content: bytes, identity: str, path: str) -> Checkpoint:
     """The checkpoint in a file's content; only the optimizer's state lacks its settings.
 
     Raises:
         RequestError: it is damaged, of another training, or written by another version of the program or of PyTorch.
     """
-    remedy = f"delete {where} to train from the beginning"
-    damaged = RequestError(f"the checkpoint {where} is damaged; {remedy}")
+    remedy = f"delete {path} to train from the beginning"
+    damaged = RequestError(f"the checkpoint {path} is damaged; {remedy}")
     try:
         about = _about(content)
         found, present = about["training"], {"format": FORMAT, **_versions()}
     except (ValueError, KeyError, TypeError):
         raise damaged from None
     if found != identity:
-        raise RequestError(f"the checkpoint {where} is that of the training {found}, not of {identity}; {remedy}")
-    for name, here in present.items():
-        if about.get(name) != here:
+        raise RequestError(f"the checkpoint {path} is that of the training {found}, not of {identity}; {remedy}")
+    for name, version_here in present.items():
+        if about.get(name) != version_here:
             raise RequestError(
-                f"the checkpoint {where} was written with {name} {about.get(name)} and this is {here}, "
+                f"the checkpoint {path} was written with {name} {about.get(name)} and this is {version_here}, "
                 f"which may give other numbers; {remedy}"
             )
     try:
@@ -104,7 +90,7 @@ def unpacked(content: bytes, identity: str, where: str) -> Checkpoint:
 
 def _parsed(about: dict[str, Any], tensors: Parameters) -> Checkpoint:
     optimizer: dict[int, dict[str, Any]] = {int(key): dict(value) for key, value in about["optimizer"].items()}
-    fitted = TrainedNetwork(about["status"], about["epoch"], damaged=about["damaged"], history=about["history"])
+    trained = TrainedNetwork(about["status"], about["epoch"], damaged=about["damaged"], history=about["history"])
     network: Parameters = {}
     for name, value in tensors.items():
         kind, _, rest = name.partition("/")
@@ -113,15 +99,15 @@ def _parsed(about: dict[str, Any], tensors: Parameters) -> Checkpoint:
             case "network":
                 network[rest] = value
             case "best":
-                fitted.parameters[rest] = value
+                trained.parameters[rest] = value
             case "kept":
-                fitted.kept.setdefault(int(first), {})[last] = value
+                trained.kept.setdefault(int(first), {})[last] = value
             case "optimizer":
                 optimizer.setdefault(int(first), {})[last] = value
-    return Checkpoint(Position(**about["position"]), fitted, network, {"state": optimizer})
+    return Checkpoint(Position(**about["position"]), trained, network, {"state": optimizer})
 
 
-def restore(checkpoint: Checkpoint, network: nn.Module, optimizer: Optimizer, where: str) -> None:
+def restore(checkpoint: Checkpoint, network: nn.Module, optimizer: Optimizer, path: str) -> None:
     """Put a checkpoint's network and optimizer in the place of these.
 
     Raises:
@@ -132,8 +118,8 @@ def restore(checkpoint: Checkpoint, network: nn.Module, optimizer: Optimizer, wh
     if expected != found:
         other = next(name for name in {**expected, **found} if expected.get(name) != found.get(name))
         raise RequestError(
-            f"the checkpoint {where} is that of another network: {other} is {found.get(other, 'missing')} in it and "
-            f"{expected.get(other, 'missing')} here; delete {where} to train from the beginning"
+            f"the checkpoint {path} is that of another network: {other} is {found.get(other, 'missing')} in it and "
+            f"{expected.get(other, 'missing')} here; delete {path} to train from the beginning"
         )
     network.load_state_dict(checkpoint.network)
     optimizer.load_state_dict({**optimizer.state_dict(), **checkpoint.optimizer})

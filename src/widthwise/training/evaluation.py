@@ -1,12 +1,16 @@
-"""How well a network does on a split."""
+"""Accuracy and loss of a network over a split."""
+
+from typing import Any
 
 import torch
 from torch import nn
 
-from widthwise.data.dataset import Split
+from widthwise.data.dataset import Inputs, Split
+from widthwise.data.examples import of_each
+from widthwise.networks.own_network import logits_of
 
-IMAGE_BATCH = 250
-"""So many images are predicted at once."""
+SINGLE_BATCH = 250
+"""Examples that a network by itself predicts at once."""
 
 
 @torch.no_grad()
@@ -14,7 +18,15 @@ def evaluate(network: nn.Module, split: Split, batch_size: int, limit: int | Non
     """Accuracy and mean cross-entropy over a split, or over `limit` of its examples at even distances."""
     network.eval()
     device = next(network.parameters()).device
-    batches = [(network(inputs.to(device)), labels.to(device)) for inputs, labels in split.batches(batch_size, limit)]
+    batches = [
+        (logits_of(called(network, of_each(inputs, lambda part: part.to(device)))), labels.to(device))
+        for inputs, labels in split.batches(batch_size, limit)
+    ]
     logits, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))
     loss = nn.functional.cross_entropy(logits, labels).item()
     return (logits.argmax(-1) == labels).double().mean().item(), loss
+
+
+def called(network: Any, inputs: Inputs) -> Any:
+    """A network's output for inputs, which may be its arguments by name."""
+    return network(**inputs) if isinstance(inputs, dict) else network(inputs)

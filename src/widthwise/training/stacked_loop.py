@@ -8,17 +8,22 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from widthwise.data.dataset import Dataset
-from widthwise.data.examples import ResidentExamples
+from widthwise.data.dataset import Dataset, Split
 from widthwise.randomness import generator
+from widthwise.training.callbacks.divergence import Divergence
+from widthwise.training.callbacks.early_stop import EarlyStop
+from widthwise.training.history import History
 from widthwise.training.optimizer import build_optimizer, keep_members
 from widthwise.training.recipe import Recipe
 from widthwise.training.stack import Stack
-from widthwise.training.trained_network import HISTORY, TrainedNetwork
+from widthwise.training.state import TrainingState
+from widthwise.training.trained_network import TrainedNetwork
+
+MEASURED = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
 
 
 @torch.no_grad()
-def fit(
+def train_stack(
     networks: Sequence[nn.Module], datasets: Sequence[Dataset], seeds: Sequence[int], recipe: Recipe
 ) -> list[TrainedNetwork]:
     """Train each network on its data set by `recipe`, all as one stack; the networks themselves stay as they are.
@@ -33,59 +38,64 @@ def fit(
         seeds: each member's seed.
     """
     stack = Stack(networks)
-    parameters = list(stack.parameters.values())
-    optimizer = build_optimizer(recipe, parameters)
+    optimizer = build_optimizer(recipe, list(stack.parameters.values()))
     train = _StackedSplit([dataset.train for dataset in datasets])
     validation = _StackedSplit([dataset.validation for dataset in datasets])
     shuffles = {seed: generator(seed, "order") for seed in seeds}
 
-    fitted = [TrainedNetwork() for _ in networks]
+    states = [TrainingState(recipe, partial(stack.member, member)) for member in range(len(networks))]
+    histories = [History(state.trained.history) for state in states]
+    rules = (Divergence(), EarlyStop())
     running = torch.arange(len(networks))  # the members that the stack still holds
-    ended: set[int] = set()
     started = time.perf_counter()
     for epoch in range(recipe.epochs):
         rate = recipe.rate(epoch)
         optimizer.param_groups[0]["lr"] = rate
         orders = {seed: torch.randperm(train.examples, generator=shuffle) for seed, shuffle in shuffles.items()}
         order = torch.stack([orders[seeds[member]] for member in running.tolist()])
-        train_loss, train_accuracy = _train_epoch(stack, optimizer, train, running, order, recipe.scaled_batch_size)
-        validation_loss, validation_accuracy = _evaluate(stack, validation, running, recipe.scaled_batch_size)
+        trained = _train_epoch(stack, optimizer, train, running, order, recipe.scaled_batch_size)
+        validated = _evaluate(stack, validation, running, recipe.scaled_batch_size)
         seconds = time.perf_counter() - started
-        for place, member in enumerate(running.tolist()):
-            if member in ended:
+        columns = zip(running.tolist(), *(column.tolist() for column in (*trained, *validated)), strict=True)
+        for member, *measured in columns:
+            state = states[member]
+            if state.stopped:
                 continue
-            measured = (train_loss, train_accuracy, validation_loss, validation_accuracy)
-            row = (epoch + 1, rate, *(column[place].item() for column in measured), seconds)
-            entry = dict(zip(HISTORY, row, strict=True))
-            if fitted[member].record(entry, recipe, partial(stack.member, place)):
-                ended.add(member)
-        if len(ended) == len(networks):
+            state.epoch = epoch + 1
+            numbers = dict(zip(MEASURED, measured, strict=True))
+            histories[member].log_metrics({"learning_rate": rate, **numbers, "seconds": seconds}, step=state.epoch)
+            for rule in rules:
+                rule.on_epoch_end(state)
+        alive = torch.tensor([not states[member].stopped for member in running.tolist()])
+        if not alive.any():
             break
-        alive = torch.tensor([member not in ended for member in running.tolist()])
         if alive.sum() * 2 <= len(stack):  # a smaller stack is traced anew, so shrink seldom
             running = running[alive]
             stack.keep(alive)
             keep_members(optimizer, list(stack.parameters.values()), alive)
-    return fitted
+            for index, member in enumerate(running.tolist()):
+                states[member].parameters = partial(stack.member, index)
+    return [state.trained for state in states]
 
 
 class _StackedSplit:
     """One split of each member's data set, those that members share stored once."""
 
-    def __init__(self, splits: Sequence[ResidentExamples]):
+    def __init__(self, splits: Sequence[Split]):
         distinct = {id(split): split for split in splits}
-        places = {identity: place for place, identity in enumerate(distinct)}
-        self.inputs = torch.stack([split.inputs for split in distinct.values()])
-        self.labels = torch.stack([split.labels for split in distinct.values()])
-        self.place = torch.tensor([places[id(split)] for split in splits])
+        indices = {identity: index for index, identity in enumerate(distinct)}
+        whole = [next(iter(split.batches(len(split)))) for split in distinct.values()]
+        inputs, labels = zip(*whole, strict=True)
+        self.inputs, self.labels = torch.stack(inputs), torch.stack(labels)
+        self.index = torch.tensor([indices[id(split)] for split in splits])
         self.examples = self.labels.shape[1]
 
     def batch(
         self, members: Int[Tensor, " members"], examples: Int[Tensor, "members batch"]
     ) -> tuple[Tensor, Int[Tensor, "members batch"]]:
         """Inputs and labels of each member's own examples."""
-        place = self.place[members].unsqueeze(1)
-        return self.inputs[place, examples], self.labels[place, examples]
+        index = self.index[members].unsqueeze(1)
+        return self.inputs[index, examples], self.labels[index, examples]
 
 
 def _train_epoch(

@@ -1,0 +1,21 @@
+"""Trials without training, whose parameters and arithmetic are counted."""
+
+from widthwise.execution.machine import Machine
+from widthwise.experiments.store import Outcome
+from widthwise.experiments.trial import Trial
+
+
+def is_counted(trial: Trial) -> bool:
+    """Whether a trial only counts."""
+    return trial.training.epochs == 0
+
+
+def counted(trial: Trial, machine: Machine) -> Outcome:
+    """The outcome of such a trial."""
+    from widthwise.execution.datasets import extent  # PyTorch
+    from widthwise.networks.cost import arithmetic
+
+    data = extent(trial.data, machine)
+    cost = arithmetic(trial.network, data.shape, data.classes)
+    flops = {"forward_flops": cost.forward_flops, "training_flops": cost.training_flops}
+    return Outcome("counted", {"parameters": cost.parameters, **flops})

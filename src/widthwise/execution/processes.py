@@ -1,0 +1,95 @@
+"""Several processes that train one network together: their start, their progress, their errors."""
+
+import logging
+import multiprocessing
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
+
+from widthwise.errors import RequestError, TrialError
+from widthwise.execution.machine import Machine
+from widthwise.progress import OnProgress, Progress
+from widthwise.spawning import main_hidden
+
+SECONDS_BETWEEN_LOOKS = 0.1
+
+
+def fabric_on(machine: Machine, precision: Any) -> Fabric:
+    """Lightning Fabric for a precision on the machine's device or devices."""
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces every process
+    device = torch.device(machine.device)
+    several = machine.processes > 1
+    devices = [device.index] if device.index is not None and not several else machine.processes
+    return Fabric(
+        accelerator=device.type,
+        devices=devices,
+        strategy="ddp_spawn" if several else "auto",
+        precision=precision,
+    )
+
+
+def launch(fabric: Fabric, function: Callable[[Fabric, Connection], None], on_progress: OnProgress) -> None:
+    """Call a function in each of the processes of `fabric`, and wait for them.
+
+    Args:
+        fabric: not launched yet.
+        function: can be pickled. It is given the process's own `fabric`, and a connection to send `Progress` into.
+        on_progress: receives in this process what is sent.
+
+    Raises:
+        RequestError, TrialError: a process raised it, or was killed.
+    """
+    with main_hidden(), _errors_of_processes(), _received(on_progress) as connection:
+        fabric.launch(function, connection)  # pyright: ignore[reportArgumentType] further arguments are passed on
+
+
+@contextmanager
+def _received(on_progress: OnProgress) -> Iterator[Connection]:
+    """A connection whose events are given to `on_progress`, in a thread; an error in it is raised at the end."""
+    receiver, sender = multiprocessing.get_context("spawn").Pipe(duplex=False)
+    ended = threading.Event()
+    errors: list[BaseException] = []
+
+    def receive() -> None:
+        while receiver.poll(SECONDS_BETWEEN_LOOKS) or not ended.is_set():
+            if receiver.poll():
+                progress: Progress = receiver.recv()
+                try:
+                    if not errors:  # and after one go on receiving, or the processes would wait
+                        on_progress(progress)
+                except BaseException as error:
+                    errors.append(error)
+
+    thread = threading.Thread(target=receive, daemon=True)
+    thread.start()
+    try:
+        yield sender
+    finally:
+        ended.set()
+        thread.join(timeout=10 * SECONDS_BETWEEN_LOOKS)  # a killed process may have sent half an event
+    if errors:
+        raise errors[0]
+
+
+@contextmanager
+def _errors_of_processes() -> Iterator[None]:
+    """Raise what one of several processes raised, without the traceback that it comes in."""
+    try:
+        yield
+    except ProcessRaisedException as error:
+        kind, _, sentence = str(error).rstrip().splitlines()[-1].partition(": ")
+        for known in (RequestError, TrialError):
+            if kind == f"{known.__module__}.{known.__name__}":
+                raise known(sentence) from None
+        raise RuntimeError(f"{kind}: {sentence}") from error
+    except ProcessExitedException as error:
+        raise TrialError(
+            f"one of several training processes was killed, perhaps for want of memory ({error}); the same command "
+            "continues"
+        ) from None

@@ -1,0 +1,155 @@
+"""Trains trials one by one, with checkpoints, on one device or in several processes."""
+
+import signal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from multiprocessing.connection import Connection
+
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+
+from widthwise.data.dataset import Dataset
+from widthwise.execution.allocator import keep_freed_memory
+from widthwise.execution.datasets import check_files, extent, load_dataset
+from widthwise.execution.environment import environment
+from widthwise.execution.machine import Machine, computing
+from widthwise.execution.memory import check_memory, training_memory
+from widthwise.execution.outcome import outcome
+from widthwise.execution.processes import fabric_on, launch
+from widthwise.execution.timing import seconds_alone
+from widthwise.execution.trainer import Cohort, Trainer
+from widthwise.experiments.store import Outcome, Store
+from widthwise.experiments.trial import Trial
+from widthwise.networks.build import build_initialized
+from widthwise.progress import OnProgress, unseen
+from widthwise.training.callbacks.checkpoint import Interval
+from widthwise.training.checkpoint import unpacked
+from widthwise.training.evaluation import SINGLE_BATCH
+from widthwise.training.loop import train
+from widthwise.training.trained_network import TrainedNetwork
+
+
+class SingleTrainer(Trainer):
+    """Any network on any data, with Lightning Fabric. Convolutions gain nothing by being stacked (docs/stacks.md)."""
+
+    batch_size = SINGLE_BATCH
+
+    def group(self, trials: Sequence[Trial]) -> list[Cohort]:
+        """Each trial by itself."""
+        return [[trial] for trial in sorted(trials, key=lambda trial: (trial.cohort, trial.seed, trial.id))]
+
+    def check(self, trials: Sequence[Trial], machine: Machine, store: Store) -> None:
+        """See that files and memory are there.
+
+        Raises:
+            RequestError: they are not.
+        """
+        check_files([trial.data for trial in trials], machine, store)
+        for trial in {trial.cohort: trial for trial in trials}.values():
+            self._check_memory(trial, machine, store)
+
+    def memory(self, trial: Trial, machine: Machine = Machine(), examples: int | None = None) -> int:
+        """Bytes that a process needs."""
+        data = extent(trial.data, machine)
+        return training_memory(trial, (data.shape, data.classes), examples)
+
+    def seconds(self, cohort: Cohort, machine: Machine) -> float:
+        """From a few steps and a prediction."""
+        return sum(seconds_alone(trial, machine) for trial in cohort)
+
+    def environment(self, trial: Trial, machine: Machine) -> dict[str, str]:
+        """The machine's device, threads of each process, and processes."""
+        return environment(machine.device, _share_of_threads(machine), machine.processes)
+
+    def train(
+        self, cohort: Cohort, machine: Machine, store: Store | None = None, on_progress: OnProgress = unseen
+    ) -> Iterator[tuple[Trial, Outcome]]:
+        """Train each network, from its checkpoint where there is one, and measure it."""
+        for trial in cohort:
+            yield trial, self._run(trial, machine, store, on_progress)
+
+    def _run(self, trial: Trial, machine: Machine, store: Store | None, on_progress: OnProgress) -> Outcome:
+        self._check_memory(trial, machine, store)
+        machine = replace(machine, threads=_share_of_threads(machine))
+        location = None if store is None else store.location
+        with computing(machine.threads):
+            fabric = fabric_on(machine, trial.training.precision)
+            if machine.processes == 1:
+                trained = _train(fabric, trial, machine, location, on_progress)
+            else:
+                assert location is not None, "several processes give their result through a store"
+                launch(fabric, partial(_train_share, trial, machine, location), on_progress)
+                checkpoints = TrialCheckpoints(location, trial.id)
+                content = checkpoints.load()
+                assert content is not None
+                trained = unpacked(content, trial.id, checkpoints.path).trained
+            dataset = load_dataset(trial.data, machine, store)
+            network = _initialized(trial, dataset).to(machine.device)
+            return outcome(trial, dataset, network, trained, trained.history["seconds"][-1], self.batch_size)
+
+    def _check_memory(self, trial: Trial, machine: Machine, store: Store | None) -> None:
+        data = extent(trial.data, machine, store)
+        check_memory(trial, (data.shape, data.classes), machine)
+
+
+@dataclass(frozen=True)
+class TrialCheckpoints:
+    """The checkpoints of one trial in a store."""
+
+    location: str
+    identity: str
+
+    @property
+    def path(self) -> str:
+        """The checkpoint's path."""
+        store = Store(self.location)
+        return store.path(store.checkpoint_of(self.identity))
+
+    def load(self) -> bytes | None:
+        """The last one, if there is one."""
+        store = Store(self.location)
+        name = store.checkpoint_of(self.identity)
+        return store.read(name) if store.has(name) else None
+
+    def save(self, content: bytes) -> None:
+        """Put one in the place of the last."""
+        store = Store(self.location)
+        store.write(store.checkpoint_of(self.identity), content)
+
+
+def _share_of_threads(machine: Machine) -> int:
+    """Threads of each of the machine's processes."""
+    return max(1, (machine.threads or torch.get_num_threads()) // machine.processes)
+
+
+def _train_share(trial: Trial, machine: Machine, location: str, fabric: Fabric, progress: Connection) -> None:
+    """Train in one of several processes; the last checkpoint holds the result."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # it is sent when the parent ends, and a parent may ignore it
+    keep_freed_memory()
+    _train(fabric, trial, machine, location, progress.send)
+
+
+def _train(
+    fabric: Fabric, trial: Trial, machine: Machine, location: str | None, on_progress: OnProgress
+) -> TrainedNetwork:
+    """Train in this process, from the last checkpoint on."""
+    store = None if location is None else Store(location)
+    dataset = load_dataset(trial.data, replace(machine, device=str(fabric.device)), store)
+    with computing(machine.threads):
+        return train(
+            _initialized(trial, dataset),
+            dataset,
+            trial.training,
+            trial.seed,
+            fabric,
+            checkpoints=None if location is None else TrialCheckpoints(location, trial.id),
+            interval=Interval(machine.checkpoint_epochs, machine.checkpoint_minutes),
+            on_progress=on_progress,
+        )
+
+
+def _initialized(trial: Trial, dataset: Dataset) -> nn.Module:
+    """A trial's network before training, for its data."""
+    return build_initialized(trial.network, trial.initialization, dataset.shape, dataset.classes, trial.seed)
