@@ -32,6 +32,9 @@ def train_and_measure(trial: Trial) -> dict[str, float]:
     """One trial, the plain way."""
     assert isinstance(trial.data, TeacherData)
     data = teacher_data(trial.data)
+    (train, labels), (validation, validation_labels), (test, test_labels) = (
+        next(iter(split.batches(len(split)))) for split in (data.train, data.validation, data.test)
+    )
     units = int(128 * trial.network.width_factor)
     torch.manual_seed(trial.seed)
     hidden, output = nn.Linear(trial.data.dimensions, units), nn.Linear(units, 2)
@@ -45,21 +48,21 @@ def train_and_measure(trial: Trial) -> dict[str, float]:
     history = []
     for _ in range(recipe.epochs):
         total = 0.0
-        for examples in torch.randperm(len(data.train)).split(recipe.batch_size):
+        for examples in torch.randperm(len(train)).split(recipe.batch_size):
             optimizer.zero_grad()
-            loss = loss_function(network(data.train.inputs[examples]), data.train.labels[examples])
+            loss = loss_function(network(train[examples]), labels[examples])
             loss.backward()
             optimizer.step()
             total += loss.item() * len(examples)
         with torch.no_grad():
-            logits = network(data.validation.inputs)
-            accuracy = (logits.argmax(1) == data.validation.labels).double().mean().item()
-            history.append((total / len(data.train), loss_function(logits, data.validation.labels).item(), accuracy))
+            logits = network(validation)
+            accuracy = (logits.argmax(1) == validation_labels).double().mean().item()
+            history.append((total / len(train), loss_function(logits, validation_labels).item(), accuracy))
     with torch.no_grad():
         return {
-            "train_accuracy": (network(data.train.inputs).argmax(1) == data.train.labels).double().mean().item(),
-            "test_accuracy": (network(data.test.inputs).argmax(1) == data.test.labels).double().mean().item(),
-            **measure(network, data.test.inputs, trial),
+            "train_accuracy": (network(train).argmax(1) == labels).double().mean().item(),
+            "test_accuracy": (network(test).argmax(1) == test_labels).double().mean().item(),
+            **measure(network, test, trial),
         }
 
 
