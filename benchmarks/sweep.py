@@ -18,7 +18,6 @@ import pandas as pd
 import torch
 from torch import nn
 
-from widthwise.data.dataset import Split
 from widthwise.data.source import TeacherData
 from widthwise.data.teacher import teacher_data
 from widthwise.execution.runner import run_trials
@@ -33,6 +32,9 @@ def train_and_measure(trial: Trial) -> dict[str, float]:
     """One trial, the plain way."""
     assert isinstance(trial.data, TeacherData)
     data = teacher_data(trial.data)
+    (train, labels), (validation, validation_labels), (test, test_labels) = (
+        next(iter(split.batches(len(split)))) for split in (data.train, data.validation, data.test)
+    )
     units = int(128 * trial.network.width_factor)
     torch.manual_seed(trial.seed)
     hidden, output = nn.Linear(trial.data.dimensions, units), nn.Linear(units, 2)
@@ -44,31 +46,24 @@ def train_and_measure(trial: Trial) -> dict[str, float]:
     optimizer = torch.optim.SGD(network.parameters(), recipe.learning_rate, momentum=recipe.momentum)
     loss_function = nn.CrossEntropyLoss()
     history = []
-    inputs = _inputs(data.train)
     for _ in range(recipe.epochs):
         total = 0.0
-        for examples in torch.randperm(len(data.train)).split(recipe.batch_size):
+        for examples in torch.randperm(len(train)).split(recipe.batch_size):
             optimizer.zero_grad()
-            loss = loss_function(network(inputs[examples]), data.train.labels[examples])
+            loss = loss_function(network(train[examples]), labels[examples])
             loss.backward()
             optimizer.step()
             total += loss.item() * len(examples)
         with torch.no_grad():
-            logits = network(_inputs(data.validation))
-            accuracy = (logits.argmax(1) == data.validation.labels).double().mean().item()
-            history.append((total / len(data.train), loss_function(logits, data.validation.labels).item(), accuracy))
+            logits = network(validation)
+            accuracy = (logits.argmax(1) == validation_labels).double().mean().item()
+            history.append((total / len(train), loss_function(logits, validation_labels).item(), accuracy))
     with torch.no_grad():
         return {
-            "train_accuracy": (network(inputs).argmax(1) == data.train.labels).double().mean().item(),
-            "test_accuracy": (network(_inputs(data.test)).argmax(1) == data.test.labels).double().mean().item(),
-            **measure(network, _inputs(data.test), trial),
+            "train_accuracy": (network(train).argmax(1) == labels).double().mean().item(),
+            "test_accuracy": (network(test).argmax(1) == test_labels).double().mean().item(),
+            **measure(network, test, trial),
         }
-
-
-def _inputs(split: Split) -> torch.Tensor:
-    (inputs, _) = next(iter(split.batches(len(split))))
-    assert isinstance(inputs, torch.Tensor)
-    return inputs
 
 
 def measure(network: nn.Sequential, inputs: torch.Tensor, trial: Trial) -> dict[str, float]:
@@ -81,7 +76,7 @@ def measure(network: nn.Sequential, inputs: torch.Tensor, trial: Trial) -> dict[
     activity = kept[0].double().numpy()
     varying = activity.std(axis=0) > 0
     correlations = np.abs(np.corrcoef(activity[:, varying].T)) if varying.sum() > 1 else np.ones((1, 1))
-    similarity = ((correlations >= settings.threshold).sum() - len(correlations)) / activity.shape[1]
+    similarity = ((correlations >= settings.similarity_threshold).sum() - len(correlations)) / activity.shape[1]
     np.histogram(correlations[np.triu_indices(len(correlations), 1)], 50, range=(0, 1))
     shares = np.linspace(0, 1, settings.levels)
     areas = []

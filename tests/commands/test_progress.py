@@ -59,10 +59,10 @@ SWEEP = [
 
 
 def test_a_sweep_shows_a_bar_with_what_is_trained_on_a_terminal():
-    text = printed(*SWEEP, terminal=True)
+    text = printed(*SWEEP[:3], terminal=True)
     assert "1000/1002" in text
     assert "1 × alexnet 1x, momentum 0.01, epoch 2 of 3, accuracy 0.126" in text
-    assert "writing the report" in text
+    assert "writing the report" in printed(*SWEEP, terminal=True)
 
 
 def test_without_a_terminal_a_sweep_shows_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch):
@@ -76,7 +76,7 @@ def test_without_a_terminal_a_sweep_shows_a_line_now_and_then(monkeypatch: pytes
 
 def test_a_measurement_shows_its_examples(monkeypatch: pytest.MonkeyPatch):
     events = [Progress("measuring", done, 20_000, "examples") for done in (0, 10_000, 20_000)]
-    assert "10000/20000 examples" in printed(*events, terminal=True)
+    assert "10000/20000" in printed(*events[:2], terminal=True)
     assert printed(*events) == ""
     monkeypatch.setattr(shown, "SECONDS_BETWEEN_LINES", -1.0)
     assert printed(*events).splitlines() == ["0 of 20,000 examples", "10,000 of 20,000 examples"]

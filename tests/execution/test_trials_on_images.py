@@ -255,8 +255,8 @@ def test_made_images_that_were_altered_are_refused(tmp_path: Path):
     copy = Path(shutil.copytree(tmp_path / "store", tmp_path / "copy"))
     altered = copy / "synthetic" / "cifar10" / "cifar-10-batches-bin" / "test_batch.bin"
     altered.write_bytes(bytes(len(altered.read_bytes())))
-    folder = f"{copy}/synthetic/cifar10"
-    said = rf"has trials on other images of CIFAR-10.s shape, made by widthwise, than those at {folder}; delete"
+    folder = copy / "synthetic" / "cifar10"
+    said = rf"has trials on other images of CIFAR-10's shape, made by widthwise, than those at {folder}; delete"
     with pytest.raises(RequestError, match=said):
         train.train("alexnet", WIDTH, store=copy, settings=parsed_settings(MADE), seed=1)
 

@@ -129,7 +129,7 @@ class _ShownProgress:
             self._bar = rich.Progress(
                 *columns, console=self._console, transient=True, disable=not self._console.is_terminal
             )
-            self._bar.add_task(description, total=total)
+            self._bar.add_task(description, total=total, completed=int(done))
             self._bar.start()
         assert self._bar is not None
         self._bar.update(self._bar.task_ids[0], completed=done, total=total, description=description)

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Literal
 
 import torch
 from lightning_fabric import Fabric
@@ -20,7 +20,7 @@ from widthwise.spawning import main_hidden
 SECONDS_BETWEEN_LOOKS = 0.1
 
 
-def fabric_on(machine: Machine, precision: Any) -> Fabric:
+def fabric_on(machine: Machine, precision: Literal["32-true", "bf16-mixed"]) -> Fabric:
     """Lightning Fabric for a precision on the machine's device or devices."""
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces every process
     device = torch.device(machine.device)

@@ -23,7 +23,7 @@ class BatchStep:
     """Takes the optimizer's steps.
 
     fabric: device, precision and processes.
-    module, optimizer: as Fabric wraps them.
+    module, optimizer: as Fabric wraps them; the module's wrapper is a private class.
     network: the module itself.
     recipe, seed: of the training.
     momenta: of batch normalizations whose running statistics are plain means at first.

@@ -27,6 +27,6 @@ def evaluate(network: nn.Module, split: Split, batch_size: int, limit: int | Non
     return (logits.argmax(-1) == labels).double().mean().item(), loss
 
 
-def called(network: Any, inputs: Inputs) -> Any:
+def called(network: nn.Module, inputs: Inputs) -> Any:
     """A network's output for inputs, which may be its arguments by name."""
     return network(**inputs) if isinstance(inputs, dict) else network(inputs)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, cast
+from typing import cast
 
 import torch
 from lightning_fabric import Fabric
@@ -215,7 +215,7 @@ def _damaged(fabric: Fabric, data: Dataset) -> dict[str, str]:
     own = data.train.damaged | data.validation.damaged
     if fabric.world_size == 1:
         return own
-    every: list[Any] = [None] * fabric.world_size
+    every: list[dict[str, str]] = [{}] * fabric.world_size
     torch.distributed.all_gather_object(every, own)
     return {name: reason for each in every for name, reason in each.items()}
 
