@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from benchmarks.plain import plain_profile
-from widthwise.commands.loading import InputOptions, importing_user_code, load_model
+from widthwise.commands.loading import InputOptions, importing_user_code, load_batches, load_model
 from widthwise.measurement.result import Profile
 from widthwise.measurement.settings import Measurement
 
@@ -29,9 +29,9 @@ def main() -> None:
     mean, std = ([float(each) for each in text.split(",")] for text in (arguments.mean, arguments.std))
     with importing_user_code():
         model = load_model(arguments.model, arguments.weights).eval()
-        compare(
-            model, InputOptions([arguments.data], arguments.split, mean, std, None), Profile.load(arguments.profile)
-        )
+        batches = load_batches(InputOptions([arguments.data], arguments.split, mean, std, None))
+        images = torch.cat([batch[0] for batch in batches if isinstance(batch, tuple)])
+    compare(model, images, Profile.load(arguments.profile))
 
 
 def compare(model: nn.Module, images: Tensor, profile: Profile) -> None:
