@@ -30,8 +30,8 @@ def main() -> None:
     with importing_user_code():
         model = load_model(arguments.model, arguments.weights).eval()
         batches = load_batches(InputOptions([arguments.data], arguments.split, mean, std, None))
-        images = torch.cat([torch.as_tensor(batch) for (batch,) in batches])  # pyright: ignore[reportGeneralTypeIssues]
-        compare(model, images, Profile.load(arguments.profile))
+        images = torch.cat([batch[0] for batch in batches if isinstance(batch, tuple)])
+    compare(model, images, Profile.load(arguments.profile))
 
 
 def compare(model: nn.Module, images: Tensor, profile: Profile) -> None:

@@ -99,5 +99,5 @@ def test_its_figure_can_be_a_file(tmp_path):
     for name, start in starts.items():
         widthwise.report(measured, tmp_path / name)
         assert (tmp_path / name).read_bytes().startswith(start)
-    with pytest.raises(widthwise.RequestError, match="Give a path"):
+    with pytest.raises(widthwise.RequestError, match=r"^path: "):
         widthwise.report(measured)

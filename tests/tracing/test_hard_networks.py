@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from widthwise.errors import TrialError
 from widthwise.measurement.profile import layers, profile
 from widthwise.measurement.settings import Measurement
 from widthwise.tracing.untouched import untouched
@@ -329,3 +330,16 @@ def test_a_network_that_fails_when_units_are_dropped_is_said_to():
 
     with pytest.raises(ValueError, match="cannot be run without units of layer relu: ArithmeticError: nothing left"):
         profile(Fragile(), [INPUTS])
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("CUDA out of memory. Tried to allocate 20 GiB")])
+def test_too_little_memory_is_no_fault_of_the_request(error: Exception):
+    class Large(Base):
+        def forward(self, value: Tensor) -> Tensor:
+            if len(value) > 4:
+                raise error
+            return self.c(self.relu(self.a(value)))
+
+    with pytest.raises(TrialError, match=r"cannot be run on batch 1, .*; a smaller batch_size takes less memory"):
+        profile(Large(), [INPUTS])
+    assert profile(Large(), [INPUTS], batch_size=4).examples == len(INPUTS)

@@ -1,23 +1,23 @@
 """The options of a measurement on the command line: one for each field of `Measurement`."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from widthwise.errors import RequestError
-from widthwise.measurement.settings import PAPER_SETTINGS
+from widthwise.measurement import settings
 
 Levels = Annotated[int, typer.Option(help="How many shares of dropped units, from 0 to 1.")]
 Samplings = Annotated[int, typer.Option(help="How many random draws a mean is taken over.")]
 Granularity = Annotated[
-    Literal["application", "channel"],
+    settings.Granularity,
     typer.Option(help="What is dropped: each application of a unit by itself, or the whole channel."),
 ]
 Threshold = Annotated[float, typer.Option(help="Units with at least this |r| are similar.")]
 Activations = Annotated[
     str, typer.Option(metavar="N|all", help="How many activation vectors enter a layer's correlations, at most.")
 ]
-Replacement = Annotated[Literal["zero", "mean"], typer.Option(help="What a dropped unit's activity becomes.")]
+Replacement = Annotated[settings.Replacement, typer.Option(help="What a dropped unit's activity becomes.")]
 Thresholds = Annotated[
     str, typer.Option(metavar="R,R,…", help="Further values of |r| for which similarity is reported.")
 ]
@@ -26,8 +26,8 @@ SingleUnits = Annotated[
 ]
 Tolerance = Annotated[float, typer.Option(help="The share of labels that may change while a unit counts as removable.")]
 
-ACTIVATIONS = str(PAPER_SETTINGS.activations)
-THRESHOLDS = ",".join(map(str, PAPER_SETTINGS.thresholds))
+ACTIVATIONS = str(settings.PAPER_SETTINGS.activations)
+THRESHOLDS = ",".join(map(str, settings.PAPER_SETTINGS.thresholds))
 
 
 def activation_count(text: str) -> int | None:

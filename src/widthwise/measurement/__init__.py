@@ -1,1 +1,1 @@
-"""The two measures, removability and repetition, of any network; needs nothing else of this package."""
+"""The two measures, removability and repetition, of any network."""

@@ -83,7 +83,7 @@ class Passes:
         """The labels of all examples in one dimension."""
         return torch.cat([label.flatten() for label in self._labels])
 
-    def outgoing(self, layer: Layer) -> OutgoingWeights:
+    def outgoing_weights(self, layer: Layer) -> OutgoingWeights:
         """The outgoing weights of a layer's units."""
         found = outgoing_weights(self.network.probe, layer)
         return replace(found, only=found.only and self.network.whole)

@@ -58,6 +58,7 @@ def profile(
 
     Raises:
         RequestError: the model, its inputs or an argument are unfit; one sentence tells what is wrong.
+        TrialError: there is not enough memory for the batch size.
     """
     if not isinstance(settings, Measurement):
         raise RequestError(f"settings must be a widthwise.Measurement, not {type(settings).__name__}")

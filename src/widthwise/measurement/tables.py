@@ -34,7 +34,7 @@ def profile_tables(passes: Passes) -> Profile:
             layer,
             measures.statistics,
             measures.activity.running[0],
-            passes.outgoing(layer),
+            passes.outgoing_weights(layer),
             measures.single,
             settings,
         )

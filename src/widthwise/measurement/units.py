@@ -100,20 +100,20 @@ def units_table(
     layer: Layer,
     statistics: UnitStatistics,
     running: RunningCorrelation,
-    outgoing: OutgoingWeights,
+    outgoing_weights: OutgoingWeights,
     single: SingleAblations | None,
     settings: Measurement,
 ) -> pd.DataFrame:
     """The table `units` of one layer: one row for each unit, with the columns `UNIT_COLUMNS`."""
     table = pd.concat([statistics.table(), nearest(running, settings.threshold)], axis=1)
     table["layer"], table["unit"] = layer.name, np.arange(layer.units)
-    table["outgoing_norm"] = outgoing.norms.numpy()
+    table["outgoing_norm"] = outgoing_weights.norms.numpy()
     table["unchanged_alone"] = np.nan if single is None else single.alone / single.labels
     table["unchanged_with_most_similar"] = np.nan
     if single is not None:
         paired = table["most_similar"].notna()
         table.loc[paired, "unchanged_with_most_similar"] = single.paired[paired] / single.labels
-    table["mechanism"] = mechanisms(table, outgoing.only, settings.tolerance)
+    table["mechanism"] = mechanisms(table, outgoing_weights.only, settings.tolerance)
     return table[list(UNIT_COLUMNS)]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import torch
 from torch import Tensor
 
-from widthwise.errors import RequestError
+from widthwise.errors import RequestError, TrialError
 from widthwise.tracing.inputs import Inputs
 from widthwise.tracing.structure import tensors_in
 from widthwise.wording import one_line
@@ -105,7 +105,7 @@ def _iterated(batches: Iterable[object]) -> Iterator[object]:
             batch = next(iterator)
         except StopIteration:
             return
-        except RequestError:
+        except (RequestError, TrialError):
             raise
         except Exception as error:  # whatever the user's own code raises
             raise RequestError(f"batch {number} cannot be read: {one_line(error)}") from error

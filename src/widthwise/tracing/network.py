@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from widthwise.errors import RequestError
+from widthwise.errors import RequestError, TrialError
 from widthwise.tracing.inputs import Inputs
 from widthwise.tracing.layer import Layer, slot_at
 from widthwise.tracing.layer_selection import Selection, find_layers
@@ -19,6 +19,8 @@ from widthwise.tracing.tape import ReplayPlan, Tape
 from widthwise.wording import one_line
 
 PROBE_EXAMPLES = 4
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+"""What PyTorch says on GPUs, on Linux and on Windows."""
 DTYPES_FASTER_CHANNELS_LAST = (torch.float32, torch.bfloat16, torch.float16)
 
 
@@ -127,6 +129,7 @@ class Network:
 
         Raises:
             RequestError: the model cannot be run on the batch, or its output holds NaN.
+            TrialError: there is not enough memory.
         """
         tape = self._record(inputs, number)
         scores, labels = (tape.values[slot] for slot in tape.results)
@@ -150,6 +153,7 @@ class Network:
 
         Raises:
             RequestError: the network cannot be run with that value.
+            TrialError: there is not enough memory.
         """
         try:
             if self.replayed:
@@ -176,10 +180,8 @@ class Network:
             hint = ""
             if isinstance(error, TypeError):
                 hint = "; a batch of a model with several arguments is ((first, second),) or a dictionary"
-            raise RequestError(
-                f"{type(self.model).__name__} cannot be run on batch {number}, of shape {shapes}: "
-                f"{one_line(error)}{hint}"
-            ) from error
+            problem = f"{type(self.model).__name__} cannot be run on batch {number}, of shape {shapes}"
+            raise _failure(f"{problem}: {one_line(error)}{hint}", error) from error
         given = {id(tensor) for tensor in tensors_in((prepared.args, prepared.kwargs))}
         tape.sources = [tensor for tensor in tape.sources if id(tensor) not in given]
         return tape
@@ -216,8 +218,15 @@ class Network:
         return found
 
 
-def _fails_without(layer: Layer, error: Exception) -> RequestError:
-    return RequestError(f"the network cannot be run without units of layer {layer.name}: {one_line(error)}")
+def _fails_without(layer: Layer, error: Exception) -> RequestError | TrialError:
+    return _failure(f"the network cannot be run without units of layer {layer.name}: {one_line(error)}", error)
+
+
+def _failure(problem: str, error: Exception) -> RequestError | TrialError:
+    """What to raise for an error of the model's code; not enough memory is no fault of the request."""
+    if isinstance(error, MemoryError) or any(words in str(error) for words in OUT_OF_MEMORY):
+        return TrialError(f"{problem}; a smaller batch_size takes less memory")
+    return RequestError(problem)
 
 
 def _check_weights(model: nn.Module) -> None:
