@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from widthwise.errors import RequestError
-from widthwise.experiments.settings import Layer, origins
-from widthwise.experiments.sweep import Explanation, Sweep, catalogue
+from widthwise.experiments.explanation import Explanation, origins
+from widthwise.experiments.settings import Layer
+from widthwise.experiments.sweep import Sweep, catalogue
 from widthwise.experiments.trial import Trial
 
 EVERY_LAYER = """

@@ -4,8 +4,7 @@ Resolving a trial and explaining where one of its fields comes from read the sam
 """
 
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from typing import Any, NamedTuple
 
@@ -16,11 +15,9 @@ from widthwise.experiments.overlay import overlaid
 from widthwise.experiments.trial import Trial
 from widthwise.experiments.validation import validated
 from widthwise.experiments.yaml_files import read_yaml
-from widthwise.wording import suggestion
 
-DEFAULT = "the program's default"
 SET = "set for this run"
-"""The layers of what nothing sets, and of values from outside: `--set` on the command line."""
+"""The layer of values from outside: `--set` on the command line."""
 
 
 class Layer(NamedTuple):
@@ -30,53 +27,18 @@ class Layer(NamedTuple):
     content: dict[str, Any]
 
 
-@dataclass(frozen=True)
-class FieldOrigin:
-    """The value of a field of a trial, and the layer that set it.
-
-    path: such as `training.epochs`.
-    """
-
-    path: str
-    value: object
-    layer: str
-
-
 def resolved(content: dict[str, Any], source: str) -> Trial:
     """The trial that `content` describes, laid over the paper's recipe for its network.
 
     Raises:
         RequestError: a field is unknown or ill-typed, or fields do not go together; `source` says where.
     """
-    return validated(Trial, _over_recipe(content), source)
+    return validated(Trial, over_recipe(content), source)
 
 
 def combined(layers: Iterable[Layer]) -> dict[str, Any]:
     """The content of `layers`, the lowest first, laid over each other."""
     return functools.reduce(overlaid, (layer.content for layer in layers), {})
-
-
-def origins(layers: Sequence[Layer], path: str, source: str) -> list[FieldOrigin]:
-    """The layer that set a field of the trial that `layers` describe; of a section, of each of its fields.
-
-    Args:
-        layers: the lowest first, without the paper's recipe, which is below them all.
-        path: such as `training.epochs`, or `training`.
-        source: the file or call that they come from, for messages.
-
-    Raises:
-        RequestError: the trial has no such field, or the layers describe no trial.
-    """
-    values = by_path(resolved(combined(layers), source).model_dump(mode="json"))
-    marked = combined(Layer(name, _marked(content, name)) for name, content in layers)
-    given = by_path(_over_recipe(marked, _marked))
-    found = [name for name in values if name == path or name.startswith(f"{path}.")]
-    if not found:
-        raise RequestError(f"there is no field {path}; {suggestion(path, _paths(values))}")
-    return [
-        FieldOrigin(name, values[name], given[name].layer if isinstance(given.get(name), _Given) else DEFAULT)
-        for name in found
-    ]
 
 
 @functools.lru_cache
@@ -114,42 +76,12 @@ def by_path(content: dict[str, Any], before: str = "") -> dict[str, Any]:
     return fields
 
 
-class _Given:
-    """A value that knows its layer; equal to whatever equals its value, so that it can be laid over that."""
-
-    def __init__(self, value: object, layer: str):
-        self.value, self.layer = value, layer
-
-    def __eq__(self, other: object) -> bool:
-        return self.value == (other.value if isinstance(other, _Given) else other)
-
-    def __hash__(self) -> int:
-        return hash(repr(self.value))
+def over_recipe(content: dict[str, Any]) -> dict[str, Any]:
+    """`content` laid over the paper's recipe for its network, the lowest layer of all."""
+    return overlaid(paper_recipe(network_name(content)), content)
 
 
-def _marked(content: dict[str, Any], layer: str) -> dict[str, Any]:
-    """`content` with each value marked by the layer that set it."""
-    return {
-        name: _marked(value, layer) if isinstance(value, dict) else _Given(value, layer)
-        for name, value in content.items()
-    }
-
-
-def _unmarked(content: dict[str, Any], layer: str) -> dict[str, Any]:
-    return content
-
-
-def _over_recipe(
-    content: dict[str, Any], mark: Callable[[dict[str, Any], str], dict[str, Any]] = _unmarked
-) -> dict[str, Any]:
-    """`content` laid over the recipe for its network, the lowest layer of all."""
+def network_name(content: dict[str, Any]) -> str:
+    """The name of the network that the content of a trial asks for."""
     network = content.get("network")
-    name = network.get("name", "mlp") if isinstance(network, dict) else "mlp"
-    network_name = str(name.value if isinstance(name, _Given) else name)
-    return overlaid(mark(paper_recipe(network_name), f"the paper's recipe for {network_name}"), content)
-
-
-def _paths(values: dict[str, Any]) -> list[str]:
-    """Paths of fields and of the sections that they are in."""
-    sections = [path.rpartition(".")[0] for path in values]
-    return [*values, *dict.fromkeys(filter(None, sections))]
+    return str(network.get("name", "mlp") if isinstance(network, dict) else "mlp")
