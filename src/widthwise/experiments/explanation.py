@@ -1,4 +1,4 @@
-"""Which layer of settings gave a field of a trial its value."""
+"""The layer of settings that gave a field of a trial its value."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -43,7 +43,7 @@ def combined(layers: Iterable[Layer]) -> dict[str, Any]:
 
 @functools.lru_cache
 def paper_recipe(network: str) -> dict[str, Any]:
-    """How the paper trains a network, section by section; empty for the perceptron, whose are the defaults."""
+    """The paper's recipe for a network, section by section; empty for the perceptron, whose are the defaults."""
     file = resources.files("widthwise.experiments") / "recipes" / f"{network}.yaml"
     return read_yaml(file.read_text(encoding="utf-8")) if file.is_file() else {}
 

@@ -25,7 +25,7 @@ from widthwise.wording import suggestion
 __all__ = ["SCALES", "Axes", "PlannedTrial", "Scale", "Sweep", "catalogue"]
 
 OVERRIDDEN = "+"
-"""What follows it in a sweep's name stands for the values that were set from outside."""
+"""Precedes, in a sweep's name, a digest of the values that were set from outside."""
 DIGEST_DIGITS = 6
 
 
@@ -41,7 +41,7 @@ class PlannedTrial:
 
 
 class Base(Config):
-    """What a file that a sweep extends says of the trial, and of the trial at each scale."""
+    """A file that a sweep extends: its fields of the trial, and of the trial at each scale."""
 
     trial: dict[str, Any] = {}
     scales: dict[Scale, dict[str, Any]] = {}
@@ -123,7 +123,7 @@ class Sweep(Axes):
 
     @property
     def of_paper(self) -> bool:
-        """Whether it is an experiment of the catalogue, with other values or without."""
+        """True of an experiment of the catalogue, with other values or without."""
         return self.experiment in catalogue()
 
     @property
@@ -167,7 +167,7 @@ class Sweep(Axes):
         return at_scale
 
     def note(self, scale: Scale) -> str:
-        """What the scale reduces; empty at the paper's."""
+        """A sentence on what the scale reduces; empty at the paper's."""
         return self.scales[scale].note if scale in self.scales else ""
 
     def with_values(self, assignments: Iterable[str] | Mapping[str, Any]) -> "Sweep":
@@ -237,7 +237,7 @@ class Sweep(Axes):
 
     @property
     def _source(self) -> str:
-        """Where wrong values come from, for messages."""
+        """The origin of wrong values, for messages."""
         return "--set" if self.overrides else self.name
 
     def _below(self) -> list[Layer]:

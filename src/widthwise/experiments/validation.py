@@ -1,4 +1,4 @@
-"""What a user wrote, checked against what there can be; whatever is wrong becomes one sentence that names the field."""
+"""Checks of what a user wrote; the first thing wrong becomes one sentence that names the field."""
 
 import functools
 import inspect
@@ -67,7 +67,7 @@ def of_kind(
     possible: Collection[str] = (),
     reason: str = "",
 ) -> Made:
-    """What the function that `content["kind"]` names makes of the other fields, which are its arguments.
+    """Call the function that `content["kind"]` names with the other fields as its arguments.
 
     Args:
         kinds: functions by name; their annotations say what each argument can be.
