@@ -158,7 +158,7 @@ class Sweep(Axes):
             elif varied:
                 values = value if isinstance(value, list) else [value]
                 axes[varied] = {**axes[varied], path: chosen(axes[varied][path], values, source, path)}
-        at_scale: Axes = validated(Axes, axes, source)
+        at_scale = validated(Axes, axes, source)
         parts = [layer.content for layer in (*self._below(), *self._above(at_scale, scale))]
         parts += [part for axis in at_scale.series.values() if isinstance(axis, dict) for part in axis.values()]
         for path, axis in AXIS_OF.items():
