@@ -1,4 +1,4 @@
-"""How long a report takes, how much memory, and how large its page is, by the number of trials in a store.
+"""Seconds, memory and page size of a report, by the number of trials in its store.
 
 `python -m benchmarks.report` generates stores of 250, 500 and 1,000 trials and writes the report of each in a process
 of its own. The trials are those of the whole catalogue at the paper's scale, in equal parts, as perceptrons, AlexNets,
@@ -147,7 +147,7 @@ def _report(store: str) -> dict[str, float]:
 
 
 def _open(page: Path) -> None:
-    """How long the page takes to open in headless Chromium, from nothing to being used."""
+    """Time the page in headless Chromium, from nothing to being usable."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
         print("Chromium is not installed, so the page was not opened.")

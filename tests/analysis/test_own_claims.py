@@ -1,14 +1,17 @@
 """Claims that the author of a sweep states: they are tested as the paper's are, and what is wrong with one is named."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from widthwise import workflow
-from widthwise.analysis.claims import checked
+from widthwise.analysis.claims import CHECKS, checked
 from widthwise.errors import RequestError
 from widthwise.experiments.store import Store
 from widthwise.experiments.sweep import Sweep
+from widthwise.reporting.figures import chosen_figures
+from widthwise.reporting.kinds import KINDS
 from widthwise.reporting.report import report
 
 TINY = """
@@ -133,3 +136,18 @@ def test_a_claim_of_an_extended_experiment_stays_with_it(tmp_path: Path):
     file = tmp_path / "own.yaml"
     file.write_text("extends: mlp10-initialization\nreplicates: 1")
     assert checked(Sweep.load(str(file))) == ()
+
+
+def test_every_kind_of_check_and_of_chart_is_in_the_documentation():
+    text = (Path(__file__).parents[2] / "docs" / "sweeps.md").read_text(encoding="utf-8")
+    of_claims, of_figures = text.split("## Claims of your own")[1].split("## Figures of your own")
+    assert [kind for kind in CHECKS if f"`{kind}`" not in of_claims] == []
+    assert [kind for kind in KINDS if f"`{kind}`" not in of_figures.split("## Which runs count")[0]] == []
+
+
+@pytest.mark.parametrize("field", ["claims", "figures"])
+def test_the_examples_of_the_documentation_are_right(tmp_path: Path, field: str):
+    text = (Path(__file__).parents[2] / "docs" / "sweeps.md").read_text(encoding="utf-8")
+    (example,) = re.findall(rf"^```yaml\n({field}:\n.*?)^```", text, re.MULTILINE | re.DOTALL)
+    sweep = load(tmp_path, example)
+    assert len(checked(sweep)) + len(chosen_figures(sweep)) == 2

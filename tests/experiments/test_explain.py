@@ -6,8 +6,9 @@ import pytest
 
 from widthwise.commands.options import parsed_settings
 from widthwise.errors import RequestError
-from widthwise.experiments.settings import Layer, origins
-from widthwise.experiments.sweep import Explanation, Sweep, catalogue
+from widthwise.experiments.explanation import Explanation, origins
+from widthwise.experiments.settings import Layer
+from widthwise.experiments.sweep import Sweep, catalogue
 from widthwise.experiments.trial import Trial
 
 EVERY_LAYER = """

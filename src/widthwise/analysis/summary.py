@@ -8,7 +8,7 @@ from widthwise.experiments.store import Store
 
 MEAN_OF_LAYERS = "mean of layers"
 NETWORK = ["trial", "series"]
-"""What tells the networks of an experiment apart: two series may share a trial."""
+"""The key of an experiment's networks: two series may share a trial."""
 MEASURES = ["auc", "auc_std", "similarity", "similarity_std", "dead_fraction"]
 
 Varied = Mapping[str, Collection[str]]

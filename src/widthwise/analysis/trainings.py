@@ -11,7 +11,7 @@ from widthwise.experiments.sweep import PlannedTrial
 ENOUGH_ACCURACY = 0.95
 """A network with at least this training accuracy has fitted its training set."""
 NEARLY_BEST = 0.02
-"""Where none has fitted, the networks within this much of the best training accuracy are chosen from."""
+"""If none has fitted, networks within this much of the best training accuracy are eligible."""
 ROUNDING = 1e-9
 NETWORK = ["series", "width_factor", "replicate"]
 

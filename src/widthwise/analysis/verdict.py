@@ -16,7 +16,7 @@ from widthwise.analysis.trend import (
 
 SIGNIFICANCE = 0.05
 ACCURACY_MARGIN = 0.02
-"""How much of test accuracy a wider network may lose and still count as generalizing as well."""
+"""The test accuracy that a wider network may lose and still count as generalizing as well."""
 FEWEST_REPLICATES, FEWEST_WIDTHS = 2, 3
 
 Answer = Literal["supported", "not supported", "no valid evidence"]
@@ -42,8 +42,8 @@ class _Evidence:
             return f"a trend needs at least {FEWEST_WIDTHS} widths, and there are {len(self.widths)}"
         if self.replicates < FEWEST_REPLICATES:
             note = left_out if self.excluded else ""
-            places = ", ".join(f"{width:g}x" for width in self.without)
-            nowhere = f"; no network counts at {places}" if len(self.without) < len(self.widths) and places else ""
+            widths = ", ".join(f"{width:g}x" for width in self.without)
+            nowhere = f"; no network counts at {widths}" if len(self.without) < len(self.widths) and widths else ""
             return (
                 f"a test needs at least {FEWEST_REPLICATES} complete replicates, and there are {self.replicates}{note}"
                 f"{nowhere}"

@@ -9,8 +9,8 @@ from rich.text import Text
 from widthwise.commands.terminal import print_json, results
 
 if TYPE_CHECKING:
-    from widthwise.experiments.settings import FieldOrigin
-    from widthwise.experiments.sweep import Explanation, Scale, Sweep
+    from widthwise.experiments.explanation import Explanation, FieldOrigin
+    from widthwise.experiments.sweep import Scale, Sweep
 
 FEW = 6
 """The most values of an axis that are listed in full."""

@@ -25,13 +25,13 @@ AXES = ("widths", "replicates")
 
 
 class Axes(Config):
-    """What a sweep varies. A field of the trial is named by its path, such as `training.learning_rate`."""
+    """The axes of a sweep. A field of the trial is named by its path, such as `training.learning_rate`."""
 
     trial: dict[str, Any] = {}
     """The base trial, section by section; what it leaves out has its default."""
     series: dict[str, Axis] = {}
-    """What makes the series of a figure, in every combination: a field and its values, or under a name of its own a
-    mapping from names to parts of a trial."""
+    """The axes that make the series of a figure, in every combination: a field and its values, or under a name of its
+    own a mapping from names to parts of a trial."""
     widths: list[PositiveFloat] = Field(default=[0.25, 0.5, 1.0, 2.0, 4.0], min_length=1)
     """Width factors."""
     tune: dict[str, Values] = {}
@@ -51,14 +51,14 @@ class Axes(Config):
 
 
 class ScaledAxes(Axes):
-    """What a scale changes in its sweep; `trial` is laid over the sweep's and over its series' named parts."""
+    """The changes of a scale to its sweep; `trial` is laid over the sweep's and over its series' named parts."""
 
     note: str = ""
-    """What the scale reduces, in one sentence."""
+    """The reductions of the scale in one sentence."""
 
 
 def chosen(axis: Any, values: Any, source: str, path: str) -> Any:
-    """What replaces an axis: `values` themselves or, of an axis with named parts, the parts that they name.
+    """The axis that replaces another: `values` themselves or, of one with named parts, the parts that they name.
 
     Raises:
         RequestError: the axis has named parts, and `values` are not a list of some of their names.

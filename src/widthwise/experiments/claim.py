@@ -19,7 +19,7 @@ class Claim(Config):
     statement: Annotated[str, Field(min_length=1)]
     """The outcome in one sentence."""
     source: str = ""
-    """Where it is stated, such as `Section 4, Fig. 6a`."""
+    """The text that states it, such as `Section 4, Fig. 6a`."""
     check: dict[str, object]
     """The kind of check by its name in the field `kind`, beside the check's arguments."""
     position: int | None = None

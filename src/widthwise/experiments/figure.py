@@ -23,7 +23,7 @@ class SweepFigure(Config):
     """A figure that an experiment draws from its tables."""
 
     title: Annotated[str, Field(min_length=1)]
-    """What it shows, in a few words."""
+    """Its subject in a few words."""
     chart: dict[str, object]
     """The kind of chart by its name in the field `kind`, beside the chart's arguments."""
     series: tuple[str, ...] = ()
@@ -36,7 +36,7 @@ def figure_name(text: str) -> str:
 
 
 def is_named(name: str, wanted: str) -> bool:
-    """Whether `wanted` names a figure, a figure that it is a panel of, or a panel of it: `6`, `6a` and `Fig. 6a`."""
+    """Compare a figure's name with what somebody typed, which may name a panel of it or a figure that it is part of."""
     shorter, longer = sorted((name.upper(), figure_name(wanted)), key=len)
     return longer == shorter or (longer.startswith(shorter) and longer[len(shorter) :] in ("A", "B", "C"))
 

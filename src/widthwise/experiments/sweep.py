@@ -12,9 +12,10 @@ from widthwise.config import Config
 from widthwise.errors import RequestError
 from widthwise.experiments.axes import AXES, AXIS_OF, SCALES, Axes, Scale, ScaledAxes, Value, chosen
 from widthwise.experiments.claim import Claim
+from widthwise.experiments.explanation import Explanation, explained
 from widthwise.experiments.figure import FigureName, SweepFigure, without_panels
 from widthwise.experiments.overlay import nested
-from widthwise.experiments.settings import SET, Layer, combined, origins, resolved
+from widthwise.experiments.settings import SET, Layer, combined, resolved
 from widthwise.experiments.sweep_file import TextFile, catalogue, read_sweep
 from widthwise.experiments.trial import Trial
 from widthwise.experiments.user_code import with_code, without_folders
@@ -25,7 +26,7 @@ from widthwise.wording import suggestion
 __all__ = ["SCALES", "Axes", "PlannedTrial", "Scale", "Sweep", "catalogue"]
 
 OVERRIDDEN = "+"
-"""What follows it in a sweep's name stands for the values that were set from outside."""
+"""Precedes, in a sweep's name, a digest of the values that were set from outside."""
 DIGEST_DIGITS = 6
 
 
@@ -40,24 +41,8 @@ class PlannedTrial:
     trial: Trial
 
 
-@dataclass(frozen=True)
-class Explanation:
-    """The value of a field in some series of a sweep, and the layer of settings that set it.
-
-    path: such as `training.epochs`.
-    values: one, or those of an axis.
-    layer: such as `the program's default` or `scale quick`.
-    series: the series of which it is true; empty where it is true of all.
-    """
-
-    path: str
-    values: tuple[object, ...]
-    layer: str
-    series: tuple[str, ...]
-
-
 class Base(Config):
-    """What a file that a sweep extends says of the trial, and of the trial at each scale."""
+    """A file that a sweep extends: its fields of the trial, and of the trial at each scale."""
 
     trial: dict[str, Any] = {}
     scales: dict[Scale, dict[str, Any]] = {}
@@ -141,7 +126,7 @@ class Sweep(Axes):
 
     @property
     def of_paper(self) -> bool:
-        """Whether it is an experiment of the catalogue, with other values or without."""
+        """True of an experiment of the catalogue, with other values or without."""
         return self.experiment in catalogue()
 
     @property
@@ -176,7 +161,7 @@ class Sweep(Axes):
             elif varied:
                 values = value if isinstance(value, list) else [value]
                 axes[varied] = {**axes[varied], path: chosen(axes[varied][path], values, source, path)}
-        at_scale: Axes = validated(Axes, axes, source)
+        at_scale = validated(Axes, axes, source)
         parts = [layer.content for layer in (*self._below(), *self._above(at_scale, scale))]
         parts += [part for axis in at_scale.series.values() if isinstance(axis, dict) for part in axis.values()]
         for path, axis in AXIS_OF.items():
@@ -185,7 +170,7 @@ class Sweep(Axes):
         return at_scale
 
     def note(self, scale: Scale) -> str:
-        """What the scale reduces; empty at the paper's."""
+        """A sentence on what the scale reduces; empty at the paper's."""
         return self.scales[scale].note if scale in self.scales else ""
 
     def with_values(self, settings: Mapping[str, object]) -> "Sweep":
@@ -227,7 +212,7 @@ class Sweep(Axes):
         for (label, base), width, replicate, tuned in itertools.product(
             series, axes.widths, range(axes.replicates), tunings
         ):
-            content = combined([Layer(label, base), *_of_run(axes, width, replicate, tuned)])
+            content = combined([Layer(label, base), *self._of_run(width, replicate, tuned)])
             trial = resolved(content, source)
             self._check_epochs(trial, axes, source)
             yield PlannedTrial(label, width, replicate, tuned, trial)
@@ -249,35 +234,14 @@ class Sweep(Axes):
         first = {tuned: values[0] for tuned, values in axes.tune.items()}
         seeds = list(range(axes.replicates))
         varied = {**axes.tune, "network.width_factor": list(axes.widths), "seed": seeds, "data.seed": seeds}
-        found: dict[str, tuple[Explanation, list[str]]] = {}
-        series = self._series(axes, scale, self._source)
-        refused: RequestError | None = None
-        for label, layers in series:
-            try:
-                fields = origins([*layers, *_of_run(axes, axes.widths[0], 0, first)], path, self._source)
-            except RequestError as error:  # another series may have a network with this field
-                refused = error
-                continue
-            for field in fields:
-                values = tuple(varied.get(field.path, [field.value]))
-                each = Explanation(field.path, values, self._named(field.path, field.layer), ())
-                found.setdefault(repr(each), (each, []))[1].append(label)
-        if refused and not found:
-            raise refused
-        return [
-            Explanation(each.path, each.values, each.layer, () if len(labels) == len(series) else tuple(labels))
-            for each, labels in sorted(found.values(), key=lambda pair: pair[0].path)
-        ]
+        of_run = self._of_run(axes.widths[0], 0, first)
+        series = [(name, [*layers, *of_run]) for name, layers in self._series(axes, scale, self._source)]
+        return explained(series, varied, path, self._source)
 
     @property
     def _source(self) -> str:
-        """Where wrong values come from, for messages."""
+        """The origin of wrong values, for messages."""
         return "--set" if self.overrides else self.name
-
-    def _named(self, path: str, layer: str) -> str:
-        """A layer's name: that of an axis whose values were set from outside says so."""
-        axis = AXIS_OF.get(path, path)
-        return f"{layer}, {SET}" if axis in self.overrides and layer != SET else layer
 
     def _below(self) -> list[Layer]:
         """The layers below the named parts of a series."""
@@ -312,8 +276,20 @@ class Sweep(Axes):
             if isinstance(axis, dict):
                 parts.append(Layer(f"series, {path} {value}", axis[str(value)]))
             else:
-                fields.append(Layer("the axis series", nested(path, value)))
+                fields.append(Layer(self._axis("series", path), nested(path, value)))
         return [*self._below(), *parts, *self._above(axes, scale), *fields]
+
+    def _of_run(self, width: float, replicate: int, tuned: dict[str, Value]) -> list[Layer]:
+        """The layers of one run, above those of its series."""
+        return [
+            *(Layer(self._axis("tune", path), nested(path, value)) for path, value in tuned.items()),
+            Layer(self._axis("widths"), nested("network.width_factor", width)),
+            Layer(self._axis("replicates"), {"seed": replicate, "data": {"seed": replicate}}),
+        ]
+
+    def _axis(self, axis: str, path: str = "") -> str:
+        """The name of the layer of an axis, or of one of its paths."""
+        return f"the axis {axis}{f', {SET}' if (path or axis) in self.overrides else ''}"
 
     def _check_epochs(self, trial: Trial, axes: Axes, source: str) -> None:
         recipe = trial.training
@@ -342,15 +318,6 @@ class Sweep(Axes):
                 f"{source}: label: {self.label!r} cannot be filled in ({error}); "
                 "name fields by their path, such as {training.optimizer}"
             ) from None
-
-
-def _of_run(axes: Axes, width: float, replicate: int, tuned: dict[str, Value]) -> list[Layer]:
-    """The layers of one run, above those of its series."""
-    return [
-        *(Layer("the axis tune", nested(path, value)) for path, value in tuned.items()),
-        Layer("the axis widths", nested("network.width_factor", width)),
-        Layer("the axis replicates", {"seed": replicate, "data": {"seed": replicate}}),
-    ]
 
 
 def _holds(content: dict[str, Any], path: str) -> bool:

@@ -67,7 +67,7 @@ def read_sweep(file: TextFile, source: str) -> dict[str, Any]:
 
 
 def _scale(inherited: dict[str, Any], content: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """What a scale changes: as the base has it, but for the axes that the file or its own scale sets."""
+    """The changes of a scale: the base's, but for the axes that the file or its own scale sets."""
     kept = {field: value for field, value in inherited.items() if field != "trial" and field not in content}
     replaced = [field for field in Axes.model_fields if field in content and field in inherited and field != "trial"]
     if replaced and kept.get("note"):

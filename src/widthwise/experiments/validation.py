@@ -1,4 +1,4 @@
-"""What a user wrote, checked against what there can be; whatever is wrong becomes one sentence that names the field."""
+"""Checks of what a user wrote; the first thing wrong becomes one sentence that names the field."""
 
 import functools
 import inspect
@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import is_dataclass
 from typing import Any, TypeVar, get_args, get_type_hints
 
-from pydantic import TypeAdapter, ValidationError, create_model
+from pydantic import BaseModel, ValidationError, create_model
 from pydantic_core import ErrorDetails
 
 from widthwise.config import Config
@@ -23,13 +23,14 @@ LISTED, NAMED = "[listed]", "[named]"
 UNKNOWN_FIELD = ("extra_forbidden", "unexpected_keyword_argument")
 
 Made = TypeVar("Made")
+Model = TypeVar("Model", bound=BaseModel)
 
 
-def validated(model: type, content: Any, source: str, within: str = "") -> Any:
+def validated(model: type[Model], content: object, source: str, within: str = "") -> Model:
     """`content` as a `model`; the first thing wrong with it as one sentence: file, field, what would be right.
 
     Args:
-        model: a pydantic model, or a type that pydantic can validate.
+        model: the form that it must have.
         content: plain data.
         source: the file or call that it comes from, for the sentence.
         within: the path of `content` in the file.
@@ -38,7 +39,7 @@ def validated(model: type, content: Any, source: str, within: str = "") -> Any:
         RequestError: a field is unknown, missing or ill-typed.
     """
     try:
-        return TypeAdapter(model).validate_python(content)
+        return model.model_validate(content)
     except ValidationError as error:
         problem = _most_telling(error)
     parts = [str(part) for part in problem["loc"] if part not in (LISTED, NAMED)]
@@ -69,7 +70,7 @@ def of_kind(
     possible: Collection[str] = (),
     reason: str = "",
 ) -> Made:
-    """What the function that `content["kind"]` names makes of the other fields, which are its arguments.
+    """Call the function that `content["kind"]` names with the other fields as its arguments.
 
     Args:
         kinds: functions by name; their annotations say what each argument can be.

@@ -1,4 +1,4 @@
-"""Whether the report that a store holds is still right: what it was made from, and that its files are there."""
+"""Recognizing that the report in a store is up to date: made from the same results, with all its files there."""
 
 import json
 from collections.abc import Sequence

@@ -23,7 +23,7 @@ Chart = Callable[[Analysis, Sequence[str]], Specification]
 DIGITS = 10
 APART = "widthwise"
 NO_TABLE = {"name": "empty"}
-"""What Altair writes for a chart without a table; in a layer it would take precedence over the table around it."""
+"""Altair's mark of a chart without a table; in a layer it would take precedence over the table around it."""
 
 _tables: ContextVar[dict[str, list[dict[str, Any]]]] = ContextVar("tables")
 

@@ -31,9 +31,9 @@ from widthwise.analysis.verdict import ACCURACY_MARGIN, FEWEST_REPLICATES, SIGNI
 from widthwise.wording import counted, listed
 
 ALIKE: dict[Measure, float] = {AUC: 0.05, ACCURACY: ACCURACY_MARGIN, SIMILARITY: 0.2}
-"""By how much networks may differ and be called alike. Of similarity it is a share of what they have."""
+"""The most that networks may differ by and be called alike; of similarity as a share of what they have."""
 LEAST_SIMILARITY = 0.5
-"""What a difference of similarity is a share of, where the pair has less."""
+"""A difference of similarity is a share of this if the pair has less."""
 FEWEST_PAIRS = 5
 """The fewest pairs among which the signed-rank test can find a difference."""
 

@@ -30,7 +30,7 @@ Judge = Callable[[Analysis, Sequence[str]], Finding]
 class Check:
     """A test of one claim on an experiment's tables. Networks that have collapsed to one label never count.
 
-    criterion: what is tested and when it agrees or disagrees, in one sentence.
+    criterion: the test in one sentence: when it agrees and when it disagrees.
     judge: the test.
     series: those that it needs; empty: all that the experiment has at its scale.
     excluding: of all, those that it is not about.
@@ -55,7 +55,7 @@ class Check:
         return list(self.series) or [name for name in analysis.series if name not in self.excluding]
 
     def has_data(self, analysis: Analysis) -> bool:
-        """Whether anything was run of any series that the claim is about."""
+        """True if anything was run of any series that the claim is about."""
         return not _run(analysis).isdisjoint(self.needs(analysis))
 
     def __call__(self, analysis: Analysis) -> Finding:
@@ -90,7 +90,7 @@ class CheckedClaim:
     statement: the outcome in one sentence.
     source: where it is stated.
     experiment: the one that shows it.
-    check: what decides whether our networks agree.
+    check: the test that decides whether our networks agree.
     """
 
     name: str
@@ -101,7 +101,7 @@ class CheckedClaim:
 
     @property
     def criterion(self) -> str:
-        """What is tested and when it agrees or disagrees, in one sentence."""
+        """The test in one sentence: when it agrees and when it disagrees."""
         return self.check.criterion
 
 
@@ -122,7 +122,7 @@ def sentence(parts: Iterable[str]) -> str:
 
 
 def _leaves_out_series(analysis: Analysis) -> bool:
-    """Whether the experiment has series at the paper's scale that it does not have at this one."""
+    """True if the experiment has series at the paper's scale that it does not have at this one."""
     sweep = analysis.sweep
     here, there = (sweep.at(scale).series for scale in (analysis.scale, "paper"))
     return any(len(values) < len(there[axis]) for axis, values in here.items())

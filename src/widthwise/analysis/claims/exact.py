@@ -14,7 +14,7 @@ from widthwise.analysis.trainings import ENOUGH_ACCURACY
 from widthwise.wording import counted, listed
 
 NEGLIGIBLE = 0.01
-"""What is negligible: of AUC, of a share of labels, and of similarity as a share of it."""
+"""A negligible difference of AUC, of a share of labels, and of similarity as a share of it."""
 
 AddedUnits = Literal["both", "removable", "repeated", "dead"]
 """A construction, by what its added units are."""

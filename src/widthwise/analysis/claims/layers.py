@@ -198,7 +198,7 @@ def _p_value_of_order(table: Table, widths: Widths) -> float:
 def _at_each_width(
     claimed: str, measure: Measure, series: str, holds: Callable[[pd.Series], bool], layers: Names, among: Names
 ) -> Check:
-    """Whether something holds of the layers at every width; it disagrees where it fails at more than half of them."""
+    """A check that something holds of the layers at every width; it disagrees if it fails at more than half of them."""
 
     def judge(analysis: Analysis, name: str) -> Finding:
         of_series = _layers(analysis, name)

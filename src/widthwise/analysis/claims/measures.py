@@ -69,7 +69,7 @@ def trend_table(analysis: Analysis, series: str, measure: Measure) -> tuple[Tabl
 
 
 def too_little(analysis: Analysis, series: str, measure: Measure, obstacle: str) -> Finding:
-    """That a series has too little to tell, and what its means at the narrowest and the widest are nevertheless."""
+    """The finding that a series has too little to tell, with its means at the narrowest and the widest."""
     networks = counting(analysis, series)
     if networks.empty:
         return Finding("cannot be told", f"{series}: {obstacle}")
@@ -90,8 +90,7 @@ def change(table: Table, widths: Widths) -> tuple[float, float, float]:
 
 
 def unchanged(low: float, high: float, margin: float) -> bool:
-    """Whether an interval shows that something did not grow: it fell, or what it may have changed by is no more than a
-    margin and may be nothing."""
+    """True if an interval shows that something did not grow: a fall, or a change within a margin, maybe none."""
     return high <= 0 or (low <= 0 and within(low, high, margin) == "agrees")
 
 

@@ -30,7 +30,7 @@ from widthwise.analysis.verdict import ACCURACY_MARGIN, SIGNIFICANCE
 from widthwise.wording import listed
 
 FLAT: dict[Measure, float] = {AUC: 0.05, ACCURACY: 0.05, SIMILARITY: 0.5}
-"""How much a measure may change over all widths and be called flat. Of similarity it is in similar units per unit."""
+"""The most that a measure may change over all widths and be called flat; of similarity in similar units per unit."""
 FEWEST_TO_DOUBLE = 0.1
 """The similarity from which a doubling counts: where there is less, a few pairs of units more double it."""
 VERDICTS: dict[str, Answer] = {
@@ -218,7 +218,7 @@ def _grows(analysis: Analysis, series: str, measure: Measure) -> Finding:
 
 
 def _either_grows(analysis: Analysis, series: str) -> Finding:
-    """Whether removability or similarity grows; it disagrees where of neither it can be."""
+    """The finding on removability or similarity growing; it disagrees if both tests do."""
     both = [_grows(analysis, series, measure) for measure in (AUC, SIMILARITY)]
     growing = [finding for finding in both if finding.answer == "agrees"]
     if growing or all(finding.answer == "disagrees" for finding in both):

@@ -15,9 +15,9 @@ function linkTrials(cell, title, value) {
 }
 for (const details of document.querySelectorAll("details[data-table]")) {
   details.addEventListener("toggle", () => {
-    const place = details.querySelector(".sortable");
-    if (details.open && !place.firstChild) {
-      sortable(place, tables[details.dataset.experiment][details.dataset.table], { controls: details, fill: linkTrials });
+    const container = details.querySelector(".sortable");
+    if (details.open && !container.firstChild) {
+      sortable(container, tables[details.dataset.experiment][details.dataset.table], { controls: details, fill: linkTrials });
     }
   });
 }
@@ -33,7 +33,7 @@ function showTrial(identity) {
     const find = (name) => {
       const table = tables[experiment]?.[name], at = table?.titles.indexOf("trial") ?? -1;
       const row = at < 0 ? undefined : table.rows.find((each) => each[at] === identity);
-      return row && Object.fromEntries(table.titles.map((title, place) => [title, row[place]]));
+      return row && Object.fromEntries(table.titles.map((title, index) => [title, row[index]]));
     };
     const run = find("runs"), network = find("networks");
     const counts = run?.status === "counted" ? "Its parameters and its arithmetic were counted; it was not trained."
@@ -42,9 +42,9 @@ function showTrial(identity) {
       : run?.status === "diverged" ? "Its training diverged, so there is no network." : "It was not run yet.";
     statuses.add(run?.status);
     const list = (pairs) => {
-      const place = document.createElement("dl");
-      for (const [name, value] of pairs) place.append(element("dt", name), element("dd", shown(value)));
-      return place;
+      const terms = document.createElement("dl");
+      for (const [name, value] of pairs) terms.append(element("dt", name), element("dd", shown(value)));
+      return terms;
     };
     const all = document.createElement("details");
     all.append(element("summary", "Settings that it shares with the experiment's other trials"), list(Object.entries(shared)));
@@ -92,14 +92,14 @@ async function explore() {
   const numbers = document.querySelector("#explorer-numbers .sortable");
   const columns = ["layer", "depth", "width_factor", "units", "n", "auc", "auc_std", "similarity", "similarity_std", "dead_fraction"];
   sortable(numbers, { titles: columns, numeric: columns.map((name) => name !== "layer"), rows: some.map((row) => columns.map((name) => row[name])) });
-  const place = document.getElementById("explorer-chart");
+  const chart = document.getElementById("explorer-chart");
   const shows = [choose.experiment.value, choose.series.value, wanted.join(",")].join("/"), fresh = element("div", "", { className: "chart drawn" });
   const result = await vegaEmbed(fresh, specification, options("layers"));
   if (turn !== last) return result.finalize(); // another choice was made meanwhile
   drawing?.finalize();
   drawing = result;
-  place.replaceChildren(fresh);
-  place.dataset.shows = shows;
+  chart.replaceChildren(fresh);
+  chart.dataset.shows = shows;
 }
 function offerSeries(series) {
   const { series: all, widths, colours } = layers[choose.experiment.value];
@@ -128,10 +128,10 @@ if (form) {
 
 // The address bar leads to a trial or to a choice of the explorer; to sections the browser goes by itself.
 function follow() {
-  const hash = location.hash.slice(1), [place, words] = hash.split("?");
+  const hash = location.hash.slice(1), [section, words] = hash.split("?");
   if (hash.startsWith("trial=")) return showTrial(new URLSearchParams(hash).get("trial"));
   if (dialog.open) dialog.close();
-  if (place !== "explorer" || !words || !form) return;
+  if (section !== "explorer" || !words || !form) return;
   const wanted = new URLSearchParams(words);
   if (!Object.hasOwn(layers, wanted.get("experiment"))) return;
   choose.experiment.value = wanted.get("experiment");

@@ -3,7 +3,7 @@ const STEP = 200;
 const shown = (value) => value === null ? "–" : typeof value === "number" && !Number.isInteger(value)
   ? String(+value.toPrecision(4)) : String(value);
 const anyCell = (row, word) => row.some((value) => String(value).toLowerCase().includes(word));
-function sortable(place, { titles, numeric, rows }, { controls, matches = anyCell, wanted = () => true, fill } = {}) {
+function sortable(container, { titles, numeric, rows }, { controls, matches = anyCell, wanted = () => true, fill } = {}) {
   let column = -1, descending = false, count = STEP;
   const table = document.createElement("table"), head = table.createTHead().insertRow(), body = table.createTBody();
   const filter = controls?.querySelector("[data-filter]"), counted = controls?.querySelector("[data-count]");
@@ -19,7 +19,7 @@ function sortable(place, { titles, numeric, rows }, { controls, matches = anyCel
   });
   const more = element("button", "Show more", { type: "button", className: "more" });
   more.addEventListener("click", () => { count += 5 * STEP; update(); });
-  place.replaceChildren(table, more);
+  container.replaceChildren(table, more);
   function compare(one, other) {
     if (one === null || other === null) return (one === null) - (other === null);
     const order = typeof one === "number" ? one - other : String(one).localeCompare(String(other), undefined, { numeric: true });
