@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -40,6 +41,7 @@ def at_smoke_scale(words: list[str]) -> list[str]:
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: page.name)
 def test_every_command_runs(page: Path, tmp_path: Path, typed, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
     for text in [*blocks(page, "yaml"), *blocks(page, "python")]:
         first, _, rest = text.partition("\n")
         if NAMED.match(first):  # a file of that name
