@@ -7,6 +7,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # results are the same to the bit
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,29 +21,51 @@ from widthwise.experiments.store import Store
 torch.set_num_threads(1)
 
 
-@pytest.fixture(scope="session")
-def smoke_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with all experiments at smoke scale and their report. Not to be changed: copy it."""
-    folder = tmp_path_factory.mktemp("smoke") / "store"
-    for name in ("mlp10-initialization", "constructions"):
-        workflow.run(name, "smoke", folder, workers=0)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files whose tests need the store of everything: it takes longest, in processes of its own."""
+    first = {item.path for item in items if "whole_store" in getattr(item, "fixturenames", ())}
+    items.sort(key=lambda item: item.path not in first)
+
+
+def made_once(name: str, make: Callable[[Path], object], worker: str, factory: pytest.TempPathFactory) -> Path:
+    """A folder that the first test process to ask for it makes, for all of them. Not to be changed."""
+    shared = factory.getbasetemp()
+    if worker != "master":
+        shared = shared.parent
+    folder, ended = shared / name, shared / f"{name}.ended"
+    with FileLock(shared / f"{name}.lock"):
+        if not ended.exists():
+            try:
+                make(folder)
+                ended.write_text("")
+            except Exception as error:
+                ended.write_text(f"{name} could not be made: {error!r}")
+                raise
+    assert ended.read_text() == ""
     return folder
+
+
+@pytest.fixture(scope="session")
+def smoke_store(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A store with two experiments on perceptrons at smoke scale and their report. Not to be changed: copy it."""
+
+    def run(folder: Path) -> None:
+        for name in ("mlp10-initialization", "constructions"):
+            workflow.run(name, "smoke", folder, workers=0)
+
+    return made_once("smoke", run, worker_id, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def whole_store(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """A store that `widthwise run --all --scale smoke` filled, once for all test processes. Not to be changed."""
-    shared = tmp_path_factory.getbasetemp()
-    if worker_id != "master":
-        shared = shared.parent
-    folder, ended = shared / "whole", shared / "whole.ended"
-    with FileLock(shared / "whole.lock"):
-        if not ended.exists():
-            words = ["run", "--all", "--scale", "smoke", "--store", str(folder)]
-            done = subprocess.run([sys.executable, "-m", "widthwise", *words], capture_output=True, text=True)
-            ended.write_text(done.stderr if done.returncode else "")
-    assert ended.read_text() == ""
-    return folder
+    """A store that `widthwise run --all --scale smoke` filled. Not to be changed."""
+
+    def run(folder: Path) -> None:
+        words = ["run", "--all", "--scale", "smoke", "--store", str(folder)]
+        done = subprocess.run([sys.executable, "-m", "widthwise", *words], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+    return made_once("whole", run, worker_id, tmp_path_factory)
 
 
 @pytest.fixture

@@ -7,15 +7,10 @@ from pathlib import Path
 
 import pytest
 from tests.experiments.test_catalogue import ARTEFACTS
+from tests.typed import widthwise
 
 COMMAND = [sys.executable, "-m", "widthwise"]
 SMALL = ["run", "mlp10-initialization", "--scale", "smoke", "--workers", "0"]
-
-
-def widthwise(*words: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *map(str, words)], capture_output=True, text=True, env={"COLUMNS": "80", "PATH": "", **environment}
-    )
 
 
 def test_help_says_what_there_is():
@@ -25,6 +20,17 @@ def test_help_says_what_there_is():
         assert f"│ {command} " in shown.stdout
     for command in ("run", "report", "list"):
         assert widthwise(command, "--help").returncode == 0
+
+
+def test_it_runs_as_a_program(tmp_path: Path):
+    done, refused = (
+        subprocess.run([*COMMAND, *words], capture_output=True, text=True, cwd=tmp_path)
+        for words in (["list", "--figure", "B5"], ["ran"])
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "mlp10-initialization" in done.stdout
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.startswith("widthwise: No such command 'ran'")
 
 
 def test_list_names_every_experiment_and_its_figure():
@@ -151,8 +157,11 @@ def test_a_dry_run_counts_and_estimates_and_writes_nothing(tmp_path: Path):
         (["report", "nowhere"], "the store nowhere holds no experiment"),
     ],
 )
-def test_a_wrong_request_is_answered_in_a_sentence(tmp_path: Path, words: list[str], said: str):
-    answer = subprocess.run([*COMMAND, *words], capture_output=True, text=True, cwd=tmp_path)
+def test_a_wrong_request_is_answered_in_a_sentence(
+    tmp_path: Path, words: list[str], said: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    answer = widthwise(*words)
     assert answer.returncode == 2
     assert said in answer.stderr
     assert "Traceback" not in answer.stderr
