@@ -4,10 +4,14 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # results are the same to the bit only at the same number of threads
 
+import multiprocessing
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -66,6 +70,32 @@ def whole_store(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Pat
         assert done.returncode == 0, done.stderr
 
     return made_once("whole", run, worker_id, tmp_path_factory)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_drawing_process() -> Iterator[None]:
+    """One process draws for all reports of a test process: making the code that draws charts takes it two seconds."""
+    pool: ProcessPoolExecutor | None = None
+
+    @contextmanager
+    def drawing_process() -> Iterator[ProcessPoolExecutor]:
+        nonlocal pool
+        if pool is None or not _alive(pool):
+            pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+        yield pool
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("widthwise.reporting.write.drawing_process", drawing_process)
+        yield
+    if pool is not None:
+        pool.shutdown(cancel_futures=True)
+
+
+def _alive(pool: ProcessPoolExecutor) -> bool:
+    try:
+        return pool.submit(abs, 0).result() == 0
+    except BrokenProcessPool:  # a test killed this process's children
+        return False
 
 
 @pytest.fixture
