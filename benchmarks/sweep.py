@@ -35,6 +35,9 @@ def train_and_measure(trial: Trial) -> dict[str, float]:
     (train, labels), (validation, validation_labels), (test, test_labels) = (
         next(iter(split.batches(len(split)))) for split in (data.train, data.validation, data.test)
     )
+    assert isinstance(train, torch.Tensor)
+    assert isinstance(validation, torch.Tensor)
+    assert isinstance(test, torch.Tensor)
     units = int(128 * trial.network.width_factor)
     torch.manual_seed(trial.seed)
     hidden, output = nn.Linear(trial.data.dimensions, units), nn.Linear(units, 2)
@@ -76,7 +79,7 @@ def measure(network: nn.Sequential, inputs: torch.Tensor, trial: Trial) -> dict[
     activity = kept[0].double().numpy()
     varying = activity.std(axis=0) > 0
     correlations = np.abs(np.corrcoef(activity[:, varying].T)) if varying.sum() > 1 else np.ones((1, 1))
-    similarity = ((correlations >= settings.similarity_threshold).sum() - len(correlations)) / activity.shape[1]
+    similarity = ((correlations >= settings.threshold).sum() - len(correlations)) / activity.shape[1]
     np.histogram(correlations[np.triu_indices(len(correlations), 1)], 50, range=(0, 1))
     shares = np.linspace(0, 1, settings.levels)
     areas = []

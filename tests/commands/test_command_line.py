@@ -10,6 +10,7 @@ from typing import get_args, get_type_hints
 
 import pytest
 from tests.experiments.test_catalogue import ARTEFACTS
+from tests.typed import widthwise
 
 from widthwise.commands import run as run_command
 from widthwise.experiments.sweep import SCALES
@@ -21,7 +22,7 @@ SMALL = ["run", "mlp10-initialization", "--scale", "smoke", "--workers", "0"]
 CLEAN = {"COLUMNS": "80", "PATH": "", "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
 
 
-def widthwise(*words: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def as_program(*words: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*COMMAND, *map(str, words)], capture_output=True, text=True, env={**CLEAN, **environment})
 
 
@@ -63,13 +64,13 @@ def test_a_shell_completes_commands_options_and_values(words: str, offered: list
 
 
 def test_the_completion_of_a_shell_is_shown():
-    shown = widthwise("--show-completion", "bash", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
+    shown = as_program("--show-completion", "bash", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
     assert shown.returncode == 0
     assert "_COMPLETE=complete_bash" in shown.stdout
 
 
 def test_the_completion_of_a_shell_is_installed_for_its_user(tmp_path: Path):
-    done = widthwise(
+    done = as_program(
         "--install-completion", "bash", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1", HOME=str(tmp_path)
     )
     assert done.returncode == 0
@@ -82,6 +83,17 @@ def test_scales_are_those_of_a_sweep():
     """The option has a list of its own, so that help needs no pydantic."""
     option = get_type_hints(run_command.run)["scale"]
     assert set(get_args(option)) == set(SCALES)
+
+
+def test_it_runs_as_a_program(tmp_path: Path):
+    done, refused = (
+        subprocess.run([*COMMAND, *words], capture_output=True, text=True, cwd=tmp_path)
+        for words in (["list", "--figure", "B5"], ["ran"])
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "mlp10-initialization" in done.stdout
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.startswith("widthwise: No such command 'ran'")
 
 
 def test_list_names_every_experiment_and_its_figure():
@@ -208,8 +220,11 @@ def test_a_dry_run_counts_and_estimates_and_writes_nothing(tmp_path: Path):
         (["report", "nowhere"], "the store nowhere holds no experiment"),
     ],
 )
-def test_a_wrong_request_is_answered_in_a_sentence(tmp_path: Path, words: list[str], said: str):
-    answer = subprocess.run([*COMMAND, *words], capture_output=True, text=True, cwd=tmp_path)
+def test_a_wrong_request_is_answered_in_a_sentence(
+    tmp_path: Path, words: list[str], said: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    answer = widthwise(*words)
     assert answer.returncode == 2
     assert said in answer.stderr
     assert "Traceback" not in answer.stderr

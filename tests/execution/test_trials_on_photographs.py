@@ -1,8 +1,6 @@
 """The paper's networks for photographs as trials: in one process, in two, and with images that cannot be decoded."""
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -45,27 +43,14 @@ def trained(
     )
 
 
-IN_ONE_AND_IN_TWO = """
-import sys
-from pathlib import Path
-from tests.execution.test_trials_on_photographs import trained
-
-network, data, store = sys.argv[1:]
-for processes in (1, 2):
-    events = []
-    trained(network, Path(data), Path(store) / str(processes), processes, on_progress=events.append)
-    print(*(f"{each.activity} {each.done:g}/{each.total:g}" for each in events), sep=", ")
-"""
-
-
 @pytest.mark.parametrize("network", SIZES)
 def test_two_processes_give_what_one_gives(network: str, photographs: Path, tmp_path: Path):
-    """In a program of its own: the shape checks that tests are run with make measuring Inception-v3 take a minute."""
-    program = [sys.executable, "-c", IN_ONE_AND_IN_TWO, network, str(photographs), str(tmp_path)]
-    done = subprocess.run(program, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    progress = "trials 0/1, trials 0/1, training 1/1, trials 1/1"
-    assert done.stdout.splitlines() == [progress, progress], "it reaches the process that asked, and each once"
+    for processes in (1, 2):
+        events: list[Progress] = []
+        trained(network, photographs, tmp_path / str(processes), processes, on_progress=events.append)
+        shown = [f"{each.activity} {each.done:g}/{each.total:g}" for each in events]
+        expected = ["trials 0/1", "trials 0/1", "training 1/1", "trials 1/1"]
+        assert shown == expected, "it reaches the process that asked, and each once"
     alone, together = (trained(network, photographs, tmp_path / folder) for folder in ("1", "2"))
     for each in (alone, together):
         assert (each.status, each.found) == ("trained", True)

@@ -1,5 +1,6 @@
 """Parts of every page: templates, the code that draws its charts, and how values are written."""
 
+import functools
 import math
 from typing import Any
 
@@ -22,6 +23,7 @@ def template(name: str) -> Template:
     return environment.get_template(name)
 
 
+@functools.cache
 def drawing_code() -> str:
     """Vega-Lite's own code, which draws the charts, as one script without imports."""
     version = ".".join(altair.SCHEMA_VERSION.lstrip("v").split(".")[:2])
