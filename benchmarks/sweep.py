@@ -18,6 +18,7 @@ import pandas as pd
 import torch
 from torch import nn
 
+from widthwise.data.dataset import Split
 from widthwise.data.source import TeacherData
 from widthwise.data.teacher import teacher_data
 from widthwise.execution.runner import run_trials
@@ -32,8 +33,8 @@ def train_and_measure(trial: Trial) -> dict[str, float]:
     """One trial, the plain way."""
     assert isinstance(trial.data, TeacherData)
     data = teacher_data(trial.data)
-    (train, labels), (validation, validation_labels), (test, test_labels) = (
-        next(iter(split.batches(len(split)))) for split in (data.train, data.validation, data.test)
+    (train, labels), (validation, validation_labels), (test, test_labels) = map(
+        whole, (data.train, data.validation, data.test)
     )
     assert isinstance(train, torch.Tensor)
     assert isinstance(validation, torch.Tensor)
@@ -67,6 +68,13 @@ def train_and_measure(trial: Trial) -> dict[str, float]:
             "test_accuracy": (network(test).argmax(1) == test_labels).double().mean().item(),
             **measure(network, test, trial),
         }
+
+
+def whole(split: Split) -> tuple[torch.Tensor, torch.Tensor]:
+    """All inputs and labels of a split."""
+    inputs, labels = next(iter(split.batches(len(split))))
+    assert isinstance(inputs, torch.Tensor)
+    return inputs, labels
 
 
 def measure(network: nn.Sequential, inputs: torch.Tensor, trial: Trial) -> dict[str, float]:

@@ -4,7 +4,8 @@ import time
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from widthwise.execution.datasets import load_dataset
+from widthwise.data.dataset import Shape
+from widthwise.execution.datasets import extent, load_dataset
 from widthwise.execution.environment import environment
 from widthwise.execution.machine import Machine, computing
 from widthwise.execution.memory import training_memory
@@ -78,12 +79,10 @@ class StackTrainer(Trainer):
                 yield trial, outcome(trial, dataset, network, result, seconds, self.batch_size)
 
 
-def _shape(trial: Trial) -> tuple[tuple[int, ...], int]:
+def _shape(trial: Trial) -> tuple[Shape, int]:
     """The shape of one input, and how many labels there are."""
-    shape, classes = trial.data.shape, trial.data.classes
-    assert isinstance(shape, tuple), "a stack's data is drawn, and says its shape"
-    assert classes is not None
-    return shape, classes
+    data = extent(trial.data, Machine())
+    return data.shape, data.classes
 
 
 def _most_in_a_stack(trial: Trial) -> int:
