@@ -13,7 +13,7 @@ from widthwise.data.source import Source, TeacherData
 from widthwise.errors import RequestError
 from widthwise.experiments.overlay import overlaid
 from widthwise.measurement.settings import Measurement
-from widthwise.networks.catalogue import NETWORKS, AnyNetwork, described, description_class, network_name
+from widthwise.networks.catalogue import AnyNetwork, described, network_name, paper_recipe
 from widthwise.networks.description import Construction, NetworkDescription
 from widthwise.networks.scheme import Initialization
 from widthwise.networks.user_function import UserFunction
@@ -99,7 +99,7 @@ class Trial(Config):
 
     def record(self) -> dict[str, Any]:
         """The trial as plain data, with the version of its fields, as a store keeps it."""
-        return {"format": TRIAL_FORMAT, "trial": self.model_dump(mode="json")}
+        return {"trial_format": TRIAL_FORMAT, "trial": self.model_dump(mode="json")}
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], source: str) -> "Trial":
@@ -108,11 +108,11 @@ class Trial(Config):
         Raises:
             RequestError: the record is of a newer format, or damaged; `source` says where.
         """
-        found = record.get("format", TRIAL_FORMAT)
+        found = record.get("trial_format", TRIAL_FORMAT)
         if found != TRIAL_FORMAT and not (isinstance(found, int) and 2 <= found < TRIAL_FORMAT):
             raise RequestError(
-                f"{source} has the format {found} and this version of widthwise reads up to {TRIAL_FORMAT}; install a "
-                "newer one"
+                f"{source} has fields of format {found} and this version of widthwise reads up to {TRIAL_FORMAT}; "
+                "install a newer one"
             )
         try:
             return cls.model_validate(record["trial"])
@@ -125,7 +125,7 @@ def _recipe(network: Any) -> dict[str, Any]:
     if isinstance(network, NetworkDescription):
         return type(network).recipe
     name = network_name(network) if isinstance(network, Mapping) else None
-    return description_class(name).recipe if isinstance(name, str) and name in NETWORKS else {}
+    return paper_recipe(name) if isinstance(name, str) else {}
 
 
 @lru_cache(maxsize=REMEMBERED)

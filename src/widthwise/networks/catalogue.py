@@ -37,6 +37,11 @@ def description_class(name: str) -> type[NetworkDescription]:
     return getattr(import_module(module), class_name)
 
 
+def paper_recipe(name: str) -> dict[str, Any]:
+    """How the paper trains a network, section by section; empty where it is not the paper's."""
+    return description_class(name).recipe if name in NETWORKS else {}
+
+
 def described(settings: Any) -> Any:
     """The description that a mapping of settings is of; anything else as it is.
 
