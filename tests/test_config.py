@@ -136,11 +136,11 @@ def test_a_record_is_read_back():
 
 
 def test_a_newer_record_is_refused_in_a_sentence():
-    record = {**Trial().record(), "format": config.TRIAL_FORMAT + 1}
-    with pytest.raises(RequestError, match=r"runs/trial\.json has the format 3 and this version of widthwise reads up"):
+    record = {**Trial().record(), "trial_format": config.TRIAL_FORMAT + 1}
+    with pytest.raises(RequestError, match=r"runs/trial\.json has fields of format 3 and this version of widthwise reads up"):
         Trial.from_record(record, "runs/trial.json")
     with pytest.raises(RequestError, match=r"runs/trial\.json is no trial"):
-        Trial.from_record({"format": config.TRIAL_FORMAT}, "runs/trial.json")
+        Trial.from_record({"trial_format": config.TRIAL_FORMAT}, "runs/trial.json")
 
 
 def test_a_network_brings_its_recipe_in_python_as_in_yaml():

@@ -98,11 +98,13 @@ def test_it_is_set_from_outside_relative_to_the_current_folder(folder: Path, mon
 def test_one_network_of_ones_own_on_ones_own_data(folder: Path, monkeypatch: pytest.MonkeyPatch):
     (folder / "mydata.py").write_text("def load(seed): ...\n")
     monkeypatch.chdir(folder)
-    trial = single_trial("mynet.py:build", 0.5, ["training.epochs=3"], 7, data="mydata.py:load")
+    trial = single_trial("mynet.py:build", 0.5, seed=7, data="mydata.py:load")
     assert (trial.network.called, trial.network.width_factor) == ("mynet.py:build", 0.5)
     assert (trial.data.name, trial.data.seed, trial.seed) == ("own", 7, 7)
-    assert (trial.training.batch_size, trial.training.learning_rate, trial.training.epochs) == (128, 0.01, 3)
+    assert (trial.training.batch_size, trial.training.learning_rate, trial.training.epochs) == (128, 0.01, 50)
     assert not trial.stackable
+    assert trial.user_functions == ("mynet.py:build", "mydata.py:load")
+    assert Trial().user_functions == ()
     again = Trial.from_record(trial.record(), "trial.json")
     assert again.id == trial.id
 
