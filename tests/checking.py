@@ -9,8 +9,8 @@ import inspect
 from collections.abc import Callable
 from dataclasses import is_dataclass
 from functools import partial, wraps
-from types import CodeType, FunctionType
-from typing import Any, get_args
+from types import CodeType, FunctionType, SimpleNamespace
+from typing import Any, ForwardRef, Literal, get_args, get_origin, get_type_hints
 
 import jaxtyping
 from beartype import beartype
@@ -31,13 +31,22 @@ def checked(decorated: Any = None, *, typechecker: Any = None) -> Any:
         if is_dataclass(decorated) and isinstance(vars(decorated).get("__init__"), FunctionType):
             decorated.__init__ = checked(decorated.__init__)
         return decorated
-    if not _names_shapes(decorated):
-        return _typed(decorated)
-    if inspect.isgeneratorfunction(
-        decorated
-    ):  # its arguments are checked when it is first iterated, in another context
-        return original(decorated, typechecker=beartype)
-    return _in_context(_typed(decorated))
+    named = decorated.__annotations__
+    decorated.__annotations__ = {name: _resolved(hint, decorated.__globals__) for name, hint in named.items()}
+    try:
+        function = _checked_function(decorated)
+    finally:
+        decorated.__annotations__ = named
+    function.__annotations__ = named
+    return function
+
+
+def _checked_function(function: FunctionType) -> Callable[..., Any]:
+    if not any(map(_has_shape, function.__annotations__.values())):
+        return _typed(function)
+    if inspect.isgeneratorfunction(function):  # beartype checks its arguments later, outside of the context
+        return original(function, typechecker=beartype)
+    return _in_context(_typed(function))
 
 
 def _typed(function: FunctionType) -> Callable[..., Any]:
@@ -69,13 +78,23 @@ def _in_context(typed: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def _names_shapes(function: FunctionType) -> bool:
-    return any(map(_has_shape, inspect.get_annotations(function).values()))
-
-
-def _has_shape(annotation: Any) -> bool:
-    if isinstance(annotation, str):
-        return "'" in annotation or '"' in annotation  # shapes are strings
-    if isinstance(annotation, type) and issubclass(annotation, jaxtyping.AbstractArray):
+def _has_shape(hint: Any) -> bool:
+    if isinstance(hint, type) and issubclass(hint, jaxtyping.AbstractArray):
         return True
-    return any(map(_has_shape, get_args(annotation)))
+    return any(map(_has_shape, get_args(hint)))
+
+
+def _resolved(hint: Any, names: dict[str, Any]) -> Any:
+    """A hint with the classes that it names; `Any`, as with jaxtyping, where only type checkers know a name."""
+    if not _has_name(hint):
+        return hint
+    try:
+        return get_type_hints(SimpleNamespace(__annotations__={"hint": hint}), names, include_extras=True)["hint"]
+    except Exception:
+        return Any
+
+
+def _has_name(hint: Any) -> bool:
+    if isinstance(hint, (str, ForwardRef)):
+        return True
+    return get_origin(hint) is not Literal and any(map(_has_name, get_args(hint)))

@@ -72,6 +72,18 @@ def test_inner_functions_are_checked_each_for_itself():
             inner("wrong")(1)
 
 
+@checked
+def quoted(pair: "Pair", late: "list[nn.Module] | None" = None) -> "Pair":
+    return pair
+
+
+def test_a_quoted_type_is_checked_where_its_name_is_known():
+    pair = Pair(ONE, ONE)
+    assert quoted(pair, None) is quoted(pair) is pair  # type: ignore[arg-type]
+    with pytest.raises(BeartypeCallHintViolation):
+        quoted("pair")  # type: ignore[arg-type]
+
+
 def test_widthwise_is_checked():
     with pytest.raises(BeartypeCallHintViolation):
         counted("3", "unit")  # type: ignore[arg-type]
