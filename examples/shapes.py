@@ -9,7 +9,7 @@ SHAPES = ("disc", "square", "ring", "cross", "stripes")
 def load(seed: int, examples: int = 3000, size: int = 20) -> tuple[Tensor, Tensor]:
     """Grey images `examples 1 size size`, and which of the five shapes each shows.
 
-    A shape has a place, a radius and a brightness of its own, and there is noise over all of the image.
+    A shape has a position, a radius and a brightness of its own, and there is noise over all of the image.
     """
     stream = torch.Generator().manual_seed(seed)
 

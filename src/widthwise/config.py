@@ -25,7 +25,7 @@ class Config(BaseModel, Hashable):
     """Immutable settings. A misspelt or ill-typed field is an error that names the field.
 
     Raises:
-        TypeError: when a class is made, a field is marked with `Since` a format that is not there yet, or has no
+        TypeError: when a class is defined, a field is marked with `Since` a format that is not there yet, or has no
             default.
     """
 

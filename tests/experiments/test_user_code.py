@@ -103,8 +103,6 @@ def test_one_network_of_ones_own_on_ones_own_data(folder: Path, monkeypatch: pyt
     assert (trial.data.name, trial.data.seed, trial.seed) == ("own", 7, 7)
     assert (trial.training.batch_size, trial.training.learning_rate, trial.training.epochs) == (128, 0.01, 50)
     assert not trial.stackable
-    assert trial.user_functions == ("mynet.py:build", "mydata.py:load")
-    assert Trial().user_functions == ()
     again = Trial.from_record(trial.record(), "trial.json")
     assert again.id == trial.id
 

@@ -1,1 +1,1 @@
-"""What networks learn: examples with labels, split into train, validation and test."""
+"""Data to learn: examples with labels, split into train, validation and test."""

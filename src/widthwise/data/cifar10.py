@@ -48,7 +48,7 @@ class Pixels:
 
 @dataclass(frozen=True)
 class CIFAR10Files:
-    """What the files hold.
+    """The content of the files.
 
     description: the data set and the kind of its files, for captions.
     damaged: the images that were left out, each by its file and row.
@@ -81,11 +81,11 @@ def read_cifar10(location: Path, damaged: Literal["refuse", "skip"]) -> CIFAR10F
 
 def _folder(folder: Path, damaged: Literal["refuse", "skip"]) -> CIFAR10Files:
     for name, ending, archive in ((BINARY_FOLDER, ".bin", BINARY_ARCHIVE), (PYTHON_FOLDER, "", PYTHON_ARCHIVE)):
-        for place in (folder, folder / name):
-            files = {file: place / file for file in (batch + ending for batch in BATCHES)}
+        for within in (folder, folder / name):
+            files = {file: within / file for file in (batch + ending for batch in BATCHES)}
             contents = {file: path.read_bytes() for file, path in files.items() if path.is_file()}
-            if contents or (place.name == name and place.is_dir()):
-                return _official(contents, place, ending)
+            if contents or (within.name == name and within.is_dir()):
+                return _official(contents, within, ending)
         if (folder / archive).is_file():
             return _archive(folder / archive)
     if any(folder.rglob("*.parquet")):

@@ -16,6 +16,7 @@ from widthwise.data.labels import partly_random
 from widthwise.data.source import OwnData
 from widthwise.data.splitting import divided
 from widthwise.errors import RequestError
+from widthwise.networks.user_function import first_line
 from widthwise.wording import suggestion
 
 SPLITS = ("train", "validation", "test")
@@ -28,7 +29,7 @@ Examples = tuple[Inputs, Int64[Tensor, " examples"]]
 
 
 def own_data(source: OwnData, device: torch.device) -> Dataset:
-    """What a user's own function gives, split as it says or as drawn, and kept on `device`.
+    """The data that a user's own function gives, split as it says or by drawing, and kept on `device`.
 
     Raises:
         RequestError: the function fails, or gives something else than examples with labels.
@@ -115,8 +116,7 @@ def _collated(dataset: TorchDataset, where: str) -> Any:
     try:
         return default_collate([dataset[number] for number in range(len(dataset))])  # pyright: ignore
     except Exception as error:  # whatever a user's own code raises
-        said = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise _refused(f"the examples that {where} gives cannot be put together ({said})") from error
+        raise _refused(f"the examples that {where} gives cannot be put together ({first_line(error)})") from error
 
 
 def _refused(problem: str) -> RequestError:

@@ -125,7 +125,7 @@ def read_labels(file: Path, classes: int) -> Int64[np.ndarray, " rows"]:
 
 @contextmanager
 def whole(file: Path) -> Iterator[None]:
-    """What goes wrong while `file` is read becomes a RequestError that names it."""
+    """Turn errors while `file` is read into a RequestError that names it."""
     try:
         yield
     except (pa.ArrowException, OSError) as error:

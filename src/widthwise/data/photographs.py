@@ -19,7 +19,7 @@ from widthwise.errors import RequestError
 ENDINGS = (".jpeg", ".jpg", ".png")
 VALIDATION = ("val", "validation")
 SHUFFLED_TOGETHER = 16
-"""Row groups between which rows change places: enough to mix them, few enough to hold."""
+"""Row groups whose rows are shuffled together: enough to mix them, few enough to hold."""
 HELD = SHUFFLED_TOGETHER + 4
 IMAGENET = (1000, 1_281_167, 50_000)
 
@@ -29,7 +29,7 @@ class FolderPhotographs:
 
     Args:
         folder: of the split.
-        classes: the names of the classes' folders; an image's label is the place of its own.
+        classes: the names of the classes' folders; an image's label is the index of its own.
 
     Raises:
         RequestError: the split holds no images, or folders of other classes.
@@ -83,13 +83,13 @@ class ParquetPhotographs:
         if not len(self):
             raise RequestError(f"{files[0]} holds no images")
         sizes: list[int] = []
-        places: list[tuple[int, int]] = []
+        groups: list[tuple[int, int]] = []
         for number, file in enumerate(files):
             with whole(file):
                 metadata = pq.read_metadata(file)
             sizes += [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
-            places += [(number, group) for group in range(metadata.num_row_groups)]
-        self._places = np.array(places)
+            groups += [(number, group) for group in range(metadata.num_row_groups)]
+        self._groups = np.array(groups)
         """The file of each row group, and its number there."""
         self._ends = np.cumsum(sizes)
         """The first example after each row group."""
@@ -103,15 +103,15 @@ class ParquetPhotographs:
 
     def name(self, index: int) -> str:
         """Where the image is: its file, and its row there, counted from 0."""
-        file = self._places[self._group(index), 0]
-        first = self._begin(int(np.searchsorted(self._places[:, 0], file)))
+        file = self._groups[self._group(index), 0]
+        first = self._begin(int(np.searchsorted(self._groups[:, 0], file)))
         return f"{self._files[file]}, row {index - first}"
 
     def read(self, index: int) -> bytes:
         """The encoded image."""
         group = self._group(index)
         if group not in self._held:
-            file, number = self._places[group]
+            file, number = self._groups[group]
             with pq.ParquetFile(self._files[file]) as opened:
                 rows = opened.read_row_group(number, columns=[f"{self._column}.bytes"]).column(0)
             self._held[group] = rows.combine_chunks().field("bytes")

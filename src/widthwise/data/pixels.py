@@ -33,7 +33,7 @@ def crop_and_flip(
         images: all images, each with its border.
         chosen: which of them.
         top, left: from 0 to 8, both included; 4 is the middle.
-        flipped: whether left and right change places.
+        flipped: whether left and right are exchanged.
     """
     _, tall, wide, channels = images.shape
     height, width = tall - 2 * PADDING, wide - 2 * PADDING

@@ -72,7 +72,7 @@ class ResidentImages:
         if self._order is None or self._order[0] != (seed, epoch):
             order = torch.randperm(len(self), generator=generator(seed, "order", epoch))
             stream = generator(seed, "augmentation", epoch)
-            places = torch.randint(2 * PADDING + 1, (2, len(self)), generator=stream)
+            corners = torch.randint(2 * PADDING + 1, (2, len(self)), generator=stream)
             flips = torch.randint(2, (1, len(self)), generator=stream)
-            self._order = (seed, epoch), torch.cat([order[None], places, flips]).to(self.labels.device)
+            self._order = (seed, epoch), torch.cat([order[None], corners, flips]).to(self.labels.device)
         return self._order[1]

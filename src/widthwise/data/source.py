@@ -13,7 +13,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class DataSource(Config):
-    """What every source has. Each says its `shape` and `classes` besides, None where only the data know them."""
+    """The base of every source. Each says its `shape` and `classes` besides, None where only the data know them."""
 
     title: ClassVar[str]
     """Its name in tables and captions."""
@@ -67,7 +67,7 @@ class TeacherData(DataSource):
 
 
 class ImageFiles(DataSource):
-    """What the sets of images have in common. The files are named with `Machine.data`."""
+    """The base of every set of images. The files are named with `Machine.data`."""
 
     on_disk: ClassVar[bool] = True
     augmentable: ClassVar[bool] = True
@@ -75,7 +75,7 @@ class ImageFiles(DataSource):
     test_examples: PositiveInt | None = None
     """Drawn with `seed` from the test images; None: all of them."""
     damaged: Literal["refuse", "skip"] = "refuse"
-    """What becomes of an image that cannot be decoded: the trial fails, or goes on without it and counts it."""
+    """Whether an image that cannot be decoded is refused: the trial fails, or goes on without it and counts it."""
 
 
 class PublishedImages(ImageFiles):
@@ -203,7 +203,7 @@ class OwnData(UserFunction, DataSource):
 
 SOURCES: tuple[type[DataSource], ...] = (TeacherData, CIFAR10Data, ImageNetData, ImageFolderData, OwnData)
 KNOWN_AS = {source.model_fields["name"].default: source.title for source in SOURCES if source.on_disk}
-"""What the sets of images are called, by their names."""
+"""Titles of the sets of images, by their names."""
 
 
 def _named(content: Any) -> Any:
@@ -217,4 +217,4 @@ Source = Annotated[
     Field(discriminator="name"),
     BeforeValidator(_named),
 ]
-"""What a network learns."""
+"""The data that a network learns."""

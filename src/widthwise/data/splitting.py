@@ -10,7 +10,7 @@ from widthwise.errors import RequestError
 from widthwise.randomness import generator
 
 HELD_OUT = 10
-"""Without a number, one of so many examples validates and one tests."""
+"""Where no number is given, one example in ten validates and one tests."""
 
 Chosen = tuple[str, Int[Tensor, " examples"]]
 """The name of a split as it was given, and the indices of its examples."""
@@ -29,7 +29,7 @@ def divided(given: Mapping[str, int], wanted: Mapping[str, int | None], seed: in
         where: what the examples come from, for messages.
 
     Raises:
-        RequestError: there are not so many examples.
+        RequestError: there are fewer examples than that.
     """
     available = given["train"]
     left = torch.randperm(available, generator=generator(seed, "splits"))

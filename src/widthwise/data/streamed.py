@@ -196,7 +196,7 @@ def decoded_batches(
 
 
 class Decoding(Dataset):
-    """What a worker does: batches of photographs, given by their indices, cut to one size.
+    """The work of a decoding process: batches of photographs, given by their indices, cut to one size.
 
     Args:
         photographs: the files.
@@ -285,7 +285,7 @@ def _whole(left: int, top: int, width: int, height: int) -> Region:
 def cut(image: Image.Image, region: Region, size: int) -> UInt8[np.ndarray, "size size 3"]:
     """A region of a photograph, resized to `size` × `size` pixels in colour.
 
-    A JPEG image is decoded at a half, a quarter or an eighth of its size where the region still has so many pixels.
+    A JPEG image is decoded at a half, a quarter or an eighth of its size where the region still has enough pixels.
 
     Raises:
         Exception: the image cannot be decoded.

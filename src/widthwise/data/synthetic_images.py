@@ -55,7 +55,7 @@ def synthetic_images(source: PublishedImages, folder: Path) -> Path:
 
 
 def synthetic_description(source: PublishedImages) -> str:
-    """What the generated images are, for captions."""
+    """A phrase for captions."""
     return f"images of {source.title}'s shape, made by widthwise"
 
 
@@ -122,7 +122,7 @@ def encoded(pixels: UInt8[np.ndarray, "height width *channels"], kind: str = "PN
 
 
 def write_photograph_folders(location: Path, train: int, validation: int, classes: int) -> Path:
-    """A tree as ImageNet's, with as many photographs of each class as said: train/n00000001/000.JPEG …, val/…"""
+    """A tree as ImageNet's, with a number of photographs of each class: train/n00000001/000.JPEG …, val/…"""
     for split, examples in (("train", train), ("val", validation)):
         for number, (label, pixels) in enumerate(photographs_of(split, examples, classes)):
             folder = location / split / f"n{label + 1:08d}"

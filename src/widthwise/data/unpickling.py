@@ -10,7 +10,7 @@ from widthwise.errors import RequestError
 
 
 def unpickle_arrays(content: bytes, name: str) -> Any:
-    """What a pickle of plain Python values and arrays of bytes holds. Nothing else that it asks for is loaded or run.
+    """The content of a pickle of plain values and arrays of bytes; nothing else that it asks for is loaded or run.
 
     Args:
         content: the pickle, written by Python 2 or 3.

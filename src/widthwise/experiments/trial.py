@@ -16,7 +16,6 @@ from widthwise.measurement.settings import Measurement
 from widthwise.networks.catalogue import AnyNetwork, described, network_name, paper_recipe
 from widthwise.networks.description import Construction, NetworkDescription
 from widthwise.networks.scheme import Initialization
-from widthwise.networks.user_function import UserFunction
 from widthwise.training.recipe import Recipe
 
 RESULTS_VERSION = 3
@@ -80,12 +79,6 @@ class Trial(Config):
     def stackable(self) -> bool:
         """Whether it can be trained in a stack with trials of its cohort."""
         return self.network.stackable and isinstance(self.data, TeacherData)
-
-    @property
-    def user_functions(self) -> tuple[str, ...]:
-        """The functions of a user's own that run where it is trained, or its network measured again."""
-        sections = (self.network, self.data)
-        return tuple(section.factory for section in sections if isinstance(section, UserFunction))
 
     @property
     def training_examples(self) -> int | None:

@@ -65,7 +65,7 @@ class AlexNet(nn.Module):
     """Two 5×5 convolutions of `96` and `256` units, each pooled and normalized, and dense layers of `384` and `192`.
 
     All of them times `width_factor`; `dropout` is the share of each dense layer's units that is dropped in training,
-    `activation` what stands in the place of ReLU.
+    `activation` what replaces ReLU.
     """
 
     measured_layers = tuple(UNITS)

@@ -1,4 +1,4 @@
-"""What a network costs: parameters, arithmetic and memory."""
+"""The cost of networks: parameters, arithmetic and memory."""
 
 import copy
 import functools
@@ -26,7 +26,7 @@ INPUT_TYPES = (torch.float32, torch.int64, torch.bool)
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """What a network computes.
+    """The arithmetic of a network.
 
     parameters: that are trained.
     activations: values that its modules compute for one example.
@@ -60,7 +60,7 @@ def network_cost(description: NetworkDescription, shape: Shape, classes: int) ->
 
 
 def arithmetic(description: NetworkDescription, shape: Shape, classes: int) -> Arithmetic:
-    """What a network computes of inputs of `shape` for `classes` labels, counted without computing anything.
+    """The arithmetic of a network for inputs of `shape` for `classes` labels, counted without computing anything.
 
     The gradient of a dense layer or a convolution takes its arithmetic once more for the weights, and once more for
     the values that it was given, where these have a gradient: inputs have none. A user's own network is run, since its

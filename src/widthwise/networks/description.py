@@ -1,4 +1,4 @@
-"""What every network's description has: its settings, and what the rest of the program needs to know about it."""
+"""The base of every network's description: its settings, and all that the rest of the program asks about it."""
 
 import math
 from abc import abstractmethod
@@ -117,7 +117,7 @@ class PublishedNetwork(NetworkDescription):
     """A network of the paper (Table 1), whose layers' units at 1x are published."""
 
     activation: Activation = "relu"
-    """In the place of every ReLU."""
+    """In place of every ReLU."""
 
     @property
     @abstractmethod

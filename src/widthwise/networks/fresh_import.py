@@ -126,7 +126,7 @@ def _import(
     fromlist: Sequence[str] | None = (),
     level: int = 0,
 ) -> ModuleType:
-    """What `import` does in a user's file."""
+    """Import a module as an `import` in a user's file does."""
     if level or name.partition(".")[0] not in finder.top_level:
         return builtins.__import__(name, globals, locals, fromlist or (), level)
     found = builtins.__import__(f"{finder.package}.{name}", globals, locals, fromlist or (), 0)

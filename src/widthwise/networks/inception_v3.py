@@ -119,7 +119,7 @@ class InceptionV3Description(PublishedNetwork):
 
     name: Literal["inception-v3"] = "inception-v3"  # pyright: ignore[reportIncompatibleVariableOverride]
     scaled: Literal["all", "mixed_5d"] = "all"
-    """What the width factor multiplies: every layer, or the third 35×35 mixed block alone (Inception-v3-layer)."""
+    """The layers that the width factor multiplies: all, or the third 35×35 mixed block alone (Inception-v3-layer)."""
 
     @property
     def measured_layers(self) -> tuple[str, ...]:
@@ -222,7 +222,7 @@ class InceptionV3(nn.Module):
     """The published network with every layer's units times `width_factor`, or those of one block alone.
 
     In training it gives logits and auxiliary logits, in evaluation logits; without `auxiliary` it has no such head.
-    Images need to be 299×299 or larger for the head, and 75×75 without it. `activation` stands in the place of ReLU.
+    Images need to be 299×299 or larger for the head, and 75×75 without it. `activation` replaces ReLU.
     """
 
     auxiliary_weight = 0.4

@@ -47,7 +47,7 @@ def draw_(
     deviation: float,
     generator: torch.Generator,
 ) -> None:
-    """Fill `weight` in place from the distribution with mean 0 and scale `deviation`.
+    """Fill `weight` from the distribution with mean 0 and scale `deviation`.
 
     The uniform distribution has standard deviation `deviation`. The truncated normal has `deviation` before what
     lies beyond two of them is drawn again, as the published recipe of Inception-v3 has it.

@@ -65,7 +65,7 @@ def hidden_names(hidden_layers: int) -> tuple[str, ...]:
 class MLP(nn.Module):
     """`hidden_layers` layers of `128 * width_factor` units each, between `inputs` features and `outputs` logits.
 
-    The only one is `hidden`; several are `hidden1`, `hidden2` and so on. `activation` stands in the place of ReLU.
+    The only one is `hidden`; several are `hidden1`, `hidden2` and so on. `activation` replaces ReLU.
     """
 
     hidden: nn.Sequential

@@ -44,7 +44,7 @@ class OwnNetwork(UserFunction, NetworkDescription):
         return True
 
     def module(self, shape: Shape, classes: int) -> nn.Module:
-        """What the function gives.
+        """The network that the function gives.
 
         Raises:
             RequestError: it fails, or gives no network.

@@ -1,4 +1,4 @@
-"""What the residual networks have in common (He et al. 2015): blocks of two 3×3 convolutions, and their shortcuts."""
+"""The parts that residual networks share (He et al. 2015): blocks of two 3×3 convolutions, and their shortcuts."""
 
 from abc import abstractmethod
 from typing import ClassVar, Literal, no_type_check
@@ -16,7 +16,7 @@ second pixel with channels of zeros on both sides."""
 
 
 class ResNetDescription(PublishedNetwork):
-    """What the descriptions of the residual networks have in common. Each has a number of `blocks` besides."""
+    """The base of the residual networks' descriptions. Each has a number of `blocks` besides."""
 
     normalized: ClassVar[bool] = True
     shapes_in_words: ClassVar[str] = "(3, height, width)"
@@ -56,7 +56,7 @@ class ResNet(nn.Module):
         shortcut: how a block's input is brought to another shape.
         projected_first: whether the first block of the first stage has a shortcut with weights too.
         blocks: of each stage.
-        activation: in the place of ReLU.
+        activation: in place of ReLU.
     """
 
     def __init__(
@@ -98,8 +98,8 @@ def scaled(units: dict[str, int], width_factor: float) -> dict[str, int]:
 class BasicBlock(nn.Module):
     """Two 3×3 convolutions with batch norm, to which the input is added before the last ReLU (the first version).
 
-    `downsample` brings the input to the shape of the output; without it they have the same. `activation` stands in the
-    place of both ReLUs.
+    `downsample` brings the input to the shape of the output; without it they have the same. `activation` replaces
+    both ReLUs.
     """
 
     def __init__(
@@ -159,7 +159,7 @@ class ZeroPadding(nn.Module):
 
 
 def downsampling(shortcut: Shortcut, inputs: int, outputs: int, stride: int) -> nn.Module:
-    """What brings a block's input to the shape of its output."""
+    """A module that brings a block's input to the shape of its output."""
     if shortcut == "zero_padding":
         return ZeroPadding(inputs, outputs, stride)
     return nn.Sequential(Projection(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))

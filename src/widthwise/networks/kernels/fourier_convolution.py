@@ -41,15 +41,15 @@ def convolve(
     weight: Float[Tensor, "outputs channels kernel kernel"],
     bias: Float[Tensor, " outputs"],
 ) -> Float[Tensor, "batch outputs size size"]:
-    """What `torch.nn.functional.conv2d` gives with stride 1 and a padding of half the kernel."""
+    """The value of `torch.nn.functional.conv2d` with stride 1 and a padding of half the kernel."""
     return _Convolve.apply(images, weight, bias)
 
 
 class _Bases(NamedTuple):
-    """Matrices from places to frequencies, the real parts of all before the imaginary parts, and back."""
+    """Matrices from pixels to frequencies, the real parts of all before the imaginary parts, and back."""
 
-    to_image: Float[Tensor, "frequencies places"]
-    from_image: Float[Tensor, "places frequencies"]
+    to_image: Float[Tensor, "frequencies pixels"]
+    from_image: Float[Tensor, "pixels frequencies"]
     to_kernel: Float[Tensor, "frequencies kernel_places"]
     from_kernel: Float[Tensor, "kernel_places frequencies"]
 
@@ -67,8 +67,8 @@ def _bases(size: int, kernel: int, dtype: torch.dtype) -> _Bases:
     down = torch.arange(period, dtype=torch.float64)[:, None, None, None]
     across = torch.arange(half, dtype=torch.float64)[:, None, None]
 
-    def angles(places: Float[Tensor, " places"]) -> Float[Tensor, "half_frequencies square"]:
-        turns = (down * places[:, None] + across * places) / period
+    def angles(offsets: Float[Tensor, " offsets"]) -> Float[Tensor, "half_frequencies square"]:
+        turns = (down * offsets[:, None] + across * offsets) / period
         return (2 * math.pi * turns).reshape(period * half, -1)
 
     image = angles(torch.arange(size, dtype=torch.float64))

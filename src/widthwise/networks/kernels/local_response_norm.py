@@ -19,7 +19,7 @@ class LocalResponseNorm(nn.LocalResponseNorm):
         return input * factor
 
 
-def sum_of_neighbours(values: Float[Tensor, "batch channels *places"], size: int) -> Tensor:
+def sum_of_neighbours(values: Float[Tensor, "batch channels *pixels"], size: int) -> Tensor:
     """Of each channel the sum over the `size` channels around it, itself in the middle."""
     reach, channels = size // 2, values.shape[1]
     padded = functional.pad(values, (0, 0) * (values.ndim - 2) + (reach, reach))
