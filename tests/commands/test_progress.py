@@ -83,7 +83,7 @@ def test_a_measurement_shows_its_examples(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_a_damaged_trial_is_named_wherever_it_is_shown():
-    damage = Progress("damage", 0, subject="trial abc is damaged (outcome.json is not readable); it is run again")
+    damage = Progress("damage", 0, subject="trial abc is damaged (outcome.json is not readable)")
     for terminal in (False, True):
         assert "trial abc is damaged (outcome.json is not readable); it is run again" in printed(
             damage, terminal=terminal

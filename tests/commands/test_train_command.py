@@ -112,26 +112,26 @@ def test_a_dry_run_is_for_programs_too(tmp_path: Path, monkeypatch: pytest.Monke
     ("words", "said"),
     [
         (["train", "vgg"], "'alexnet', 'resnet56', 'resnet18', 'inception-v3', got 'vgg'"),
-        (["train", "alexnet"], "CIFAR-10 is needed: name its folder with --data"),
-        (["train", "resnet18"], "ImageNet is needed: name its folder with --data"),
+        (["train", "alexnet"], "CIFAR-10 is needed: name its folder"),
+        (["train", "resnet18"], "ImageNet is needed: name its folder"),
         (
             ["train", "alexnet", "--data", "nowhere"],
-            "there is no data at nowhere: --data must name the folder of CIFAR",
+            "there is no data at nowhere: name the folder of CIFAR-10",
         ),
         (["train", "alexnet", "--data", "."], "the folder . holds no CIFAR-10"),
-        (["train", "alexnet", "--data", "imagenet=."], "CIFAR-10 is needed: name its folder with --data"),
+        (["train", "alexnet", "--data", "imagenet=."], "CIFAR-10 is needed: name its folder"),
         (
             ["train", "alexnet", "--data", "cifar=here"],
-            "--data cifar=here is neither a path that exists nor a data set and its place; write cifar10=DIR or",
+            "data: cifar=here is neither a path that exists nor a data set and its location; write cifar10=DIR",
         ),
-        (["train", "alexnet", "--data", "cifar10="], "--data cifar10= is neither a path that exists nor a data set"),
+        (["train", "alexnet", "--data", "cifar10="], "data: cifar10= is neither a path that exists nor a data set"),
         (
             ["train", "alexnet", "--data", "cifar10=here", "--data", "cifar10=there"],
-            "--data names CIFAR-10 twice, here and there; name it once",
+            "data: CIFAR-10 is named twice, here and there; name it once",
         ),
         (
             ["train", "alexnet", "--data", "here", "--data", "there"],
-            "--data names here and there and not which data set each is; write cifar10=DIR or imagenet=DIR",
+            "data: here and there are given without the data set that each is; write cifar10=DIR",
         ),
         (
             ["train", "alexnet", "--set", "data.synthetic=true"],
@@ -175,7 +175,8 @@ def test_a_batch_larger_than_the_training_set_is_refused(data: Path, tmp_path: P
     command = [*ALEXNET, "--data", data, "--store", tmp_path / "store", "--set", "data.validation_examples=20"]
     code, _, message = typed(*command)
     assert code == 2
-    assert "a batch has 128 examples and the training set only 80; set training.batch_size to at most 80" in message
+    assert "a batch has 128 examples and the training set only 80; " in message
+    assert message.endswith("training.batch_size=80\n")
 
 
 def test_it_runs_as_a_program(tmp_path: Path):
@@ -186,7 +187,7 @@ def test_it_runs_as_a_program(tmp_path: Path):
         cwd=tmp_path,
     )
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("widthwise: there is no data at nowhere")
+    assert done.stderr.rstrip().endswith("data: there is no data at nowhere: name the folder of CIFAR-10")
     assert "Traceback" not in done.stderr
 
 

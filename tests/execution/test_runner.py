@@ -15,6 +15,7 @@ import torch
 
 from widthwise.commands.options import parsed_settings
 from widthwise.errors import TrialError
+from widthwise.execution.allocator import keep_freed_memory
 from widthwise.execution.runner import run_trials
 from widthwise.execution.trainer import cohorts
 from widthwise.experiments.store import Store
@@ -119,6 +120,18 @@ def test_the_callers_threads_are_its_own(empty_store: Store):
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(1)
+
+
+def test_the_callers_allocator_is_left_alone(empty_store: Store, monkeypatch: pytest.MonkeyPatch):
+    """It could not be put back."""
+
+    def refused(name: None) -> None:
+        raise AssertionError("the C library of a process that is not the program's own")
+
+    monkeypatch.setattr("widthwise.execution.allocator.ctypes.CDLL", refused)
+    with pytest.raises(AssertionError, match="C library"):
+        keep_freed_memory()
+    assert run_trials(SWEEP.trials("smoke")[:1], empty_store, workers=0).trained == 1
 
 
 def test_what_cannot_be_trained_is_said_in_a_sentence(empty_store: Store):

@@ -49,7 +49,7 @@ class _ShownProgress:
         """Show an event."""
         match progress.activity:
             case "damage":
-                self._console.print(progress.subject, markup=False)
+                self._console.print(f"{progress.subject}; it is run again", markup=False)
             case "trials" if not self._every_epoch:
                 self._show_trials(progress)
             case "training" if self._every_epoch:

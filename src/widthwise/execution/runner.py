@@ -61,7 +61,7 @@ def run_trials(
     started = time.perf_counter()
     inspection = store.inspect(trials)
     for identity, reason in inspection.damaged.items():
-        on_progress(Progress("damage", 0, subject=f"trial {identity} is damaged ({reason}); it is run again"))
+        on_progress(Progress("damage", 0, subject=f"trial {identity} is damaged ({reason})"))
         store.discard(identity)
     unique = {trial.id: trial for trial in trials}
     missing = [trial for identity, trial in unique.items() if identity not in inspection.finished]

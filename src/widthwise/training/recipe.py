@@ -68,7 +68,7 @@ class Recipe(Config):
     stop_on: Literal["validation_accuracy", "train_accuracy"] = "validation_accuracy"
     """What `patience` and `stop_at` look at."""
     patience: PositiveInt | None = None
-    """Stop after this many epochs without a better accuracy and keep the best epoch; none: run all epochs and keep the
+    """Stop after this many epochs without a better accuracy and keep the best epoch; None: run all epochs and keep the
     last."""
     stop_at: Annotated[float, Field(gt=0, le=1)] | None = None
     """Stop when the accuracy reaches this."""
