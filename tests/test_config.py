@@ -13,41 +13,41 @@ TEXT = "def build(width_factor): ...\n"
 CODE = {"mynet.py": TEXT}
 
 IDS: list[tuple[str, dict[str, Any]]] = [
-    ("dc55b798cf727ea4", {}),
-    ("11ea53a83097ef4b", {"network": {"width_factor": 0.25, "hidden_layers": 2, "activation": "gelu"}, "seed": 3}),
+    ("1e8f621fb8d02acb", {}),
+    ("44ead013a5b2c7af", {"network": {"width_factor": 0.25, "hidden_layers": 2, "activation": "gelu"}, "seed": 3}),
     (
-        "2c8d60df90626aa1",
+        "a2521a0648215f4c",
         {
             "initialization": {"scheme": "he_normal"},
             "data": {"dimensions": 100, "random_label_share": 0.5, "seed": 7},
             "training": {"optimizer": "adam", "epochs": 5},
         },
     ),
-    ("9860e9a8d838e4a0", {"network": {"name": "alexnet", "dropout": 0.5}}),
+    ("6d7a397a712276ab", {"network": {"name": "alexnet", "dropout": 0.5}}),
     (
-        "519d681b90693591",
+        "712a2146bee85af6",
         {"network": {"name": "alexnet"}, "data": {"synthetic": True, "train_examples": 100, "damaged": "skip"}},
     ),
     (
-        "c95a7bf44d856747",
+        "c9918e6961d33fad",
         {"network": {"name": "resnet56", "blocks": 3, "shortcut": "zero_padding"}, "training": {"scale": 2.0}},
     ),
     (
-        "8f5561a4e1f9aee8",
+        "6d2868dd284990e7",
         {
             "network": {"name": "resnet18"},
             "training": {"keep_epochs": [1, -1]},
             "measurement": {"granularity": "channel"},
         },
     ),
-    ("b58206dd090c0965", {"network": {"name": "inception-v3", "scaled": "mixed_5d"}}),
-    ("d69fdb94c06c4686", {"network": {"name": "resnet18"}, "data": {"name": "images", "image_size": 64, "classes": 3}}),
+    ("7a63e7f269a94b75", {"network": {"name": "inception-v3", "scaled": "mixed_5d"}}),
+    ("75ee4b3c31bdfdb6", {"network": {"name": "resnet18"}, "data": {"name": "images", "image_size": 64, "classes": 3}}),
     (
-        "e4bcafff8ddef1a4",
+        "22a8ed220f1eab9b",
         {"network": {"factory": "mynet.py:build", "code": {"mynet.py": "def build(width_factor): ...\n"}}},
     ),
     (
-        "55b7d5b94eb81d08",
+        "303fe2acc0622804",
         {
             "network": {
                 "factory": "mynet.py:build",

@@ -106,7 +106,7 @@ def test_measuring_needs_nothing_else_of_the_package():
     rooms = {
         name.split(".")[1] for name in modules_after("import widthwise.measurement.profile") if "widthwise." in name
     }
-    assert rooms == {"files", "measurement", "tracing"}
+    assert rooms == {"errors", "files", "measurement", "progress", "tracing", "wording"}
 
 
 def test_a_finished_sweep_needs_no_pytorch():

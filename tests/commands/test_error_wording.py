@@ -92,7 +92,7 @@ def test_a_setting_that_cannot_be_read_is_named(text: str, message: str):
 
 
 SOURCE = Path(inspect.getfile(widthwise)).parent
-STILL_WITH_OPTIONS = ("data", "execution", "experiments", "reporting")
+STILL_WITH_OPTIONS = ()
 
 
 def raised_texts(file: Path) -> list[str]:

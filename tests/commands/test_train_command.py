@@ -112,26 +112,26 @@ def test_a_dry_run_is_for_programs_too(tmp_path: Path, monkeypatch: pytest.Monke
     ("words", "said"),
     [
         (["train", "vgg"], "'alexnet', 'resnet56', 'resnet18', 'inception-v3', got 'vgg'"),
-        (["train", "alexnet"], "CIFAR-10 is needed: name its folder"),
-        (["train", "resnet18"], "ImageNet is needed: name its folder"),
+        (["train", "alexnet"], "--data: CIFAR-10 is needed: name its folder"),
+        (["train", "resnet18"], "--data: ImageNet is needed: name its folder"),
         (
             ["train", "alexnet", "--data", "nowhere"],
-            "there is no data at nowhere: name the folder of CIFAR-10",
+            "--data: there is no data at nowhere: name the folder of CIFAR-10",
         ),
         (["train", "alexnet", "--data", "."], "the folder . holds no CIFAR-10"),
-        (["train", "alexnet", "--data", "imagenet=."], "CIFAR-10 is needed: name its folder"),
+        (["train", "alexnet", "--data", "imagenet=."], "--data: CIFAR-10 is needed: name its folder"),
         (
             ["train", "alexnet", "--data", "cifar=here"],
-            "data: cifar=here is neither a path that exists nor a data set and its location; write cifar10=DIR",
+            "--data: cifar=here is neither a path that exists nor a data set and its location; write cifar10=DIR",
         ),
-        (["train", "alexnet", "--data", "cifar10="], "data: cifar10= is neither a path that exists nor a data set"),
+        (["train", "alexnet", "--data", "cifar10="], "--data: cifar10= is neither a path that exists nor a data set"),
         (
             ["train", "alexnet", "--data", "cifar10=here", "--data", "cifar10=there"],
-            "data: CIFAR-10 is named twice, here and there; name it once",
+            "--data: CIFAR-10 is named twice, here and there; name it once",
         ),
         (
             ["train", "alexnet", "--data", "here", "--data", "there"],
-            "data: here and there are given without the data set that each is; write cifar10=DIR",
+            "--data: here and there are given without the data set that each is; write cifar10=DIR",
         ),
         (
             ["train", "alexnet", "--set", "data.synthetic=true"],

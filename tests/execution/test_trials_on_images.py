@@ -108,9 +108,7 @@ def test_a_network_is_trained_and_measured(unbroken: train.Trained):
 
 
 def test_the_kept_network_predicts_as_the_results_say(unbroken: train.Trained):
-    from widthwise.networks.build import build
-
-    network = build(TRIAL.network, (3, 32, 32), 10).eval()
+    network = TRIAL.network.build((3, 32, 32), 10).eval()
     network.load_state_dict({name: torch.from_numpy(value) for name, value in stored(unbroken).items()})
     images = SPLITS["test"].images.astype(np.float64)
     values = (images - images.mean((1, 2, 3), keepdims=True)) / images.std((1, 2, 3), keepdims=True)
@@ -270,7 +268,7 @@ from widthwise.execution.machine import Machine
 from widthwise.experiments.store import Store
 
 for store in (None, Store("memory://store")):
-    dataset = load_dataset(CIFAR10Data(made=True, validation_examples=20), Machine(), store)
+    dataset = load_dataset(CIFAR10Data(synthetic=True, validation_examples=20), Machine(), store)
     print(len(dataset.train), store is None or store.has("synthetic"))
 print(*(folder.relative_to(sys.argv[1]).parts[1:] for folder in Path(sys.argv[1]).rglob("cifar10")))
 """
@@ -362,7 +360,7 @@ def test_measuring_again_needs_the_same_images(data: Path, tmp_path: Path, unbro
 
 def test_a_model_of_ones_own_is_measured_on_one_set_of_inputs(typed):
     code, _, said = typed("profile", "net.py:network", "--data", "a.parquet", "--data", "b.parquet")
-    assert (code, said) == (2, "widthwise: --data is given 2 times; a model is measured on one set of inputs\n")
+    assert (code, said) == (2, "widthwise: --data: given 2 times, but a model is measured on one set of inputs\n")
 
 
 def test_images_that_cannot_be_decoded_are_refused_or_left_out(tmp_path: Path):

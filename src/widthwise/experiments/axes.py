@@ -5,9 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, PositiveFloat, PositiveInt, Tag, field_validator
 
 from widthwise.config import Config
-from widthwise.errors import RequestError
 from widthwise.experiments.trial import Trial
-from widthwise.experiments.validation import LISTED, NAMED
+from widthwise.experiments.validation import LISTED, NAMED, refused
 
 Scale = Literal["smoke", "quick", "paper"]
 SCALES: tuple[Scale, ...] = ("smoke", "quick", "paper")
@@ -66,8 +65,8 @@ def chosen(axis: Any, values: Any, source: str, path: str) -> Any:
     if not isinstance(axis, dict) or isinstance(values, dict):
         return values
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise RequestError(f"{source}: {path} must be a list of names, of {', '.join(axis)}")
+        raise refused(source, f"{path} must be a list of names, of {', '.join(axis)}")
     unknown = [value for value in values if value not in axis]
     if unknown:
-        raise RequestError(f"{source}: {path} has no {unknown[0]!r}; there are {', '.join(axis)}")
+        raise refused(source, f"{path} has no {unknown[0]!r}; there are {', '.join(axis)}")
     return {value: axis[value] for value in values}

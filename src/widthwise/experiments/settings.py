@@ -12,7 +12,7 @@ from widthwise.experiments.trial import Trial
 from widthwise.experiments.validation import validated
 
 SET = "set for this run"
-"""The layer of values from outside: `--set` on the command line."""
+"""The layer of values that are set from outside of any file."""
 
 
 class Layer(NamedTuple):

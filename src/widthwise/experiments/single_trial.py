@@ -6,9 +6,10 @@ from typing import Any
 
 from widthwise.errors import RequestError
 from widthwise.experiments.overlay import nested, overlaid
-from widthwise.experiments.settings import SET, resolved
+from widthwise.experiments.settings import resolved
 from widthwise.experiments.trial import Trial
 from widthwise.experiments.user_code import with_code
+from widthwise.experiments.validation import SETTINGS
 
 GIVEN_OTHERWISE = {"network.name": "network", "network.width_factor": "width_factor", "seed": "seed"}
 """Fields that are arguments, by the argument."""
@@ -64,4 +65,4 @@ def single_trial(
         content = overlaid(content, nested(path, value))
     content = overlaid({"data": {"seed": content["seed"]}}, content)
     content = with_code(content, folder or Path.cwd())
-    return resolved(content, SET if settings else f"the network {network!r}")
+    return resolved(content, SETTINGS if settings else f"the network {network!r}")

@@ -19,7 +19,7 @@ from widthwise.experiments.settings import SET, Layer, combined, resolved
 from widthwise.experiments.sweep_file import TextFile, catalogue, read_sweep
 from widthwise.experiments.trial import Trial
 from widthwise.experiments.user_code import with_code, without_folders
-from widthwise.experiments.validation import validated
+from widthwise.experiments.validation import SETTINGS, refused, validated
 from widthwise.files import digest
 from widthwise.wording import suggestion
 
@@ -98,7 +98,8 @@ class Sweep(Axes):
                 raise RequestError(f"{name} has the name of an experiment of the catalogue; name the file otherwise")
             if OVERRIDDEN in sweep.name:
                 raise RequestError(
-                    f"{name}: a sweep's name has no {OVERRIDDEN}, which --set puts there; name it otherwise"
+                    f"{name}: a sweep's name has no {OVERRIDDEN}, which marks those with settings of their own; "
+                    "name it otherwise"
                 )
             return sweep
         files = catalogue()
@@ -166,7 +167,7 @@ class Sweep(Axes):
         parts += [part for axis in at_scale.series.values() if isinstance(axis, dict) for part in axis.values()]
         for path, axis in AXIS_OF.items():
             if path in at_scale.series or path in at_scale.tune or any(_holds(part, path) for part in parts):
-                raise RequestError(f"{source}: {path} is decided by the sweep's {axis}; set {axis} instead")
+                raise refused(source, f"{path} is decided by the sweep's {axis}; set {axis} instead")
         return at_scale
 
     def note(self, scale: Scale) -> str:
@@ -241,7 +242,7 @@ class Sweep(Axes):
     @property
     def _source(self) -> str:
         """The origin of wrong values, for messages."""
-        return "--set" if self.overrides else self.name
+        return SETTINGS if self.overrides else self.name
 
     def _below(self) -> list[Layer]:
         """The layers below the named parts of a series."""
@@ -263,9 +264,7 @@ class Sweep(Axes):
         layers = [self._layers(axes, scale, each) for each in combinations]
         labels = [self._label(*pair, source) for pair in zip(combinations, layers, strict=True)]
         if len(set(labels)) < len(labels):
-            raise RequestError(
-                f"{source}: label: {self.label!r} gives several series one name; name what tells them apart"
-            )
+            raise refused(source, f"label: {self.label!r} gives several series one name; name what tells them apart")
         return list(zip(labels, layers, strict=True))
 
     def _layers(self, axes: Axes, scale: Scale, combination: dict[str, Value]) -> list[Layer]:
@@ -294,11 +293,12 @@ class Sweep(Axes):
     def _check_epochs(self, trial: Trial, axes: Axes, source: str) -> None:
         recipe = trial.training
         if self.analysis == "parameters" and recipe.epochs:
-            raise RequestError(f"{source}: the analysis of parameters trains nothing; training.epochs must be 0")
+            raise refused(source, "the analysis of parameters trains nothing; training.epochs must be 0")
         if self.analysis == "convergence" and (not recipe.kept_epochs or recipe.patience or axes.series):
-            raise RequestError(
-                f"{source}: the analysis of convergence makes a series of each of training.keep_epochs; it needs "
-                "these, all epochs (training.patience: null), and no series"
+            raise refused(
+                source,
+                "the analysis of convergence makes a series of each of training.keep_epochs; it needs "
+                "these, all epochs (training.patience: null), and no series",
             )
 
     def _label(self, combination: dict[str, Value], layers: list[Layer], source: str) -> str:
@@ -314,9 +314,10 @@ class Sweep(Axes):
         try:
             return self.label.format(**{field: getattr(trial, field) for field in Trial.model_fields}, **named)
         except (KeyError, AttributeError, IndexError, ValueError, TypeError) as error:
-            raise RequestError(
-                f"{source}: label: {self.label!r} cannot be filled in ({error}); "
-                "name fields by their path, such as {training.optimizer}"
+            raise refused(
+                source,
+                f"label: {self.label!r} cannot be filled in ({error}); "
+                "name fields by their path, such as {training.optimizer}",
             ) from None
 
 

@@ -23,6 +23,16 @@ LISTED, NAMED = "[listed]", "[named]"
 UNKNOWN_FIELD = ("extra_forbidden", "unexpected_keyword_argument")
 
 Made = TypeVar("Made")
+
+SETTINGS = "settings"
+"""The source of what is set from outside of any file."""
+
+
+def refused(source: str, problem: str) -> RequestError:
+    """The error for something that is wrong in a file, or in the settings laid over it."""
+    return RequestError(problem, field=SETTINGS) if source == SETTINGS else RequestError(f"{source}: {problem}")
+
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -46,7 +56,7 @@ def validated(model: type[Model], content: object, source: str, within: str = ""
     location, siblings = _located(model, parts, content)
     path = ".".join(filter(None, (within, *location)))
     if problem["type"] in UNKNOWN_FIELD:
-        raise RequestError(f"{source}: there is no field {path}; {suggestion(location[-1], siblings)}")
+        raise refused(source, f"there is no field {path}; {suggestion(location[-1], siblings)}")
     context = problem.get("ctx", {})
     if problem["type"] == "union_tag_invalid":
         path = f"{path}.{context['discriminator'].strip(chr(39))}"
@@ -57,8 +67,7 @@ def validated(model: type[Model], content: object, source: str, within: str = ""
         ending = "" if problem["type"] in ("missing", "value_error") else f", got {given!r}"
         if problem["type"] == "literal_error":
             ending += _nearest(given, context["expected"])
-    where = f"{source}: {path}" if path else source
-    raise RequestError(f"{where}: {message[0].lower()}{message[1:]}{ending}")
+    raise refused(source, f"{f'{path}: ' if path else ''}{message[0].lower()}{message[1:]}{ending}")
 
 
 def of_kind(
@@ -86,18 +95,18 @@ def of_kind(
     path = f"{within}.kind" if within else "kind"
     kind = content.get("kind")
     if not isinstance(kind, str):
-        raise RequestError(f"{source}: {path}: name one of {', '.join(kinds)}")
+        raise refused(source, f"{path}: name one of {', '.join(kinds)}")
     if kind not in kinds:
-        raise RequestError(f"{source}: {path}: there is no kind {kind!r}; {suggestion(kind, kinds)}")
+        raise refused(source, f"{path}: there is no kind {kind!r}; {suggestion(kind, kinds)}")
     if possible and kind not in possible:
         verb = "is" if len(possible) == 1 else "are"
-        raise RequestError(f"{source}: {path}: {kind} is not for {reason}; there {verb} {listed(list(possible))}")
+        raise refused(source, f"{path}: {kind} is not for {reason}; there {verb} {listed(list(possible))}")
     given = {name: value for name, value in content.items() if name != "kind"}
     arguments = validated(_arguments(kinds[kind]), given, source, within)
     try:
         return kinds[kind](**{name: getattr(arguments, name) for name in given})
     except ValueError as error:
-        raise RequestError(f"{source}: {within}: {error}") from None
+        raise refused(source, f"{within}: {error}") from None
 
 
 @functools.cache

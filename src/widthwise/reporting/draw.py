@@ -50,7 +50,7 @@ def draw(
             if not found:
                 raise RequestError(
                     f"figure {wanted} is made by {experiment}, and nothing of it was run into {source.location}; "
-                    f"widthwise run {experiment} --store {source.location} does that"
+                    "run that experiment first"
                 )
             for analysis in map(analyzed, found):
                 for figure in (each for each in figures_of(analysis) if each.name in names or not names):

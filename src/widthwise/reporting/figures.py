@@ -1,10 +1,9 @@
 """The figures of an experiment: those that its file chooses, or those that fit any experiment of its analysis."""
 
 from widthwise.analysis.experiment import Analysis, planned_series
-from widthwise.errors import RequestError
 from widthwise.experiments.figure import NUMBER, SweepFigure
 from widthwise.experiments.sweep import Sweep
-from widthwise.experiments.validation import of_kind
+from widthwise.experiments.validation import of_kind, refused
 from widthwise.reporting.figure import Figure
 from widthwise.reporting.kinds import KINDS, OF_ANALYSIS, OF_TREND
 from widthwise.wording import suggestion
@@ -45,8 +44,8 @@ def chosen_figures(sweep: Sweep) -> list[Figure]:
         series = planned_series(sweep, "paper") if figure.series else []
         unknown = next((each for each in figure.series if each not in series), None)
         if unknown is not None:
-            raise RequestError(
-                f"{source}: figures.{name}.series: there is no series {unknown!r}; {suggestion(unknown, series)}"
+            raise refused(
+                source, f"figures.{name}.series: there is no series {unknown!r}; {suggestion(unknown, series)}"
             )
         drawn.append(made)
     return drawn
@@ -57,7 +56,7 @@ def _figure(name: str, figure: SweepFigure, analysis: str, of_paper: bool = Fals
     within = f"figures.{name}"
     kind = of_kind(KINDS, figure.chart, source, f"{within}.chart", possible=possible, reason=reason)
     if kind.one_series and len(figure.series) != 1:
-        raise RequestError(f"{source}: {within}.series: a chart of {figure.chart['kind']} shows one series; name it")
+        raise refused(source, f"{within}.series: a chart of {figure.chart['kind']} shows one series; name it")
     panels = kind.panels_of(len(figure.series))
     return Figure(name, figure.title, kind.caption, kind.draw, kind.bars, figure.series, panels, of_paper)
 

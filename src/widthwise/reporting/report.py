@@ -90,9 +90,7 @@ def stored_sweeps(source: Store) -> list[StoredSweep]:
     """
     sweeps = source.sweeps() if source.exists else []
     if not sweeps:
-        raise RequestError(
-            f"the store {source.location} holds no experiment; widthwise run NAME --store {source.location} fills it"
-        )
+        raise RequestError(f"the store {source.location} holds no experiment; run one into it first")
     return sweeps
 
 

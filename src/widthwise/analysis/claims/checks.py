@@ -24,9 +24,8 @@ from widthwise.analysis.claims.trends import (
     supported,
 )
 from widthwise.analysis.experiment import planned_series
-from widthwise.errors import RequestError
 from widthwise.experiments.sweep import Sweep, catalogue
-from widthwise.experiments.validation import of_kind
+from widthwise.experiments.validation import of_kind, refused
 from widthwise.wording import suggestion
 
 CHECKS: dict[str, Callable[..., Check]] = {
@@ -74,7 +73,7 @@ def checked(sweep: Sweep) -> tuple[CheckedClaim, ...]:
         series = planned_series(sweep, "paper") if check.named_series else []
         unknown = next((name for name in check.named_series if name not in series), None)
         if unknown is not None:
-            raise RequestError(f"{source}: {within}: there is no series {unknown!r}; {suggestion(unknown, series)}")
+            raise refused(source, f"{within}: there is no series {unknown!r}; {suggestion(unknown, series)}")
         claims.append(CheckedClaim(claim.identity, claim.statement, claim.source, sweep.experiment, check))
     return tuple(claims)
 
