@@ -46,7 +46,7 @@ def load(folder: Path, text: str) -> Sweep:
     return Sweep.load(str(file))
 
 
-def test_they_are_tested_and_shown_with_a_heading_of_their_own(tmp_path: Path):
+def test_they_are_tested_and_shown_with_a_heading_of_their_own(tmp_path: Path, typed):
     sweep, store = load(tmp_path, CLAIMS), tmp_path / "store"
     result = workflow.run(sweep, "paper", store, workers=0)
     table = result.report.tables["own.paper"]["claims"]
@@ -66,6 +66,9 @@ def test_they_are_tested_and_shown_with_a_heading_of_their_own(tmp_path: Path):
     assert "Deep networks &lt;i&gt;repeat&lt;/i&gt; more." in own
     assert 'id="claim-own.paper-alike"' in own
     assert "Of 4 claims of your own sweeps" in page
+    code, shown, _ = typed("report", store)
+    assert code == 0
+    assert "Your claim" in shown
     again = report(store)
     assert again.tables["own.paper"]["claims"]["answer"].tolist() == table["answer"].tolist()
 

@@ -266,6 +266,6 @@ def test_another_kind_of_decay_takes_the_place_of_the_papers():
         assert stepwise.training.decay == StepDecay(kind="step", rate=0.1, at=(3, 5))
     slower = single_trial("alexnet", settings=parsed_settings(["training.decay.rate=0.99"]))
     assert slower.training.decay == ExponentialDecay(kind="exponential", rate=0.99, every=1)
-    with pytest.raises(RequestError, match=r"--set: training.decay.at: field required"):
+    with pytest.raises(RequestError, match=r"settings: training.decay.at: field required"):
         single_trial("alexnet", settings=parsed_settings(["training.decay.kind=step"]))
     assert stepwise.training.learning_rate == slower.training.learning_rate == 0.01

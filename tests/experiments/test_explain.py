@@ -98,6 +98,19 @@ def test_an_unknown_field_is_answered_with_the_nearest(sweep: Sweep):
         sweep.explain("training.epoch")
 
 
+def test_a_single_network_is_explained_too(typed):
+    words = ("train", "alexnet", "--width-factor", "0.5", "--set", "training.epochs=3", "--explain")
+    for path, value, layer in (
+        ("training.epochs", "3", "set for this run"),
+        ("training.patience", "50", "the paper's recipe for alexnet"),
+        ("network.width_factor", "0.5", "the arguments"),
+        ("data.seed", "0", "the seed"),
+        ("network.dropout", "0.0", "the program's default"),
+    ):
+        code, shown, _ = typed(*words, path)
+        assert (code, " ".join(shown.splitlines()[-1].split())) == (0, f"{path} {value} {layer}")
+
+
 def test_the_command_prints_it_and_runs_nothing(typed, tmp_path: Path):
     words = ("run", "mlp10-initialization", "--scale", "smoke", "--store", tmp_path / "store", "--explain")
     code, shown, _ = typed(*words, "training.epochs")

@@ -16,7 +16,7 @@ from widthwise.analysis.summary import (
 )
 from widthwise.analysis.trainings import choose, collect, settings_of
 from widthwise.analysis.verdict import verdicts
-from widthwise.data.source import Source, TeacherData
+from widthwise.data.source import Source
 from widthwise.experiments.store import Store
 from widthwise.experiments.sweep import PlannedTrial, Scale, Sweep
 
@@ -60,7 +60,7 @@ def analyze(store: Store, sweep: Sweep, scale: Scale, version: str = "") -> Anal
         verdicts=verdicts(networks, series, axes.widths, axes.replicates) if trend else pd.DataFrame(),
         comparison=pd.DataFrame() if trend else compare(networks),
         environment=next(iter(environments.values())),
-        data="; ".join(sorted({_data(*pair) for pair in environments.items()})),
+        data="; ".join(sorted({source.in_words(found.get("data", "")) for source, found in environments.items()})),
         version=version,
     )
     return with_claims(analysis)
@@ -76,13 +76,3 @@ def _environments(chosen: pd.DataFrame, planned: list[PlannedTrial], store: Stor
     for identity in chosen["trial"]:
         kinds.setdefault(trials[identity].data.model_copy(update={"seed": 0}), identity)
     return {kind: store.environment(identity) for kind, identity in kinds.items()}
-
-
-def _data(source: Source, environment: dict[str, str]) -> str:
-    """Data in words, for captions."""
-    if isinstance(source, TeacherData):
-        size = f"{source.dimensions:,} dimensions, {source.train_examples:,} training and {source.test_examples:,} test"
-        return f"teacher data of {size} examples"
-    counts = {"training": source.train_examples, "test": source.test_examples}
-    sizes = " and ".join(f"{count:,} {name}" for name, count in counts.items() if count is not None)
-    return f"{environment['data']} ({sizes} images)" if sizes else environment["data"]

@@ -12,9 +12,12 @@ from widthwise.commands.terminal import print_json, results, scaled
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
-IN_JSON = ("summary", "verdicts", "comparison")
+IN_JSON = ("summary", "verdicts", "claims", "comparison")
 """Tables that `--json` prints."""
-ANSWER_STYLES = {"supported": "green", "not supported": "red", "no valid evidence": "yellow"}
+ANSWER_STYLES = {
+    **{"supported": "green", "not supported": "red", "no valid evidence": "yellow"},
+    **{"agrees": "green", "disagrees": "red", "cannot be told": "yellow", "not run": "yellow"},
+}
 
 
 def show_tables(page: str, reported: Mapping[str, "Mapping[str, DataFrame]"], as_json: bool) -> None:
@@ -38,6 +41,8 @@ def show_tables(page: str, reported: Mapping[str, "Mapping[str, DataFrame]"], as
             results.print(_parameter_table(tables["summary"]))
         else:
             results.print("no trained network yet")
+        if "claims" in tables:
+            results.print(_claim_table(tables["claims"]))
     results.print(f"\nThe page: {page}", soft_wrap=True, markup=False)
 
 
@@ -50,6 +55,16 @@ def _verdict_table(verdicts: "DataFrame") -> Table:
         reason = row["reason"][0].upper() + row["reason"][1:]
         answer = Text(row["verdict"], ANSWER_STYLES[row["verdict"]])
         table.add_row(Text(str(row["series"])), answer, Text(reason))
+    return table
+
+
+def _claim_table(claims: "DataFrame") -> Table:
+    """The answers to the claims that the sweep's author states."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("Your claim", "Answer", "Why"):
+        table.add_column(heading, overflow="fold", no_wrap=heading == "Answer")
+    for row in claims.to_dict("records"):
+        table.add_row(Text(row["statement"]), Text(row["answer"], ANSWER_STYLES[row["answer"]]), Text(row["evidence"]))
     return table
 
 

@@ -7,6 +7,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from widthwise.commands.explain import show_origins
 from widthwise.commands.options import (
     AsJson,
     Data,
@@ -41,6 +42,13 @@ def train(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what it would cost; train nothing, and need no data.")
     ] = False,
+    explain: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            help="Say which value a field has, such as training.epochs, and what set it; train nothing.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Train one network as the paper does, and measure it; what was interrupted goes on.
@@ -50,7 +58,8 @@ def train(
     from widthwise.commands.progress import shown_progress
     from widthwise.execution import train as training
     from widthwise.execution.machine import Machine
-    from widthwise.experiments.single_trial import own_data, single_trial
+    from widthwise.experiments.explanation import origins
+    from widthwise.experiments.single_trial import own_data, single_layers, single_trial
 
     function, files = own_data(data or [])
     machine = Machine(
@@ -61,6 +70,10 @@ def train(
         checkpoint_epochs=checkpoint_epochs,
         checkpoint_minutes=checkpoint_minutes,
     )
+    if explain is not None:
+        layers = single_layers(network, width_factor, parsed_settings(settings), seed, data=function)
+        show_origins(origins(layers, explain, f"the network {network!r}"), as_json)
+        return
     trial = single_trial(network, width_factor, parsed_settings(settings), seed, data=function)
     title = f"{network} at {width_factor:g}x on {trial.data.called}"
     if dry_run:

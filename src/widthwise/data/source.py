@@ -27,6 +27,8 @@ class DataSource(Config):
     name: str
     train_examples: PositiveInt | None = None
     """Drawn with `seed` from the training examples; None: all of them."""
+    test_examples: PositiveInt | None = None
+    """Drawn with `seed` from the test examples; None: all of them."""
     random_label_share: Share = 0.0
     """The share of training and of validation labels that uniform draws replace; 1 in the paper's Section 4.3."""
     seed: Seed = 0
@@ -42,6 +44,16 @@ class DataSource(Config):
         """How many examples are trained on; None where only the data know."""
         return self.train_examples
 
+    def in_words(self, found: str) -> str:
+        """The data in captions; `found` is their description in the record of a trial that was trained on them."""
+        counts = {"training": self.train_examples, "test": self.test_examples}
+        sizes = " and ".join(f"{count:,} {name}" for name, count in counts.items() if count is not None)
+        return f"{found} ({sizes} {'images' if self.augmentable else 'examples'})" if sizes else found
+
+    def in_short(self) -> str:
+        """The data in the table of experiments."""
+        return "random labels" if self.random_label_share == 1 else self.title
+
 
 class TeacherData(DataSource):
     """Uncorrelated data labelled by a random teacher network (Section 3, "Datasets")."""
@@ -53,7 +65,7 @@ class TeacherData(DataSource):
     dimensions: PositiveInt = 10
     train_examples: PositiveInt = 1000  # pyright: ignore[reportIncompatibleVariableOverride]
     validation_examples: PositiveInt = 1000
-    test_examples: PositiveInt = 1000
+    test_examples: PositiveInt = 1000  # pyright: ignore[reportIncompatibleVariableOverride]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -65,6 +77,15 @@ class TeacherData(DataSource):
         """How many labels there are."""
         return 2
 
+    def in_words(self, found: str) -> str:
+        """The data in captions."""
+        sizes = f"{self.train_examples:,} training and {self.test_examples:,} test examples"
+        return f"teacher data of {self.in_short()}, {sizes}"
+
+    def in_short(self) -> str:
+        """The data in the table of experiments."""
+        return f"{self.dimensions:,} dimensions"
+
 
 class ImageFiles(DataSource):
     """The base of every set of images. The files are named with `Machine.data`."""
@@ -72,8 +93,6 @@ class ImageFiles(DataSource):
     on_disk: ClassVar[bool] = True
     augmentable: ClassVar[bool] = True
 
-    test_examples: PositiveInt | None = None
-    """Drawn with `seed` from the test images; None: all of them."""
     damaged: Literal["refuse", "skip"] = "refuse"
     """Whether an image that cannot be decoded is refused: the trial fails, or goes on without it and counts it."""
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from widthwise.data.source import TeacherData
 from widthwise.errors import RequestError
 from widthwise.experiments.figure import in_order_of_paper, is_named
 from widthwise.experiments.sweep import SCALES, PlannedTrial, Scale, Sweep, catalogue
@@ -101,7 +100,7 @@ def _row(network: str, runs: list[PlannedTrial]) -> Row:
 
     return Row(
         network,
-        setting(lambda run: _data(run.trial)),
+        setting(lambda run: run.trial.data.in_short()),
         setting(lambda run: _initialization(run.trial)),
         setting(lambda run: run.trial.training.optimizer),
         setting(lambda run: _regularizers(run.trial)),
@@ -112,12 +111,6 @@ def _row(network: str, runs: list[PlannedTrial]) -> Row:
 def _network(trial: Trial) -> str:
     layer = "-layer" if trial.network.varied_layers else ""
     return f"{trial.network.title}{layer}"
-
-
-def _data(trial: Trial) -> str:
-    if isinstance(trial.data, TeacherData):
-        return f"{trial.data.dimensions:,} dimensions"
-    return "random labels" if trial.data.random_label_share == 1 else trial.data.title
 
 
 def _initialization(trial: Trial) -> str:

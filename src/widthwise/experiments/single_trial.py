@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from widthwise.errors import RequestError
-from widthwise.experiments.overlay import nested, overlaid
-from widthwise.experiments.settings import resolved
+from widthwise.experiments.overlay import nested
+from widthwise.experiments.settings import SET, Layer, combined, resolved
 from widthwise.experiments.trial import Trial
 from widthwise.experiments.user_code import with_code
-from widthwise.experiments.validation import SETTINGS
 
 GIVEN_OTHERWISE = {"network.name": "network", "network.width_factor": "width_factor", "seed": "seed"}
 """Fields that are arguments, by the argument."""
@@ -55,14 +54,31 @@ def single_trial(
     Raises:
         RequestError: there is no such network or file, or a setting names no field or does not fit.
     """
+    layers = single_layers(network, width_factor, settings, seed, data=data, folder=folder)
+    return resolved(combined(layers), SETTINGS if settings else f"the network {network!r}")
+
+
+def single_layers(
+    network: str,
+    width_factor: float = 1.0,
+    settings: Mapping[str, object] | None = None,
+    seed: int = 0,
+    *,
+    data: str | None = None,
+    folder: Path | None = None,
+) -> list[Layer]:
+    """The layers of settings of `single_trial`, the lowest first; below them are the recipe and the defaults.
+
+    Raises:
+        RequestError: there is no such file, or a setting is an argument of its own.
+    """
     named = {"factory": network} if names_function(network) else {"name": network}
     content: dict[str, Any] = {"network": {**named, "width_factor": width_factor}, "seed": seed}
     if data is not None:
         content["data"] = {"factory": data}
-    for path, value in (settings or {}).items():
+    for path in settings or {}:
         if path in GIVEN_OTHERWISE:
             raise RequestError(f"it is given as {GIVEN_OTHERWISE[path]}", field=path)
-        content = overlaid(content, nested(path, value))
-    content = overlaid({"data": {"seed": content["seed"]}}, content)
-    content = with_code(content, folder or Path.cwd())
-    return resolved(content, SETTINGS if settings else f"the network {network!r}")
+    values = [Layer(SET, nested(path, value)) for path, value in (settings or {}).items()]
+    layers = [Layer("the seed", {"data": {"seed": seed}}), Layer("the arguments", content), *values]
+    return [Layer(name, with_code(content, folder or Path.cwd())) for name, content in layers]

@@ -5,7 +5,6 @@ import os
 from importlib.metadata import version
 
 import pandas as pd
-from markupsafe import Markup
 
 from widthwise.files import write_whole
 from widthwise.measurement.profile_text import COLUMN_TITLES, heading, notes, rows
@@ -61,7 +60,7 @@ def profile_page(profile: Profile) -> str:
         mechanisms=[kind for kind in MECHANISMS if (units["mechanism"] == kind).any()],
         counts=units["mechanism"].value_counts().to_dict(),
         untold=int(units["mechanism"].isna().sum()),
-        drawing_code=Markup(drawing_code()),
+        drawing_code=drawing_code(),
         version=version("widthwise"),
     )
 
