@@ -35,10 +35,10 @@ from widthwise.analysis.summary import MEAN_OF_LAYERS
 from widthwise.analysis.verdict import verdicts
 from widthwise.commands.options import parsed_settings
 from widthwise.experiments.sweep import SCALES, Scale, Sweep, catalogue
-from widthwise.networks.alexnet import AlexNet
-from widthwise.networks.inception_v3 import InceptionV3
-from widthwise.networks.resnet18 import ResNet18
-from widthwise.networks.resnet56 import ResNet56
+from widthwise.networks.alexnet import AlexNetDescription
+from widthwise.networks.inception_v3 import InceptionV3Description
+from widthwise.networks.resnet18 import ResNet18Description
+from widthwise.networks.resnet56 import ResNet56Description
 from widthwise.wording import listed
 
 GLOROT, HE = "Glorot normal", "He normal"
@@ -366,12 +366,16 @@ def everything(experiment: str, scale: Scale) -> Analysis:
     axes = sweep.at(scale)
     names = planned(experiment, scale)
     table = pd.concat([networks(name, axes.replicates, axes.widths, seed=seed) for seed, name in enumerate(names)])
-    of_layers = {"ResNet-56": ResNet56, "ResNet-18": ResNet18, "Inception": InceptionV3}
-    kinds = {name: next((kind for key, kind in of_layers.items() if key in name), AlexNet) for name in names}
+    of_layers = {
+        "ResNet-56": ResNet56Description,
+        "ResNet-18": ResNet18Description,
+        "Inception": InceptionV3Description,
+    }
+    kinds = {name: next((kind for key, kind in of_layers.items() if key in name), AlexNetDescription) for name in names}
     tables = {
         "summary": table.assign(parameters=lambda rows: (1000 * rows["width_factor"] ** 2).astype(int)),
         "layers": pd.concat(
-            layers(axes.replicates, axes.widths, kind.measured_layers, name) for name, kind in kinds.items()
+            layers(axes.replicates, axes.widths, kind().measured_layers, name) for name, kind in kinds.items()
         ),
         "ablation": pd.concat(
             table.assign(layer=MEAN_OF_LAYERS, share_dropped=share, unchanged=1 - share)[table["replicate"] == 0]

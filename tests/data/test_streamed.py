@@ -150,14 +150,15 @@ def test_going_through_draws_nothing_from_the_global_stream(location: Path):
 
 
 def test_worker_processes_give_the_same_and_end_with_the_iterator(tmp_path: Path):
+    before = multiprocessing.active_children()  # the tests' own drawing process
     photographs = read_photographs(generated.write_photograph_shards(tmp_path), 3).train
     assert same(epoch(streamed(photographs, workers=2)), epoch(streamed(photographs)))
-    assert not multiprocessing.active_children()
+    assert multiprocessing.active_children() == before
     closed = streamed(photographs, workers=1).epoch(0, 0, 2, augment=True)
     next(closed)
-    assert len(multiprocessing.active_children()) == 1
+    assert len(multiprocessing.active_children()) == len(before) + 1
     closed.close()
-    assert not multiprocessing.active_children()
+    assert multiprocessing.active_children() == before
 
 
 class Deadly(FolderPhotographs):
@@ -169,10 +170,11 @@ class Deadly(FolderPhotographs):
 
 
 def test_a_worker_that_is_killed_is_told(location: Path):
+    before = multiprocessing.active_children()
     photographs = Deadly(location / "train", sorted(folder.name for folder in (location / "train").iterdir()))
     with pytest.raises(TrialError, match="a process that decodes images ended: "):
         next(streamed(photographs, workers=1).batches(1))
-    assert not multiprocessing.active_children()
+    assert multiprocessing.active_children() == before
 
 
 def test_images_that_cannot_be_decoded_are_refused_or_left_out(location: Path):

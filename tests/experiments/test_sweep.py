@@ -304,7 +304,7 @@ def test_a_scale_that_a_sweep_lacks_is_refused(tmp_path: Path):
         ("extends: alexnet-initialization\nseries: {scheme: He normal}", "scheme must be a list of names, of Glorot"),
         ("extends: alexnet-initialization\nseries: {scheme: [{X: 1}]}", "scheme must be a list of names, of Glorot"),
         ("name: parameters", "has the name of an experiment of the catalogue"),
-        ("name: mine+yours", r"a sweep's name has no \+, which --set puts there"),
+        ("name: mine+yours", r"a sweep's name has no \+, which marks those with settings of their own"),
         ("analysis: parameters", "trains nothing; training.epochs must be 0"),
         ("analysis: convergence", "makes a series of each of training.keep_epochs"),
     ],

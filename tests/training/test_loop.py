@@ -11,12 +11,13 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.loggers import CSVLogger, Logger
 from torch import Tensor
-from widthwise.networks.architecture import AlexNetArchitecture, ResNet56Architecture
 
 from widthwise.data.dataset import Dataset
 from widthwise.data.resident import ResidentImages
 from widthwise.errors import RequestError
+from widthwise.networks.alexnet import AlexNetDescription
 from widthwise.networks.build import build_initialized
+from widthwise.networks.resnet56 import ResNet56Description
 from widthwise.networks.scheme import Initialization
 from widthwise.progress import Progress
 from widthwise.training.callbacks.checkpoint import Interval
@@ -28,7 +29,7 @@ from widthwise.training.state import Position, SingleTrainingState
 from widthwise.training.trained_network import TrainedNetwork
 
 GLOROT = Initialization(scheme="glorot_normal")
-NARROW = AlexNetArchitecture(width_factor=0.05, dropout=0.5)
+NARROW = AlexNetDescription(width_factor=0.05, dropout=0.5)
 RECIPE = Recipe(
     learning_rate=0.02,
     batch_size=16,
@@ -94,7 +95,7 @@ class Interrupted(Exception):
     pass
 
 
-@pytest.mark.parametrize("architecture", [NARROW, ResNet56Architecture(width_factor=0.125)], ids=lambda each: each.name)
+@pytest.mark.parametrize("architecture", [NARROW, ResNet56Description(width_factor=0.125)], ids=lambda each: each.name)
 def test_a_training_that_continues_ends_as_an_unbroken_one(architecture):
     recipe = RECIPE.model_copy(update={"patience": 2, "keep_epochs": (1, -1), "optimizer": "adam"})
     unbroken = trained(recipe, architecture)
@@ -128,7 +129,7 @@ def test_the_history_is_that_of_a_plain_loop():
     recipe = Recipe(
         learning_rate=0.05, batch_size=32, epochs=2, decay=StepDecay(kind="step", at=(1,)), weight_decay=0.01
     )
-    architecture = AlexNetArchitecture(width_factor=0.05)
+    architecture = AlexNetDescription(width_factor=0.05)
     result = trained(recipe, architecture)
     network = build_initialized(architecture, GLOROT, (3, 32, 32), 10, seed=4)
     weights = [value for value in network.parameters() if value.dim() > 1]
@@ -175,7 +176,7 @@ def test_the_factor_k_multiplies_batch_and_rate():
 
 @pytest.mark.parametrize(
     ("architecture", "learning_rate"),
-    [(NARROW, 0.02), (ResNet56Architecture(width_factor=0.25), 1e-5)],
+    [(NARROW, 0.02), (ResNet56Description(width_factor=0.25), 1e-5)],
     ids=["alexnet with dropout", "resnet56 with batch normalization"],
 )
 def test_two_processes_give_what_one_gives(architecture, learning_rate: float, tmp_path: Path):
@@ -215,7 +216,7 @@ def test_a_network_that_diverges_is_recorded_and_ends():
 def test_training_stops_when_the_watched_accuracy_is_reached():
     recipe = Recipe(learning_rate=0.02, batch_size=8, epochs=200, stop_on="train_accuracy", stop_at=1.0, patience=100)
     few = Dataset(split(16, 5), DATA.validation, DATA.test, 10, (3, 32, 32), "random images")
-    result = trained(recipe, AlexNetArchitecture(width_factor=0.25), few)
+    result = trained(recipe, AlexNetDescription(width_factor=0.25), few)
     assert result.history["train_accuracy"][-1] == 1.0
     assert max(result.history["train_accuracy"][:-1]) < 1.0
     assert result.epoch == len(result.history["epoch"]) < 200
@@ -223,7 +224,7 @@ def test_training_stops_when_the_watched_accuracy_is_reached():
 
 def test_patience_keeps_the_best_epoch():
     recipe = Recipe(learning_rate=0.05, batch_size=16, epochs=40, patience=3)
-    result = trained(recipe, AlexNetArchitecture(width_factor=0.05))
+    result = trained(recipe, AlexNetDescription(width_factor=0.05))
     accuracies = result.history["validation_accuracy"]
     assert len(accuracies) == result.epoch + 3 < 40
     assert accuracies[result.epoch - 1] == max(accuracies)
@@ -246,7 +247,7 @@ def test_checkpoints_that_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(RequestError, match="is that of the training a training, not of another training"):
         trained(checkpoints=other)
     with pytest.raises(RequestError, match=r"is that of another network: .* delete nowhere to train"):
-        trained(architecture=AlexNetArchitecture(width_factor=0.1), checkpoints=InMemory(content))
+        trained(architecture=AlexNetDescription(width_factor=0.1), checkpoints=InMemory(content))
     for damaged in (b"", content[:100], content[:-100], b"x" * 200):
         with pytest.raises(RequestError, match="the checkpoint nowhere is damaged; delete nowhere"):
             trained(checkpoints=InMemory(damaged))

@@ -9,6 +9,7 @@ from widthwise.experiments.overlay import nested
 from widthwise.experiments.settings import SET, Layer, combined, resolved
 from widthwise.experiments.trial import Trial
 from widthwise.experiments.user_code import with_code
+from widthwise.experiments.validation import SETTINGS
 
 GIVEN_OTHERWISE = {"network.name": "network", "network.width_factor": "width_factor", "seed": "seed"}
 """Fields that are arguments, by the argument."""
