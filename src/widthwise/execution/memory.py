@@ -50,7 +50,7 @@ def check_memory(trial: Trial, data: tuple[Shape, int], machine: Machine) -> Non
     fitting = at_once
     while fitting > 1 and needed(fitting) > free:
         fitting //= 2
-    network = f"{trial.network.name} at {trial.network.width_factor:g}x"
+    network = f"{trial.network.called} at {trial.network.width_factor:g}x"
     problem = f"{network} needs {needed(at_once) / 1e9:.1f} GB for {at_once} examples at once"
     if needed(fitting) > free:
         raise RequestError(f"{problem}, {free / 1e9:.1f} GB are free, and one example alone does not fit")

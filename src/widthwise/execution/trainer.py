@@ -112,5 +112,5 @@ def describe(cohort: Sequence[Trial]) -> str:
     """A cohort in words."""
     first = cohort[0]
     recipe = first.training
-    network = f"{first.network.name} {first.network.width_factor:g}x"
+    network = f"{first.network.called} {first.network.width_factor:g}x"
     return f"{len(cohort)} × {network}, {recipe.optimizer} {recipe.learning_rate:g}"
