@@ -11,7 +11,17 @@ from typing import Any
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parent
-SHOWN = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", "results/**/*", "examples/*", "benchmarks/*.py")
+SHOWN = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "SECURITY.md",
+    "CITATION.cff",
+    "LICENSE",
+    "results/**/*",
+    "examples/*",
+    "benchmarks/*.py",
+)
 """Files outside `docs/` that the pages are made of, or link to."""
 LINK = re.compile(r"(\]\()([^)#\s]+)")
 ELSEWHERE = re.compile(r"[a-z]+:")
