@@ -22,8 +22,6 @@ class Claim(Config):
     """The text that states it, such as `Section 4, Fig. 6a`."""
     check: dict[str, object]
     """The kind of check by its name in the field `kind`, beside the check's arguments."""
-    position: int | None = None
-    """Of a claim of the paper: its position among those of all experiments, where it is not the experiment's."""
 
     @property
     def identity(self) -> str:

@@ -53,4 +53,9 @@ def without_panels(names: Iterable[str]) -> list[str]:
 
 def in_order_of_paper(names: Iterable[str]) -> list[str]:
     """Figures of the paper as it numbers them: the main text's before the appendix's."""
-    return sorted(names, key=lambda name: (name.startswith("B"), int(name.strip("Babc")), name))
+    return sorted(names, key=order_in_paper)
+
+
+def order_in_paper(name: str) -> tuple[bool, int, str]:
+    """A key that sorts figures of the paper as it numbers them."""
+    return name.startswith("B"), int(name.strip("Babc")), name

@@ -61,8 +61,6 @@ class Sweep(Axes):
     """The section of the paper that it follows, where the paper has no figure of it."""
     claims: list[Claim] = []
     """Outcomes stated in words, each with the check that tests it."""
-    position: int = 0
-    """Of an experiment of the catalogue: that of its claims among all that the paper states."""
     label: str = ""
     """A series' name, with fields in braces, such as `σ = {initialization.standard_deviation:g}`."""
     analysis: Literal["trend", "constructions", "parameters", "convergence"] = "trend"

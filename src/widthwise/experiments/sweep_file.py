@@ -10,7 +10,7 @@ from widthwise.experiments.axes import Axes, chosen
 from widthwise.experiments.yaml_files import read_yaml
 
 EXTENDS = "extends"
-NOT_INHERITED = ("name", "figures", "section", "claims", "position", "trial", "scales", "bases")
+NOT_INHERITED = ("name", "figures", "section", "claims", "trial", "scales", "bases")
 """Fields that stay with the file that they are in, or are laid over the base's in layers of their own."""
 
 

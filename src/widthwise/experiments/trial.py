@@ -1,6 +1,5 @@
 """One training run, fully resolved."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from functools import lru_cache
@@ -12,6 +11,7 @@ from widthwise.config import TRIAL_FORMAT, Config
 from widthwise.data.source import Source, TeacherData
 from widthwise.errors import RequestError
 from widthwise.experiments.overlay import overlaid
+from widthwise.files import digest
 from widthwise.measurement.settings import Measurement
 from widthwise.networks.catalogue import AnyNetwork, described, network_name, paper_recipe
 from widthwise.networks.description import Construction, NetworkDescription
@@ -123,8 +123,7 @@ def _recipe(network: Any) -> dict[str, Any]:
 
 @lru_cache(maxsize=REMEMBERED)
 def _id(trial: Trial) -> str:
-    content = json.dumps({"results_version": RESULTS_VERSION, **trial.content()}, sort_keys=True)
-    return hashlib.sha256(content.encode()).hexdigest()[:16]
+    return digest({"results_version": RESULTS_VERSION, **trial.content()})[:16]
 
 
 @lru_cache(maxsize=REMEMBERED)
