@@ -24,12 +24,12 @@ import safetensors.numpy
 
 from widthwise.errors import RequestError
 from widthwise.experiments import stored_sweeps
-from widthwise.experiments.store_files import StoreFiles, versioned
+from widthwise.experiments.store_files import StoreFiles
 from widthwise.experiments.stored_sweeps import StoredSweep
 from widthwise.experiments.stored_trials import NETWORK, OUTCOME, TRIAL, Inspection, Outcome, as_files, inspected
 from widthwise.experiments.sweep import Scale, Sweep
 from widthwise.experiments.trial import Trial
-from widthwise.files import as_json, digest
+from widthwise.files import digest
 
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -145,4 +145,4 @@ class Store(StoreFiles):
 
     def add_data_files(self, name: str, fingerprint: str) -> None:
         """Note which files of the data set `name` trials are trained on."""
-        self.write(f"data/{name}.json", as_json(versioned({"fingerprint": fingerprint})))
+        self.write_json(f"data/{name}.json", {"fingerprint": fingerprint})

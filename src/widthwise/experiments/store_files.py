@@ -138,6 +138,10 @@ class StoreFiles:
             raise self._refused(f"holds {name} in format {found}, and this version reads format {FORMAT}")
         return content
 
+    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        """Write plain data with its format, as `read_json` reads it."""
+        self.write(name, as_json(versioned(content)))
+
     def write(self, name: str, content: bytes) -> None:
         """Write a file whole or not at all."""
         path = self.path(name)

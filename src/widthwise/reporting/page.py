@@ -103,7 +103,7 @@ def _experiment(analysis: Analysis, specifications: dict[str, Specification]) ->
             if figure.name in specifications
         ],
         "undrawn": [figure.heading for figure in drawn if figure.of_paper and figure.name not in specifications],
-        "assignments": [f"{path}={value}" for path, value in analysis.sweep.overrides.items()],
+        "overrides": [f"{path}={value}" for path, value in analysis.sweep.overrides.items()],
         "command": command(analysis),
         "tables": {name: _columns(_shown(analysis, name)) for name in TABLES if len(getattr(analysis, name))},
     }

@@ -1,6 +1,5 @@
 """`report`: the page of a profile, or of everything that was run into a store."""
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -136,6 +135,5 @@ def _report_store(source: Store, formats: Sequence[FileFormat]) -> Report:
 
     page, analyses = write(source, (analyze(source, *stored) for stored in sweeps), formats)
     tables = {each.name: each.tables() for each in analyses}
-    content = {"stamp": made_from, "tables": {key: list(value) for key, value in tables.items()}}
-    source.write(paths.STAMP, json.dumps(content).encode())
+    source.write_json(paths.STAMP, {"stamp": made_from, "tables": {key: list(value) for key, value in tables.items()}})
     return Report(page, tables)

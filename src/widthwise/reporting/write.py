@@ -1,6 +1,5 @@
 """A store's report: one page that opens offline, and its tables and figures as files beside it."""
 
-import json
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from importlib.metadata import version
@@ -50,7 +49,7 @@ def write(store: Store, analyses: Iterable[Analysis], formats: Sequence[FileForm
         for path, file in drawing:
             store.write(path, file.result())
     _remove_earlier(store, prepared, before.keys() - digests.keys())
-    store.write(paths.FIGURES, json.dumps(digests).encode())
+    store.write_json(paths.FIGURES, {"figures": digests})
     store.write(paths.PAGE, content.encode())
     return store.path(paths.PAGE), prepared
 
@@ -78,7 +77,6 @@ def write_figure(store: Store, analysis: Analysis, figure: Figure, formats: Sequ
 def _drawn_before(store: Store) -> dict[str, str]:
     """Digests of what each figure's files were drawn from, by experiment and name; empty where nothing is known."""
     try:
-        found = json.loads(store.read(paths.FIGURES))
-    except (FileNotFoundError, ValueError):
+        return dict(store.read_json(paths.FIGURES)["figures"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):  # not there, damaged, or of another format
         return {}
-    return found if isinstance(found, dict) else {}
