@@ -1,7 +1,7 @@
 """`widthwise train`: one network."""
 
 import json
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -21,6 +21,11 @@ from widthwise.commands.options import (
 from widthwise.commands.plan import show_plan
 from widthwise.commands.terminal import duration, messages, print_json, results
 from widthwise.errors import TrialError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from widthwise.execution.train import Trained
 
 ACCURACIES = ("train", "validation", "test")
 
@@ -92,7 +97,7 @@ def train(
     _show(trained, title, store)
 
 
-def _show(trained: Any, title: str, store: str) -> None:
+def _show(trained: "Trained", title: str, store: str) -> None:
     numbers = trained.results
     if trained.found:
         messages.print(f"found finished in {store}", markup=False)
@@ -114,7 +119,7 @@ def _show(trained: Any, title: str, store: str) -> None:
     results.print(f"\nKept in {trained.folder}", soft_wrap=True, markup=False)
 
 
-def _layer_table(layers: Any) -> Table:
+def _layer_table(layers: "DataFrame") -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("Layer", overflow="fold")
     for heading in ("Units", "AUC", "Similarity", "Dead"):

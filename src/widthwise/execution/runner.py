@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -82,7 +82,7 @@ def run_trials(
 
 def _progress_of(
     missing: Sequence[Trial], store: Store, workers: int | None, machine: Machine, on_progress: OnProgress
-):
+) -> Iterator[tuple[list[Cohort], int]]:
     """Run trials; the cohorts in work, and how many trials have ended since."""
     for trial in filter(is_counted, missing):
         _save(store, trial, counted(trial, machine), machine)
@@ -92,12 +92,12 @@ def _progress_of(
         trainer.check(theirs, machine, store)
     stacks = cohorts(to_train, machine)
     workers = default_workers(machine) if workers is None else workers
-    if workers and stacks:
+    if workers:
         machine = replace(machine, threads=machine.threads or max(1, (os.cpu_count() or 1) // workers))
-        work = partial(_run_and_save, location=store.location, machine=machine)
+    work = partial(_run_and_save, location=store.location, machine=machine)
+    if workers and stacks:
         yield from in_processes(stacks, work, on_progress, min(len(stacks), workers))
     else:
-        work = partial(_run_and_save, location=store.location, machine=machine)
         yield from in_this_process(stacks, work, on_progress)
 
 
