@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 PARTIAL = ".partial"
@@ -32,12 +31,12 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def as_json(content: Any) -> bytes:
+def as_json(content: object, *, sort_keys: bool = True) -> bytes:
     """Plain data as a JSON file: equal data give equal bytes."""
-    return (json.dumps(content, indent=1, sort_keys=True) + "\n").encode()
+    return (json.dumps(content, indent=1, sort_keys=sort_keys) + "\n").encode()
 
 
-def digest(content: Any) -> str:
+def digest(content: object) -> str:
     """The SHA-256 digest of bytes, or of plain data as JSON, in hexadecimal digits."""
     if not isinstance(content, bytes):
         content = json.dumps(content, sort_keys=True).encode()

@@ -1,6 +1,6 @@
 """`widthwise list`: the paper's Table 1, experiment by experiment."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.padding import Padding
@@ -88,7 +88,7 @@ def _setting(setting: "Setting") -> Text:
     return Text(f"{shown} {STAR}" if setting.starred else shown)
 
 
-def _plain(each: "Entry") -> dict[str, Any]:
+def _plain(each: "Entry") -> dict[str, object]:
     sweep = each.sweep
     rows = [
         {

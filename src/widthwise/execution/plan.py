@@ -3,7 +3,6 @@
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 from widthwise.execution.counting import is_counted
 from widthwise.execution.machine import Machine, chosen_device
@@ -41,7 +40,7 @@ class Plan:
     seconds: float
     stops_early: bool
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """As plain data."""
         return asdict(self)
 

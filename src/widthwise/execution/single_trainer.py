@@ -50,10 +50,10 @@ class SingleTrainer(Trainer):
         for trial in {trial.cohort: trial for trial in trials}.values():
             self._check_memory(trial, machine, store)
 
-    def memory(self, trial: Trial, machine: Machine = Machine(), examples: int | None = None) -> int:
+    def memory(self, trial: Trial, machine: Machine) -> int:
         """Bytes that a process needs."""
         data = extent(trial.data, machine)
-        return training_memory(trial, (data.shape, data.classes), examples)
+        return training_memory(trial, (data.shape, data.classes))
 
     def seconds(self, cohort: Cohort, machine: Machine) -> float:
         """From a few steps and a prediction."""

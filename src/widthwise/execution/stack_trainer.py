@@ -40,9 +40,9 @@ class StackTrainer(Trainer):
     def check(self, trials: Sequence[Trial], machine: Machine, store: Store) -> None:
         """Nothing can be missing: the data is drawn, and a stack fits the processor's cache."""
 
-    def memory(self, trial: Trial, machine: Machine = Machine(), examples: int | None = None) -> int:
+    def memory(self, trial: Trial, machine: Machine) -> int:
         """Bytes of one member of a stack."""
-        return training_memory(trial, _shape(trial), examples)
+        return training_memory(trial, _shape(trial))
 
     def seconds(self, cohort: Cohort, machine: Machine) -> float:
         """From trainings of one epoch and of two, each with all that is around it, on the cohort's own data."""

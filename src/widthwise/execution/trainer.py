@@ -34,13 +34,12 @@ class Trainer(ABC):
         """
 
     @abstractmethod
-    def memory(self, trial: Trial, machine: Machine = Machine(), examples: int | None = None) -> int:
+    def memory(self, trial: Trial, machine: Machine) -> int:
         """Bytes that training one network needs, counted, without the data.
 
         Args:
             trial: of the network.
             machine: where the files are; they are read only where the trial does not say how large its data is.
-            examples: whose gradient is computed at once; None: as the trial says.
         """
 
     @abstractmethod

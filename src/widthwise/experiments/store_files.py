@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
-from typing import Any
+from typing import Any, TypeVar
 
 import fsspec
 import numpy as np
@@ -29,6 +29,9 @@ MARKER = "store.json"
 IN_METADATA = f"{PROGRAM}.format"
 """The key of the format in the metadata of Parquet and safetensors files."""
 READERS = 8
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class StoreFiles:
@@ -138,7 +141,7 @@ class StoreFiles:
             raise self._refused(f"holds {name} in format {found}, and this version reads format {FORMAT}")
         return content
 
-    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
+    def write_json(self, name: str, content: Mapping[str, object]) -> None:
         """Write plain data with its format, as `read_json` reads it."""
         self.write(name, as_json(versioned(content)))
 
@@ -165,7 +168,7 @@ class StoreFiles:
         for name in filter(_is_partial, self.names(folder)):
             self.remove(name)
 
-    def each(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+    def each(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
         """`function` of each item, in threads if files come over a network; on a disk threads wait for each other."""
         if self._local:
             return [function(item) for item in items]
@@ -173,7 +176,7 @@ class StoreFiles:
             return list(pool.map(function, items))
 
 
-def versioned(content: Mapping[str, Any]) -> dict[str, Any]:
+def versioned(content: Mapping[str, object]) -> dict[str, object]:
     """Plain data with the version of its format."""
     return {"format": FORMAT, **content}
 

@@ -320,7 +320,7 @@ class Sweep(Axes):
 
 
 def _holds(content: dict[str, Any], path: str) -> bool:
-    here: Any = content
+    here: object = content
     for part in path.split("."):
         if not isinstance(here, dict) or part not in here:
             return False

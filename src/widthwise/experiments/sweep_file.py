@@ -75,7 +75,7 @@ def _scale(inherited: dict[str, Any], content: dict[str, Any], changes: dict[str
     return {**kept, **changes}
 
 
-def _mapping(content: Any, field: str, source: str) -> dict[str, Any]:
+def _mapping(content: object, field: str, source: str) -> dict[str, Any]:
     """A field that is a mapping, or left out.
 
     Raises:

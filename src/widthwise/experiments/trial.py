@@ -113,7 +113,7 @@ class Trial(Config):
             raise RequestError(f"{source} is no trial that this version of widthwise reads") from None
 
 
-def _recipe(network: Any) -> dict[str, Any]:
+def _recipe(network: object) -> dict[str, Any]:
     """How the paper trains a network; empty where there is no such network, which is said elsewhere."""
     if isinstance(network, NetworkDescription):
         return type(network).recipe

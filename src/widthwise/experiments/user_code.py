@@ -10,7 +10,7 @@ from widthwise.errors import RequestError
 FACTORY, CODE, FOLDER = "factory", "code", "folder"
 
 
-def with_code(settings: Mapping[str, Any], folder: Path, section: str = "") -> dict[str, Any]:
+def with_code(settings: Mapping[str, object], folder: Path, section: str = "") -> dict[str, Any]:
     """Settings with the text of every function that they name as `factory`.
 
     Beside each `factory` that has no `code` come `code`, the text of its file and of what that imports beside it,
@@ -42,7 +42,7 @@ def with_code(settings: Mapping[str, Any], folder: Path, section: str = "") -> d
     return found
 
 
-def without_folders(settings: Any) -> Any:
+def without_folders(settings: object) -> object:
     """Settings without where the files of functions were read, as they are written and hashed."""
     if isinstance(settings, Mapping):
         has_factory = any(str(key).rpartition(".")[2] == FACTORY for key in settings)
@@ -54,7 +54,7 @@ def without_folders(settings: Any) -> Any:
     return settings
 
 
-def _read(factory: str, folder: Path, field: str) -> dict[str, Any]:
+def _read(factory: str, folder: Path, field: str) -> dict[str, object]:
     name, colon, function = factory.rpartition(":")
     if not colon or not name.endswith(".py") or not function.isidentifier():
         raise RequestError(f"it must be FILE.py:FUNCTION, such as mynet.py:build, not {factory!r}", field=field)

@@ -16,7 +16,7 @@ from widthwise.errors import RequestError
 from widthwise.experiments.overlay import KINDS
 from widthwise.networks.catalogue import NETWORKS, description_class, network_name
 from widthwise.networks.description import NetworkDescription
-from widthwise.wording import listed, suggestion
+from widthwise.wording import did_you_mean, listed, suggestion
 
 LISTED, NAMED = "[listed]", "[named]"
 """The two forms of an axis; pydantic puts their names into an error's path."""
@@ -64,6 +64,8 @@ def validated(model: type[Model], content: object, source: str, within: str = ""
         ending = f", got {given!r}{_nearest(given, context['expected_tags'])}"
     else:
         message, given = problem["msg"].removeprefix("Value error, "), problem["input"]
+        if isinstance(cause := context.get("error"), RequestError):  # it names the field below this one
+            path, message = ".".join(filter(None, (path, cause.field))), cause.problem
         ending = "" if problem["type"] in ("missing", "value_error") else f", got {given!r}"
         if problem["type"] == "literal_error":
             ending += _nearest(given, context["expected"])
@@ -131,8 +133,8 @@ def _most_telling(error: ValidationError) -> ErrorDetails:
 
 def _nearest(given: object, expected: str) -> str:
     """A hint for a misspelt word among those that a message of pydantic's lists in quotes."""
-    hint = suggestion(given, re.findall(r"'([^']*)'", expected)) if isinstance(given, str) else ""
-    return f"; {hint}" if hint.startswith("did you mean") else ""
+    hint = did_you_mean(given, re.findall(r"'([^']*)'", expected)) if isinstance(given, str) else ""
+    return f"; {hint}" if hint else ""
 
 
 def _located(model: Any, location: list[str], content: Any) -> tuple[list[str], list[str]]:

@@ -61,11 +61,11 @@ def profile(
         TrialError: there is not enough memory for the batch size.
     """
     if not isinstance(settings, Measurement):
-        raise RequestError(f"settings must be a widthwise.Measurement, not {type(settings).__name__}")
+        raise RequestError(f"must be a widthwise.Measurement, not {type(settings).__name__}", field="settings")
     if batch_size is not None and batch_size < 1:
-        raise RequestError(f"batch_size must be at least 1, got {batch_size}")
+        raise RequestError(f"must be at least 1, got {batch_size}", field="batch_size")
     if seed < 0:
-        raise RequestError(f"seed must be at least 0, got {seed}")
+        raise RequestError(f"must be at least 0, got {seed}", field="seed")
     model = _module(model)
     source = Batches(batches)
     with untouched(model):

@@ -45,7 +45,9 @@ class Measurement:
 
     def __post_init__(self) -> None:
         if not isinstance(self.thresholds, Iterable) or isinstance(self.thresholds, str):
-            raise RequestError(f"thresholds must be several numbers, such as (0.5, 0.9), got {self.thresholds!r}")
+            raise RequestError(
+                f"must be several numbers, such as (0.5, 0.9), got {self.thresholds!r}", field="thresholds"
+            )
         rules = {
             "levels": (_whole(self.levels, 2, MOST_LEVELS), f"a whole number from 2 to {MOST_LEVELS}"),
             "samplings": (_whole(self.samplings, 1), "a whole number of at least 1"),
@@ -62,7 +64,7 @@ class Measurement:
         }
         for field, (fits, right) in rules.items():
             if not fits:
-                raise RequestError(f"{field} must be {right}, got {getattr(self, field)!r}")
+                raise RequestError(f"must be {right}, got {getattr(self, field)!r}", field=field)
         object.__setattr__(self, "thresholds", tuple(sorted({*map(float, self.thresholds)})))  # one form for equal sets
 
     @property

@@ -5,7 +5,6 @@ import shlex
 from collections.abc import Sequence
 from concurrent.futures import Future
 from importlib.metadata import version
-from typing import Any
 
 import pandas as pd
 
@@ -72,7 +71,7 @@ def page(
     )
 
 
-def _experiment(analysis: Analysis, specifications: dict[str, Specification]) -> dict[str, Any]:
+def _experiment(analysis: Analysis, specifications: dict[str, Specification]) -> dict[str, object]:
     drawn = figures(analysis)
     return {
         "id": analysis.name,
@@ -124,14 +123,14 @@ def _shown(analysis: Analysis, name: str) -> pd.DataFrame:
     return table.join(trials, on=keys) if "trials" not in table else table
 
 
-def _columns(table: pd.DataFrame) -> dict[str, Any]:
+def _columns(table: pd.DataFrame) -> dict[str, object]:
     """A table for the page's script: titles, whether each column is of numbers, and the rows."""
     numeric = [bool(pd.api.types.is_numeric_dtype(table[name])) for name in table]
     rows = json.loads(table.to_json(orient="values", double_precision=DIGITS))
     return {"titles": [str(name) for name in table], "numeric": numeric, "rows": rows}
 
 
-def _settings(analysis: Analysis) -> dict[str, Any]:
+def _settings(analysis: Analysis) -> dict[str, object]:
     """The settings that all trials share, and by trial those in which they differ."""
     table = analysis.settings.set_index("trial")
     text = table.astype(object).where(table.notna(), "").map(str)
