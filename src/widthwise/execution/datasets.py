@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from multiprocessing.util import get_temp_dir
 from pathlib import Path
+from typing import TypeGuard
 
 import torch
 from fsspec.core import url_to_fs
@@ -42,9 +43,7 @@ def extent(source: Source, machine: Machine, store: Store | None = None) -> Exte
     Raises:
         RequestError: it must be loaded and cannot be.
     """
-    published = source.available[1] if isinstance(source, PublishedImages) else None
-    test = source.test_examples or published
-    sizes = (source.training_examples, source.validation_examples, test)
+    sizes = (source.training_examples, source.validation_examples, source.testing_examples)
     if source.shape is not None and source.classes is not None and None not in sizes:
         return Extent(source.shape, source.classes, *sizes)  # pyright: ignore[reportArgumentType]
     dataset = load_dataset(source, machine, store)
@@ -58,7 +57,7 @@ def check_files(sources: Iterable[Source], machine: Machine, store: Store) -> No
     Raises:
         RequestError: they are not named, not there, or others.
     """
-    for source in {_noted_as(source): source for source in sources if source.on_disk}.values():
+    for source in {source.files_name: source for source in sources if source.on_disk}.values():
         _check_same(source, _location(source, machine, store), store)
 
 
@@ -76,8 +75,8 @@ def load_dataset(source: Source, machine: Machine, store: Store | None) -> Datas
     if store is not None:
         _check_same(source, location, store)
     dataset = _read(source, location, device, machine.decoders)
-    if store is not None and store.data_files(_noted_as(source)) is None:
-        store.add_data_files(_noted_as(source), _fingerprint(location))  # now that they are known to be whole
+    if store is not None and store.data_files(source.files_name) is None:
+        store.add_data_files(source.files_name, _fingerprint(location))  # now that they are known to be whole
     return dataset
 
 
@@ -88,7 +87,7 @@ _fingerprint = functools.lru_cache(maxsize=16)(fingerprint)
 
 def _location(source: Source, machine: Machine, store: Store | None) -> Path:
     """Where the images are that a trial asks for; synthetic ones are written there if they are not."""
-    if isinstance(source, PublishedImages) and source.synthetic:
+    if _is_synthetic(source):
         return synthetic_images(source, _folder_of_synthetic_images(store) / source.name)
     reference = machine.location_of(source.name)
     if reference is None:
@@ -103,19 +102,17 @@ def _folder_of_synthetic_images(store: Store | None) -> Path:
     return Path(get_temp_dir()) / "synthetic"
 
 
-def _noted_as(source: Source) -> str:
-    """The name under which a store notes the files: synthetic images are a data set of their own."""
-    synthetic = isinstance(source, PublishedImages) and source.synthetic
-    return f"{source.name}-synthetic" if synthetic else source.name
+def _is_synthetic(source: Source) -> TypeGuard[PublishedImages]:
+    return isinstance(source, PublishedImages) and source.synthetic
 
 
 def _check_same(source: Source, location: Path, store: Store) -> None:
     if not location.exists():
         raise RequestError(f"there is no data at {location}: name the folder of {source.title}", field="data")
-    before = store.data_files(_noted_as(source))
+    before = store.data_files(source.files_name)
     if before is None or before == _fingerprint(location):
         return
-    if isinstance(source, PublishedImages) and source.synthetic:
+    if _is_synthetic(source):
         raise RequestError(
             f"the store {store.location} has trials on other {synthetic_description(source)}, than those at "
             f"{location}; delete that folder, so that they are made again, or name another store",
