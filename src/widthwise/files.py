@@ -10,6 +10,20 @@ PARTIAL = ".partial"
 """What the names of files end with that are being written; a killed process leaves such a file."""
 
 
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """See that there is a folder for a file, and none of its name.
+
+    Raises:
+        FileNotFoundError: its folder does not exist.
+        IsADirectoryError: the path is that of a folder.
+    """
+    folder = Path(path).absolute().parent
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{path} cannot be written: there is no folder {folder}")
+    if Path(path).is_dir():
+        raise IsADirectoryError(f"{path} cannot be written: it is a folder")
+
+
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
     """Write a file whole or not at all.
 
@@ -18,11 +32,8 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
         IsADirectoryError: the path is that of a folder.
         OSError: it cannot be written.
     """
+    check_writable(path)
     target = Path(path)
-    if not target.absolute().parent.is_dir():
-        raise FileNotFoundError(f"{path} cannot be written: there is no folder {target.absolute().parent}")
-    if target.is_dir():
-        raise IsADirectoryError(f"{path} cannot be written: it is a folder")
     temporary = target.with_name(f"{target.name}.{uuid4().hex[:8]}{PARTIAL}")
     try:
         temporary.write_bytes(content)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -25,6 +24,7 @@ from widthwise.commands.measurement_options import (
 from widthwise.commands.options import AsJson, Device
 from widthwise.commands.terminal import messages
 from widthwise.errors import RequestError, TrialError
+from widthwise.files import check_writable
 from widthwise.measurement.settings import PAPER_SETTINGS, Measurement
 from widthwise.progress import OnProgress
 
@@ -91,7 +91,8 @@ def profile(
     from widthwise.measurement.profile import layers as find_layers
     from widthwise.measurement.profile import profile as measure
 
-    _check_targets(page=page, save=save)
+    _check_target("page", page)
+    _check_target("save", save)
     settings = Measurement(
         levels=levels,
         samplings=samplings,
@@ -127,16 +128,13 @@ def profile(
     print_profile(measured, page, save, as_json)
 
 
-def _check_targets(**targets: str | None) -> None:
-    """Refuse files that cannot be written before anything is measured."""
-    for option, target in targets.items():
-        if target is None:
-            continue
-        folder = Path(target).absolute().parent
-        if not folder.is_dir():
-            raise RequestError(f"{target} cannot be written: there is no folder {folder}", field=option)
-        if Path(target).is_dir():
-            raise RequestError(f"{target} cannot be written: it is a folder", field=option)
+def _check_target(option: str, target: str | None) -> None:
+    """Refuse a file that cannot be written before anything is measured."""
+    try:
+        if target is not None:
+            check_writable(target)
+    except OSError as error:
+        raise RequestError(str(error), field=option) from None
 
 
 @contextmanager

@@ -13,6 +13,8 @@ from widthwise.commands.options import (
     Data,
     Decoders,
     Device,
+    DryRun,
+    Explain,
     Processes,
     Settings,
     Store,
@@ -44,16 +46,8 @@ def train(
     decoders: Decoders = 2,
     checkpoint_epochs: Annotated[int, typer.Option(min=1, help="Write a checkpoint after so many epochs …")] = 1,
     checkpoint_minutes: Annotated[float, typer.Option(min=0, help="… or so many minutes.")] = 5.0,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what it would cost; train nothing, and need no data.")
-    ] = False,
-    explain: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PATH",
-            help="Say which value a field has, such as training.epochs, and what set it; train nothing.",
-        ),
-    ] = None,
+    dry_run: DryRun = False,
+    explain: Explain = None,
     as_json: AsJson = False,
 ) -> None:
     """Train one network as the paper does, and measure it; what was interrupted goes on.
