@@ -8,7 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 PARTIAL = ".partial"
-"""What the names of files end with that are being written; a killed process leaves such a file."""
+"""Ending of the names of files that are being written; a killed process leaves such a file behind."""
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
