@@ -39,8 +39,8 @@ def launch(fabric: Fabric, function: Callable[[Fabric, Connection], None], on_pr
 
     Args:
         fabric: not launched yet.
-        function: can be pickled. It is given the process's own `fabric`, and a connection to send `Progress` into.
-        on_progress: receives in this process what is sent.
+        function: can be pickled. Its arguments are the process's own `fabric`, and a connection to send `Progress` to.
+        on_progress: receives, in this process, the events that are sent.
 
     Raises:
         RequestError, TrialError: a process raised it, or was killed.
@@ -51,7 +51,7 @@ def launch(fabric: Fabric, function: Callable[[Fabric, Connection], None], on_pr
 
 @contextmanager
 def _received(on_progress: OnProgress) -> Iterator[Connection]:
-    """A connection whose events are given to `on_progress`, in a thread; an error in it is raised at the end."""
+    """A connection whose events are passed to `on_progress`, in a thread; an error in it is raised at the end."""
     receiver, sender = multiprocessing.get_context("spawn").Pipe(duplex=False)
     ended = threading.Event()
     errors: list[BaseException] = []
@@ -79,7 +79,7 @@ def _received(on_progress: OnProgress) -> Iterator[Connection]:
 
 @contextmanager
 def _errors_of_processes() -> Iterator[None]:
-    """Raise what one of several processes raised, without the traceback that it comes in."""
+    """Raise the error of one of several processes, without the traceback around it."""
     try:
         yield
     except ProcessRaisedException as error:
