@@ -7,7 +7,7 @@ from pathlib import Path
 from uuid import uuid4
 
 PARTIAL = ".partial"
-"""What the names of files end with that are being written; a killed process leaves such a file."""
+"""Ending of the names of files that are being written; a killed process leaves such a file behind."""
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for a program to read.")]
-Store = Annotated[str, typer.Option(help="Where finished runs are kept: a folder or an fsspec URL. It is continued.")]
+Store = Annotated[str, typer.Option(help="The folder or fsspec URL of finished runs, which are not run again.")]
 Data = Annotated[
     list[str] | None,
     typer.Option(

@@ -45,17 +45,17 @@ def profile(
         ),
     ] = None,
     weights: Annotated[str | None, typer.Option(metavar="FILE.safetensors", help="The model's weights.")] = None,
-    split: Annotated[str, typer.Option(help="Which files of a folder of data.")] = "test",
+    split: Annotated[str, typer.Option(help="The files of a folder of data to read.")] = "test",
     mean: Annotated[
         str | None, typer.Option(metavar="R,G,B", help="Subtracted from images, whose values are in [0, 1].")
     ] = None,
-    std: Annotated[str | None, typer.Option(metavar="R,G,B", help="By which they are divided afterwards.")] = None,
-    examples: Annotated[int | None, typer.Option(min=1, help="Only this many images, the first.")] = None,
+    std: Annotated[str | None, typer.Option(metavar="R,G,B", help="Divides images after --mean is subtracted.")] = None,
+    examples: Annotated[int | None, typer.Option(min=1, help="Only the first this many images.")] = None,
     trust_code: Annotated[
         bool, typer.Option("--trust-code", help="Run the network or data code that a finished run holds.")
     ] = False,
     layers: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="A layer, or a pattern with *; several times.")
+        list[str] | None, typer.Option(metavar="NAME", help="A layer, or a pattern with *; can be given several times.")
     ] = None,
     list_layers: Annotated[bool, typer.Option("--list", help="List the layers; measure nothing.")] = False,
     attention_heads: Annotated[
@@ -71,7 +71,7 @@ def profile(
     single_units: SingleUnits = PAPER_SETTINGS.single_units,
     tolerance: Tolerance = PAPER_SETTINGS.tolerance,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Of the random draws; by default 0, or a finished run's own.")
+        int | None, typer.Option(min=0, help="Seed of the random draws; by default 0, or a finished run's own.")
     ] = None,
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="Examples at a time; by default as many as fit in memory.")

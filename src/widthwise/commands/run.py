@@ -24,7 +24,7 @@ from widthwise.errors import RequestError, TrialError
 
 Scale = Annotated[
     Literal["smoke", "quick", "paper"],
-    typer.Option(help="How much of it to run: smoke (seconds), quick (minutes) or paper (the paper's own setting)."),
+    typer.Option(help="The size of the run: smoke (seconds), quick (minutes) or paper (the paper's own setting)."),
 ]
 
 
@@ -51,7 +51,7 @@ def run(
     settings: Settings = None,
     workers: Annotated[
         int | None,
-        typer.Option(min=0, help="Processes to train in; by default one for each processor, 0 for none but this one."),
+        typer.Option(min=0, help="Processes to train in; by default one for each processor; 0: train in this process."),
     ] = None,
     dry_run: DryRun = False,
     explain: Explain = None,

@@ -34,23 +34,31 @@ ACCURACIES = ("train", "validation", "test")
 
 def train(
     network: Annotated[
-        str, typer.Argument(help="mlp, alexnet, resnet56, resnet18 or inception-v3; or FILE.py:FUNCTION of your own.")
+        str,
+        typer.Argument(
+            help="mlp, alexnet, resnet56, resnet18 or inception-v3; or a function of your own, FILE.py:FUNCTION."
+        ),
     ],
     width_factor: Annotated[float, typer.Option(help="Multiplies every layer's units.")] = 1.0,
     data: Data = None,
     store: Store = "runs",
     settings: Settings = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of initial weights, order, augmentation and measurement.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Seed of the initial weights, the order of examples, augmentation, measurement and data."
+        ),
+    ] = 0,
     device: Device = "auto",
     processes: Processes = 1,
     decoders: Decoders = 2,
-    checkpoint_epochs: Annotated[int, typer.Option(min=1, help="Write a checkpoint after so many epochs …")] = 1,
-    checkpoint_minutes: Annotated[float, typer.Option(min=0, help="… or so many minutes.")] = 5.0,
+    checkpoint_epochs: Annotated[int, typer.Option(min=1, help="Write a checkpoint after this many epochs …")] = 1,
+    checkpoint_minutes: Annotated[float, typer.Option(min=0, help="… or this many minutes.")] = 5.0,
     dry_run: DryRun = False,
     explain: Explain = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train one network as the paper does, and measure it; what was interrupted goes on.
+    """Train one network as the paper does, and measure it; an interrupted training continues.
 
     Any field of its recipe is set with --set, such as --set training.epochs=20.
     """

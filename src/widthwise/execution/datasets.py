@@ -1,4 +1,4 @@
-"""The data of trials: their files, and what is known of them before they are loaded."""
+"""The data of trials: their files, and their sizes before they are loaded."""
 
 import functools
 from collections.abc import Iterable
@@ -23,10 +23,10 @@ from widthwise.experiments.store import Store
 
 @dataclass(frozen=True)
 class Extent:
-    """How large a data set is.
+    """The size of a data set.
 
-    shape: of one input.
-    classes: how many labels there are.
+    shape: the shape of one input.
+    classes: the number of labels.
     train, validation, test: numbers of examples.
     """
 
@@ -38,10 +38,10 @@ class Extent:
 
 
 def extent(source: Source, machine: Machine, store: Store | None = None) -> Extent:
-    """How large a trial's data is. Only where the source does not say so it is loaded.
+    """The size of a trial's data, which is loaded only if the source does not state its size.
 
     Raises:
-        RequestError: it must be loaded and cannot be.
+        RequestError: the data must be loaded and cannot be.
     """
     sizes = (source.training_examples, source.validation_examples, source.testing_examples)
     if source.shape is not None and source.classes is not None and None not in sizes:
@@ -52,10 +52,10 @@ def extent(source: Source, machine: Machine, store: Store | None = None) -> Exte
 
 
 def check_files(sources: Iterable[Source], machine: Machine, store: Store) -> None:
-    """See that the files of data sets are there, and are those that the store's other trials were trained on.
+    """Check that the files of data sets exist, and are those that the store's other trials were trained on.
 
     Raises:
-        RequestError: they are not named, not there, or others.
+        RequestError: they are not named, do not exist, or are different ones.
     """
     for source in {source.files_name: source for source in sources if source.on_disk}.values():
         _check_same(source, _location(source, machine, store), store)
@@ -86,7 +86,7 @@ _fingerprint = functools.lru_cache(maxsize=16)(fingerprint)
 
 
 def _location(source: Source, machine: Machine, store: Store | None) -> Path:
-    """Where the images are that a trial asks for; synthetic ones are written there if they are not."""
+    """The location of the images of a trial; synthetic ones are written there if they do not exist."""
     if _is_synthetic(source):
         return synthetic_images(source, _folder_of_synthetic_images(store) / source.name)
     reference = machine.location_of(source.name)
@@ -96,7 +96,7 @@ def _location(source: Source, machine: Machine, store: Store | None) -> Path:
 
 
 def _folder_of_synthetic_images(store: Store | None) -> Path:
-    """In a store that is a folder; else one of this process and of those that it starts, removed at its end."""
+    """A folder in the store if that is a folder; otherwise a temporary one of this process and those that it starts."""
     if store is not None and isinstance(url_to_fs(store.location)[0], LocalFileSystem):
         return Path(store.path("synthetic"))
     return Path(get_temp_dir()) / "synthetic"

@@ -40,8 +40,8 @@ def launch(fabric: Fabric, function: Callable[[Fabric, Connection], None], on_pr
 
     Args:
         fabric: not launched yet.
-        function: can be pickled. It is given the process's own `fabric`, and a connection to send `Progress` into.
-        on_progress: receives in this process what is sent.
+        function: can be pickled. Its arguments are the process's own `fabric`, and a connection to send `Progress` to.
+        on_progress: receives, in this process, the events that are sent.
 
     Raises:
         RequestError, TrialError: a process raised it, or was killed.
@@ -62,9 +62,9 @@ def _sending_errors(function: Callable[[Fabric, Connection], None], fabric: Fabr
 
 @contextmanager
 def _received(on_progress: OnProgress, sent: list[RequestError | TrialError]) -> Iterator[Connection]:
-    """A connection whose events are given to `on_progress`, in a thread; an error in it is raised at the end.
+    """A connection whose events are passed to `on_progress`, in a thread; an error in it is raised at the end.
 
-    Errors that come through it are put into `sent`.
+    Errors that come through it are added to `sent`.
     """
     receiver, sender = multiprocessing.get_context("spawn").Pipe(duplex=False)
     ended = threading.Event()
@@ -96,7 +96,7 @@ def _received(on_progress: OnProgress, sent: list[RequestError | TrialError]) ->
 
 @contextmanager
 def _errors_of_processes(sent: list[RequestError | TrialError]) -> Iterator[None]:
-    """Raise what one of several processes raised: the error itself if it was sent, else its text without traceback."""
+    """Raise the error of one of several processes: the error itself if it was sent, else its text."""
     try:
         yield
     except (ProcessRaisedException, ProcessExitedException) as error:

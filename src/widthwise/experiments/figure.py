@@ -16,7 +16,7 @@ NUMBER = re.compile(r"(B?\d+)([a-c]?)")
 """A figure of the paper, and the letter of its panel."""
 
 FigureName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]*$")]
-"""Of its files and its HTML id: of a figure of the paper its number, such as `6a`, else a word."""
+"""The name of its files and its HTML id: for a figure of the paper its number, such as `6a`, otherwise a word."""
 
 
 class SweepFigure(Config):
@@ -31,7 +31,7 @@ class SweepFigure(Config):
 
 
 def figure_name(text: str) -> str:
-    """A figure's name from what a person writes for it, in capitals: `6A` from `6a` or `Fig. 6a`."""
+    """The name of a figure from what a person typed, in capitals: `6A` from `6a` or `Fig. 6a`."""
     return text.strip().removeprefix("Figure ").removeprefix("Fig. ").upper()
 
 

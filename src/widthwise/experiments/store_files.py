@@ -1,7 +1,7 @@
 """The files of a store: in a folder or at any fsspec URL, written whole, all of one format.
 
-`store.json` marks the folder as a store and says which format its files have, and which version of the program wrote it
-last. Every other file carries the format, too: JSON under `format`, Parquet and safetensors in their metadata.
+`store.json` marks the folder as a store and records the format of its files and the version of the program that wrote
+it last. Every other file carries the format, too: JSON under `format`, Parquet and safetensors in their metadata.
 """
 
 import io
@@ -85,10 +85,10 @@ class StoreFiles:
         return f"{self._root}/{name}"
 
     def prepare(self) -> None:
-        """Make it ready to be written to.
+        """Prepare the store for writing.
 
         Raises:
-            RequestError: it is not writable.
+            RequestError: the store is not writable.
         """
         marker = {"program": PROGRAM, "format": FORMAT, "version": version(PROGRAM)}
         try:
@@ -98,7 +98,7 @@ class StoreFiles:
             raise self._refused(f"cannot be written to ({reason}); name another folder") from None
 
     def has(self, name: str) -> bool:
-        """Whether a file is there."""
+        """Whether a file exists."""
         return self._system.exists(self.path(name))
 
     def names(self, folder: str) -> list[str]:
@@ -155,7 +155,7 @@ class StoreFiles:
             self._system.pipe_file(path, content)  # object stores put a file in place when all of it has arrived
 
     def remove(self, name: str) -> None:
-        """Remove a file if it is there."""
+        """Remove a file if it exists."""
         if self.has(name):
             self._system.rm_file(self.path(name))
 
@@ -164,7 +164,7 @@ class StoreFiles:
         self._system.rm(self.path(name), recursive=True)
 
     def remove_partial(self, folder: str) -> None:
-        """Remove what killed processes left of files that they were writing."""
+        """Remove the incomplete files that killed processes left behind."""
         for name in filter(_is_partial, self.names(folder)):
             self.remove(name)
 

@@ -10,7 +10,7 @@ from widthwise.experiments.user_code import without_folders
 from widthwise.files import as_json
 
 VERSION = "@"
-"""What follows it in a file's name is the digest of an earlier version's trials."""
+"""Precedes, in a file's name, the digest of an earlier version's trials."""
 
 
 class StoredSweep(NamedTuple):
@@ -22,7 +22,7 @@ class StoredSweep(NamedTuple):
 
 
 def add_sweep(files: StoreFiles, sweep: Sweep, scale: Scale) -> None:
-    """Note that a sweep was run. Another version, with other trials, stays under a name with its digest."""
+    """Record that a sweep was run. Another version, with other trials, stays under a name with its digest."""
     name = f"sweeps/{sweep.name}.{scale}.json"
     plain = versioned({"sweep": without_folders(sweep.model_dump(mode="json", exclude_unset=True))})
     content = as_json(plain, sort_keys=False)  # named series keep their order

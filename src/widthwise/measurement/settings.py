@@ -1,4 +1,4 @@
-"""How the two measures are taken."""
+"""The options of the two measures."""
 
 import sys
 from collections.abc import Iterable
@@ -17,16 +17,16 @@ MOST_LEVELS = 256
 class Measurement:
     """All options of a measurement; the defaults are the paper's.
 
-    levels: how many equally spaced shares of dropped units, from 0 to 1, an ablation curve has.
-    samplings: how many independent draws of dropped units, and of activations, a mean is taken over.
-    granularity: what is dropped. `application`: every unit at every position by itself, drawn anew for each example.
+    levels: the number of equally spaced shares of dropped units, from 0 to 1, in an ablation curve.
+    samplings: the number of independent draws of dropped units, and of activations, that a mean is taken over.
+    granularity: the things to drop. `application`: every unit at every position by itself, drawn anew for each example.
         `channel`: whole units, the same for every example.
     threshold: units with at least this |r| are similar.
-    activations: at most this many activation vectors of a layer enter its correlations, drawn anew for each sampling;
+    activations: the largest number of activation vectors used for a layer's correlations, drawn anew for each sampling;
         None: all of them, which gives the exact value.
-    replacement: what a dropped unit's activity becomes: `zero`, as in the paper, or the unit's `mean`.
+    replacement: the activity of a dropped unit: `zero`, as in the paper, or the unit's `mean`.
     thresholds: further values of |r| for which similarity is reported.
-    single_units: also drop every unit alone, and with the one that it resembles most, to find out why it is removable.
+    single_units: also drop every unit alone, and with the unit that it resembles most, to find out why it is removable.
     tolerance: the share of labels that may change while a unit counts as removable.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Recognizing that the report in a store is up to date: made from the same results, with all its files there."""
+"""Recognizing that the report in a store is up to date: made from the same results, with all its files."""
 
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -22,7 +22,7 @@ def stamp(store: Store, sweeps: Sequence[StoredSweep], formats: Sequence[FileFor
 
 
 def read_tables(store: Store, stamp: str, formats: Sequence[FileFormat]) -> dict[str, dict[str, pd.DataFrame]] | None:
-    """The tables of the report that is already there, if it was made from just what `stamp` says and is whole."""
+    """The tables of the existing report, if its stamp is `stamp` and all its files exist."""
     try:
         found = store.read_json(paths.STAMP)
         if found["stamp"] != stamp:

@@ -39,7 +39,7 @@ def page(
 
     Args:
         store: its location, for the commands that the page names.
-        code: the script that draws the figures, which is awaited last.
+        code: a future of the script that draws the figures, whose result is needed last.
     """
     claims = compare_with_paper(analyses).sort_values("answer", key=lambda each: each == "not run", kind="stable")
     stated = [each.claims for each in analyses if len(each.claims) and not each.version]
@@ -114,7 +114,7 @@ def _for_page(specification: Specification) -> Specification:
 
 
 def _shown(analysis: Analysis, name: str) -> pd.DataFrame:
-    """A table as the page shows it: means come with the trials that they are of."""
+    """A table as the page shows it: means with the trials behind them."""
     table = getattr(analysis, name)
     if name != "summary" or "trial" not in analysis.networks:
         return table
@@ -131,7 +131,7 @@ def _columns(table: pd.DataFrame) -> dict[str, object]:
 
 
 def _settings(analysis: Analysis) -> dict[str, object]:
-    """The settings that all trials share, and by trial those in which they differ."""
+    """The settings that all trials share, and for each trial those in which they differ."""
     table = analysis.settings.set_index("trial")
     text = table.astype(object).where(table.notna(), "").map(str)
     shared = [name for name in text if text[name].nunique() == 1]
@@ -142,7 +142,7 @@ def _settings(analysis: Analysis) -> dict[str, object]:
 
 
 def command(analysis: Analysis) -> str:
-    """The command that makes an experiment again."""
+    """The command that runs an experiment again."""
     sweep = analysis.sweep
     name = sweep.experiment
     words = ["widthwise", "run", name if name in catalogue() else f"{name}.yaml", "--scale", analysis.scale]
