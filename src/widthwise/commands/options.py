@@ -24,7 +24,7 @@ Processes = Annotated[
 Decoders = Annotated[int, typer.Option(min=0, help="Processes that decode photographs.")]
 DryRun = Annotated[
     bool,
-    typer.Option("--dry-run", help="Say what would run and what it would cost here; run nothing, and need no data."),
+    typer.Option("--dry-run", help="Say what would run and what it would cost here; run nothing, and read no data."),
 ]
 Explain = Annotated[
     str | None,
