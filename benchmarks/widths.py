@@ -28,7 +28,6 @@ from widthwise.measurement.settings import Measurement
 from widthwise.networks.build import build_initialized
 from widthwise.networks.cost import arithmetic
 from widthwise.training.loop import train
-from widthwise.training.stacked_loop import train_stack
 
 NETWORKS = ("mlp", "alexnet", "resnet56", "resnet18", "inception-v3")
 WIDTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
@@ -63,19 +62,17 @@ def row(name: str, width_factor: float) -> dict[str, Any]:
 
 def step(trial: Trial, network: torch.nn.Module, shape: tuple[int, ...], classes: int) -> tuple[float, torch.Tensor]:
     """A training step, whose loss is given, and inputs to measure."""
-    if trial.stackable:
-        data = load_dataset(trial.data, None, torch.device("cpu"), 0)
-        trained = train_stack([network], [data], [0], trial.training)[0]
-        network.load_state_dict(trained.parameters)
-        test = data.test
+    recipe, cpu = trial.training.model_copy(update={"patience": None}), torch.device("cpu")
+    if not trial.data.on_disk:
+        data = load_dataset(trial.data, None, cpu, 0)
     else:
-        recipe = trial.training.model_copy(update={"batch_size": IMAGES, "patience": None})
+        recipe = recipe.model_copy(update={"batch_size": IMAGES})
         stream = torch.Generator().manual_seed(0)
         images = torch.randint(256, (IMAGES, *shape), generator=stream, dtype=torch.uint8)
-        test = ResidentImages(images, torch.randint(10, (IMAGES,), generator=stream), torch.device("cpu"))
-        data = Dataset(test, test, test, classes, shape, "random images")
-        trained = train(network, data, recipe, 0, Fabric(accelerator="cpu", devices=1))
-    inputs, _ = next(iter(test.batches(len(test))))
+        split = ResidentImages(images, torch.randint(10, (IMAGES,), generator=stream), cpu)
+        data = Dataset(split, split, split, classes, shape, "random images")
+    trained = train(network, data, recipe, 0, Fabric(accelerator="cpu", devices=1))
+    inputs, _ = next(iter(data.test.batches(len(data.test))))
     assert isinstance(inputs, torch.Tensor)
     return float(trained.history["train_loss"][0]), inputs
 

@@ -45,7 +45,7 @@ _MODULES = {
     "run": "widthwise.workflow",
     "train": "widthwise.execution.train",
 }
-"""Where each public name is defined. Its module is imported when the name is first used."""
+"""The module that defines each public name. It is imported when the name is first used."""
 
 __all__ = list(_MODULES)  # pyright: ignore[reportUnsupportedDunderAll]
 

@@ -13,7 +13,7 @@ class RequestError(ValueError):
     Args:
         problem: one sentence: what is wrong, and where.
         field: the argument or field that is wrong, by its name in Python and in YAML, such as `data` or
-            `training.epochs`; empty if it is no single one.
+            `training.epochs`; empty if there is no single one.
         settings: fields of a trial that would put it right, by path, and their values.
     """
 
@@ -29,4 +29,4 @@ class RequestError(ValueError):
 
 
 class TrialError(Exception):
-    """The work itself failed: a full disk, a process that was killed. What was finished stays; the exit code is 1."""
+    """The work itself failed: a full disk, a process that was killed. Finished work is kept; the exit code is 1."""

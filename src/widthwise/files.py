@@ -4,11 +4,24 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 PARTIAL = ".partial"
-"""What the names of files end with that are being written; a killed process leaves such a file."""
+"""Ending of the names of files that are being written; a killed process leaves such a file behind."""
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """See that there is a folder for a file, and none of its name.
+
+    Raises:
+        FileNotFoundError: its folder does not exist.
+        IsADirectoryError: the path is that of a folder.
+    """
+    folder = Path(path).absolute().parent
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{path} cannot be written: there is no folder {folder}")
+    if Path(path).is_dir():
+        raise IsADirectoryError(f"{path} cannot be written: it is a folder")
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
@@ -19,11 +32,8 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
         IsADirectoryError: the path is that of a folder.
         OSError: it cannot be written.
     """
+    check_writable(path)
     target = Path(path)
-    if not target.absolute().parent.is_dir():
-        raise FileNotFoundError(f"{path} cannot be written: there is no folder {target.absolute().parent}")
-    if target.is_dir():
-        raise IsADirectoryError(f"{path} cannot be written: it is a folder")
     temporary = target.with_name(f"{target.name}.{uuid4().hex[:8]}{PARTIAL}")
     try:
         temporary.write_bytes(content)
@@ -32,12 +42,12 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def as_json(content: Any) -> bytes:
+def as_json(content: object, *, sort_keys: bool = True) -> bytes:
     """Plain data as a JSON file: equal data give equal bytes."""
-    return (json.dumps(content, indent=1, sort_keys=True) + "\n").encode()
+    return (json.dumps(content, indent=1, sort_keys=sort_keys) + "\n").encode()
 
 
-def digest(content: Any) -> str:
+def digest(content: object) -> str:
     """The SHA-256 digest of bytes, or of plain data as JSON, in hexadecimal digits."""
     if not isinstance(content, bytes):
         content = json.dumps(content, sort_keys=True).encode()

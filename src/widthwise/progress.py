@@ -1,4 +1,4 @@
-"""One event for everything that takes long: what is being done, how far it is, and its numbers so far."""
+"""One event for everything that takes long: the activity, its progress, and its numbers so far."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,15 +9,15 @@ Activity = Literal["training", "trials", "measuring", "drawing", "damage"]
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a sweep, a training or a measurement is.
+    """The progress of a sweep, a training, a measurement or a report.
 
     activity: `trials` (of a sweep), `training` (the epochs of one network), `measuring` (examples), `drawing`
         (figures), or `damage` (a damaged trial was found and is run again).
-    done, total: how many of `unit` are done, and of how many; None where that is not known.
-    unit: what is counted, such as `trials`, `epochs` or `examples`.
-    subject: what is worked on, in words: a cohort, a trial's id, a layer.
-    numbers: what has been measured so far, by name, such as `train_loss` and `train_accuracy`.
-    seconds_left: an estimate; None where there is none.
+    done, total: the number of `unit` that are done, and of all; None: not known.
+    unit: the things counted, such as `trials`, `epochs` or `examples`.
+    subject: the thing worked on, in words: a cohort, a trial's id, a layer.
+    numbers: results so far, by name, such as `train_loss` and `train_accuracy`.
+    seconds_left: an estimate; None: there is none.
     """
 
     activity: Activity

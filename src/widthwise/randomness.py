@@ -1,4 +1,4 @@
-"""Independent random streams: every use of chance draws from its own, named stream of a seed."""
+"""Independent random streams: every use of random numbers draws from its own, named stream of a seed."""
 
 import zlib
 

@@ -8,7 +8,7 @@ from types import ModuleType
 
 @contextmanager
 def main_hidden() -> Iterator[None]:
-    """Start processes that have no use for the caller's script without running it in them.
+    """Start processes without running the caller's script in them, for which they have no use.
 
     Without it, a script that calls `run` would have to be guarded against being imported.
     """

@@ -10,17 +10,29 @@ def counted(number: int, noun: str, plural: str = "") -> str:
 
 
 def listed(names: Sequence[str], last: str = "and") -> str:
-    """Names as one reads them: `A, B and C`."""
+    """Names in a sentence: `A, B and C`."""
     return f" {last} ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
 def suggestion(name: str, known: Iterable[str], most: int = 1) -> str:
-    """What somebody who wrote `name` may have meant: `did you mean A?`, or what there is: `there are A, B and C`."""
+    """A hint for somebody who wrote `name`: `did you mean A?`, or the possible names: `there are A, B and C`."""
     names = list(known)
-    near = difflib.get_close_matches(name, names, n=most)
-    return f"did you mean {listed(near, 'or')}?" if near else f"there are {listed(names)}"
+    return did_you_mean(name, names, most) or f"there are {listed(names)}"
+
+
+def did_you_mean(name: str, known: Iterable[str], most: int = 1, likeness: float = 0.6) -> str:
+    """What somebody who wrote `name` may have meant: `did you mean A?`; empty where nothing is like it.
+
+    Args:
+        name: what was written.
+        known: what there is.
+        most: this many are named at most.
+        likeness: how like a name must be, from 0 to 1.
+    """
+    near = difflib.get_close_matches(name, list(known), n=most, cutoff=likeness)
+    return f"did you mean {listed(near, 'or')}?" if near else ""
 
 
 def one_line(error: BaseException) -> str:
-    """An error of somebody else's code in a line: its type and the first line of its message."""
+    """An error of a user's code in one line: its type and the first line of its message."""
     return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"

@@ -14,13 +14,13 @@ from widthwise.reporting.report import Report, check_figures_and_claims, report
 
 @dataclass(frozen=True)
 class SweepResult:
-    """What a call of `run` did.
+    """The result of a call of `run`.
 
     experiments: `NAME.SCALE` of each sweep that was run, under which `report.tables` has its tables.
-    trained, found: how many trials were trained, and how many the store already held.
-    damaged: trials that were damaged and run again: what was wrong with each, by id.
-    seconds: that the trials took.
-    report: on everything in the store: the page's path, and the tables.
+    trained, found: number of trials that were trained, and number that the store already held.
+    damaged: trials that were damaged and are run again: by id, what was wrong with each.
+    seconds: the time that the trials took.
+    report: the report on everything in the store: the page's path, and the tables.
     """
 
     experiments: tuple[str, ...]
@@ -41,25 +41,26 @@ def run(
     machine: Machine = Machine(),
     on_progress: OnProgress = unseen,
 ) -> SweepResult:
-    """Train and measure what `store` lacks of one sweep or several, test the claim, and write the report.
+    """Train and measure the trials of one or several sweeps that `store` lacks, test the claim, and write the report.
 
     Args:
-        sweep: an experiment of the catalogue, the path of a YAML file, or a sweep; or several of them, whose trainings
-            share the processes.
+        sweep: an experiment of the catalogue, the path of a YAML file, or a `Sweep`; or several of them, whose
+            trainings share the processes.
         scale: `smoke` (seconds), `quick` (minutes) or `paper` (the paper's setting).
         store: a folder or an fsspec URL. What it already holds is not run again.
         settings: axes by name and fields of the trial by path that are set at every scale, such as
             `{"replicates": 5, "training.epochs": 20}`. The sweep gets a name of its own.
-        workers: processes to train in; None: as many as there are processors, or one on a GPU; 0: none but this one.
-        machine: where the images are, and the device to train on.
+        workers: processes to train in; None: as many as there are processors, or one on a GPU; 0: train in this
+            process.
+        machine: the location of the images, and the device to train on.
         on_progress: called whenever `trials` begin or end, and for each trial whose `damage` is found before it is run
             again; the `subject` says which.
 
-    Returns: what was done, and the report.
+    Returns: the counts of trials, and the report.
 
     Raises:
         RequestError: the request cannot be met as it is.
-        TrialError: the work failed; what was finished stays in the store.
+        TrialError: the work failed; finished trials stay in the store.
     """
     given = [sweep] if isinstance(sweep, (str, Sweep)) else sweep
     loaded = [each if isinstance(each, Sweep) else Sweep.load(each) for each in given]

@@ -34,6 +34,7 @@ from widthwise.analysis.experiment import Analysis
 from widthwise.analysis.summary import MEAN_OF_LAYERS
 from widthwise.analysis.verdict import verdicts
 from widthwise.commands.options import parsed_settings
+from widthwise.experiments.figure import order_in_paper
 from widthwise.experiments.sweep import SCALES, Scale, Sweep, catalogue
 from widthwise.networks.alexnet import AlexNetDescription
 from widthwise.networks.inception_v3 import InceptionV3Description
@@ -480,6 +481,16 @@ def test_names_are_unique_and_fit_to_be_ids():
     names = [claim.name for claim in paper_claims()]
     assert len(set(names)) == len(names)
     assert all(re.fullmatch(r"[a-z][a-z0-9-]*", name) for name in names)
+
+
+def test_they_are_in_the_order_of_the_papers_figures():
+    experiments = list(dict.fromkeys(claim.experiment for claim in paper_claims()))
+    first = [min(map(order_in_paper, figures)) for name in experiments if (figures := load(name).figures)]
+    assert first == sorted(first)
+    assert (experiments[0], experiments[-1]) == ("imagenet-width", "constructions"), "which has no figure"
+    for name in experiments:
+        own = [claim.name for claim in paper_claims() if claim.experiment == name]
+        assert own == [claim.identity for claim in load(name).claims]
 
 
 @pytest.mark.parametrize("claim", paper_claims(), ids=lambda claim: claim.name)

@@ -14,13 +14,14 @@ import pytest
 import torch
 
 from widthwise.commands.options import parsed_settings
-from widthwise.errors import TrialError
+from widthwise.errors import RequestError, TrialError
 from widthwise.execution.allocator import keep_freed_memory
+from widthwise.execution.executors.local import in_processes
 from widthwise.execution.runner import run_trials
-from widthwise.execution.trainer import cohorts
+from widthwise.execution.trainer import Cohort, cohorts
 from widthwise.experiments.store import Store
 from widthwise.experiments.sweep import Sweep
-from widthwise.progress import Progress
+from widthwise.progress import OnProgress, Progress, unseen
 
 SWEEP = Sweep.load("mlp10-initialization")
 
@@ -189,6 +190,16 @@ def test_an_interrupted_run_is_continued_by_the_same_command(tmp_path: Path, end
     result = run_trials(SWEEP.with_values(parsed_settings(MANY)).trials("smoke"), Store(store), workers=0)
     assert (result.found, result.trained) == (len(kept), 72 - len(kept))
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
+
+
+def refuse(cohort: Cohort, on_progress: OnProgress) -> None:
+    raise RequestError("it is wrong", field="data", settings={"data.damaged": "skip"})
+
+
+def test_what_a_worker_refuses_arrives_whole():
+    with pytest.raises(RequestError) as refused:
+        list(in_processes([SWEEP.trials("smoke")[:1]], refuse, unseen, workers=1))
+    assert (refused.value.field, refused.value.settings) == ("data", {"data.damaged": "skip"})
 
 
 def test_a_killed_worker_ends_the_run_in_a_sentence(empty_store: Store):

@@ -37,10 +37,8 @@ def trained(
     on_progress: OnProgress = unseen,
 ) -> train.Trained:
     machine = Machine(processes=processes, decoders=0, threads=1)
-    assignments = [*SETTINGS, *SIZES[network], *settings]
-    return train.train(
-        network, 0.125, data, store, settings=parsed_settings(assignments), machine=machine, on_progress=on_progress
-    )
+    every = parsed_settings([*SETTINGS, *SIZES[network], *settings])
+    return train.train(network, 0.125, data, store, settings=every, machine=machine, on_progress=on_progress)
 
 
 @pytest.mark.parametrize("network", SIZES)
@@ -67,8 +65,11 @@ def test_what_one_of_two_processes_finds_wrong_is_said_in_a_sentence(photographs
     data = Path(shutil.copytree(photographs, tmp_path / "data"))
     for photograph in (data / "train").rglob("*.JPEG"):
         photograph.write_bytes(b"no image")
-    with pytest.raises(RequestError, match=rf"^the image {data}/train/\S*.JPEG cannot be decoded .*data.damaged=skip"):
+    with pytest.raises(
+        RequestError, match=rf"^the image {data}/train/\S*.JPEG cannot be decoded .*data.damaged=skip"
+    ) as raised:
         trained("resnet18", data, tmp_path / "store", processes=2)
+    assert raised.value.settings == {"data.damaged": "skip"}, "whole, so that the command line finds its options"
 
 
 def test_an_error_in_what_shows_the_progress_of_two_processes_is_raised(photographs: Path, tmp_path: Path):

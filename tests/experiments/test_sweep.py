@@ -226,7 +226,7 @@ def test_equal_trials_have_equal_ids_and_any_difference_another():
         ("trial: {training: {learning_rate: .inf}}", "training.learning_rate: input should be a finite number"),
         ("trial: {measurement: {level: 3}}", "there is no field measurement.level; did you mean levels?"),
         ("trial: {measurement: {granularity: kernel}}", "input should be 'application' or 'channel', got 'kernel'"),
-        ("trial: {measurement: {levels: 1}}", "measurement: levels must be a whole number from 2 to 256, got 1"),
+        ("trial: {measurement: {levels: 1}}", "measurement.levels: must be a whole number from 2 to 256, got 1"),
         (
             "trial: {network: {name: vgg}}",
             "network.name: input should be 'mlp', 'alexnet',",

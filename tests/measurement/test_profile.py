@@ -204,13 +204,13 @@ ONES = torch.ones(2, 3)
             small(Undeclared),
             [ONES],
             {},
-            "the model's measured_layers: 'relu1' is no layer of the network; did you mean 'relu'",
+            "the model's measured_layers: 'relu1' is no layer of the network; did you mean relu?",
         ),
         (
             small(),
             [ONES],
             {"layers": "rleu"},
-            "layers: 'rleu' is no layer of the network; did you mean 'relu'",
+            "layers: 'rleu' is no layer of the network; did you mean relu?",
         ),
         (
             small(),
@@ -221,7 +221,7 @@ ONES = torch.ones(2, 3)
         (small(), [ONES], {"layers": lambda layer: layer.units > 9}, "accepts none of the network's 1 layers"),
         (small(), [ONES], {"layers": []}, "layers: nothing is selected"),
         (small(), [ONES], {"layers": "xyz"}, "is no layer of the network; the first of its layers are relu"),
-        (small(), [ONES], {"settings": {"levels": 3}}, "settings must be a widthwise.Measurement, not dict"),
+        (small(), [ONES], {"settings": {"levels": 3}}, "settings: must be a widthwise.Measurement, not dict"),
         (small(), [torch.ones(2, 7)], {}, r"Sequential cannot be run on batch 1, of shape \(2, 7\): RuntimeError"),
         (small(), [((ONES, ONES),)], {}, r"TypeError: .*; a batch of a model with several arguments is"),
         (small(), [{"wrong": ONES}], {}, r"batch 1, of shape \(2, 3\): TypeError"),
@@ -240,7 +240,7 @@ ONES = torch.ones(2, 3)
         (small().to("meta"), [ONES], {}, "the parameter dense.weight is on the meta device"),
         (small(Random), [ONES], {}, "answers differently to the same inputs"),
         (small().state_dict(), [ONES], {}, "must be a torch.nn.Module, not OrderedDict"),
-        (small(), [ONES], {"batch_size": 0}, "batch_size must be at least 1"),
+        (small(), [ONES], {"batch_size": 0}, "batch_size: must be at least 1"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_in_a_sentence(model: Any, batches: Any, options: dict, message: str):

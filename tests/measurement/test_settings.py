@@ -21,20 +21,20 @@ def unchecked(**options: object) -> Measurement:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"levels": 1}, "levels must be a whole number from 2 to 256, got 1"),
-        ({"levels": 257}, "levels must be a whole number from 2 to 256, got 257"),
-        ({"levels": "7"}, "levels must be a whole number from 2 to 256, got '7'"),
-        ({"samplings": 0}, "samplings must be a whole number of at least 1, got 0"),
-        ({"granularity": "kernel"}, "granularity must be 'application' or 'channel', got 'kernel'"),
-        ({"threshold": 0.0}, "threshold must be in (0, 1], got 0.0"),
-        ({"threshold": float("nan")}, "threshold must be in (0, 1], got nan"),
-        ({"activations": 1}, "activations must be a whole number of at least 2, or None for all, got 1"),
-        ({"replacement": "median"}, "replacement must be 'zero' or 'mean', got 'median'"),
-        ({"thresholds": 0.5}, "thresholds must be several numbers, such as (0.5, 0.9), got 0.5"),
-        ({"thresholds": (0.5, 2.0)}, "thresholds must be in (0, 1], got (0.5, 2.0)"),
-        ({"single_units": "yes"}, "single_units must be true or false, got 'yes'"),
-        ({"tolerance": 1.0}, "tolerance must be in [0, 1), got 1.0"),
-        ({"tolerance": "none"}, "tolerance must be in [0, 1), got 'none'"),
+        ({"levels": 1}, "levels: must be a whole number from 2 to 256, got 1"),
+        ({"levels": 257}, "levels: must be a whole number from 2 to 256, got 257"),
+        ({"levels": "7"}, "levels: must be a whole number from 2 to 256, got '7'"),
+        ({"samplings": 0}, "samplings: must be a whole number of at least 1, got 0"),
+        ({"granularity": "kernel"}, "granularity: must be 'application' or 'channel', got 'kernel'"),
+        ({"threshold": 0.0}, "threshold: must be in (0, 1], got 0.0"),
+        ({"threshold": float("nan")}, "threshold: must be in (0, 1], got nan"),
+        ({"activations": 1}, "activations: must be a whole number of at least 2, or None for all, got 1"),
+        ({"replacement": "median"}, "replacement: must be 'zero' or 'mean', got 'median'"),
+        ({"thresholds": 0.5}, "thresholds: must be several numbers, such as (0.5, 0.9), got 0.5"),
+        ({"thresholds": (0.5, 2.0)}, "thresholds: must be in (0, 1], got (0.5, 2.0)"),
+        ({"single_units": "yes"}, "single_units: must be true or false, got 'yes'"),
+        ({"tolerance": 1.0}, "tolerance: must be in [0, 1), got 1.0"),
+        ({"tolerance": "none"}, "tolerance: must be in [0, 1), got 'none'"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused_in_a_sentence(wrong: dict, message: str):
@@ -48,7 +48,7 @@ def test_every_field_is_checked():
         unchecked(**{each.name: object() for each in fields(Measurement)})
     assert "thresholds" in str(refused.value)
     for each in fields(Measurement):
-        with pytest.raises(RequestError, match=f"^{each.name} must be"):
+        with pytest.raises(RequestError, match=f"^{each.name}: must be"):
             unchecked(**{each.name: object()})
 
 
@@ -63,5 +63,5 @@ def test_settings_are_read_from_plain_data():
     read = TypeAdapter(Measurement).validate_python
     given = {"replacement": "mean", "thresholds": [0.9, 0.5], "single_units": True}
     assert read(given) == Measurement(replacement="mean", thresholds=(0.5, 0.9), single_units=True)
-    with pytest.raises(ValidationError, match="levels must be a whole number from 2 to 256, got 1"):
+    with pytest.raises(ValidationError, match="levels: must be a whole number from 2 to 256, got 1"):
         read({"levels": 1})

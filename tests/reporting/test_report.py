@@ -1,5 +1,6 @@
 """`report(store, path)`: the page where it is wanted, from a store on a disk or behind a URL; and figures by kind."""
 
+import json
 from pathlib import Path
 
 import fsspec
@@ -8,6 +9,7 @@ import pytest
 from widthwise import workflow
 from widthwise.commands.options import parsed_settings
 from widthwise.errors import RequestError
+from widthwise.experiments.store_files import FORMAT
 from widthwise.experiments.sweep import Sweep
 from widthwise.reporting.figures import chosen_figures
 from widthwise.reporting.report import report
@@ -26,6 +28,12 @@ def test_the_page_of_a_store_behind_a_url_is_written_to_the_path_too(smoke_store
     written = report("memory://reported", tmp_path / "found.html")
     assert written.page == str(tmp_path / "found.html")
     assert (tmp_path / "found.html").read_bytes() == files.cat_file("/reported/report/index.html")
+
+
+def test_what_a_report_notes_for_itself_carries_the_version_of_its_format(smoke_store: Path):
+    report(smoke_store)
+    for name in ("stamp.json", "figures.json"):
+        assert json.loads((smoke_store / "report" / name).read_text())["format"] == FORMAT
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,1 @@
-"""The commands, one thin function a verb."""
+"""The commands, one thin function for each."""

@@ -1,6 +1,6 @@
 """`widthwise list`: the paper's Table 1, experiment by experiment."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.padding import Padding
@@ -17,17 +17,21 @@ if TYPE_CHECKING:
 
 STAR = "★"
 FEW = 2
-"""A setting with more values than this has them counted, not named."""
+"""Up to this many values of a setting are listed; more are counted."""
 COLUMNS = ("Network", "Initialization", "Optimizer", "Regularizers", "Rate × batch")
 
 
 def list_experiments(
     figure: Annotated[
-        str | None, typer.Option(metavar="NUMBER", help="Only what makes this figure of the paper, such as 6 or B3.")
+        str | None,
+        typer.Option(
+            metavar="NUMBER", help="Only the experiment that draws this figure of the paper, such as 6 or B3."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the experiments that come with the program: what each trains and makes of the paper, and its cost."""
+    """List the experiments that come with the program: what each trains, which figures of the paper it draws, and its
+    cost."""
     from widthwise.experiments.catalogue_table import entry, named_figures
     from widthwise.experiments.sweep import Sweep, catalogue
 
@@ -88,7 +92,7 @@ def _setting(setting: "Setting") -> Text:
     return Text(f"{shown} {STAR}" if setting.starred else shown)
 
 
-def _plain(each: "Entry") -> dict[str, Any]:
+def _plain(each: "Entry") -> dict[str, object]:
     sweep = each.sweep
     rows = [
         {

@@ -1,4 +1,4 @@
-"""What a user names on the command line to be measured: a model, its weights and inputs, or a finished run."""
+"""Loading what the command line names to be measured: a model, its weights and inputs, or a finished run."""
 
 import functools
 import importlib
@@ -24,7 +24,7 @@ from widthwise.wording import one_line
 
 @dataclass(frozen=True)
 class InputOptions:
-    """Where inputs are and how images are read; None: not given."""
+    """The location of the inputs, and how images are read; None: not given."""
 
     data: list[str]
     split: str
@@ -35,7 +35,7 @@ class InputOptions:
 
 @dataclass(frozen=True)
 class Subject:
-    """What is measured: a network on the device, its inputs, and the seed that a finished run was made with."""
+    """A network to measure, on the device, with its inputs and the seed of the finished run, if it is one."""
 
     name: str
     network: nn.Module
@@ -57,7 +57,7 @@ def load_subject(model: str, weights: str | None, inputs: InputOptions, device: 
     """The network that `model` names, and its inputs.
 
     Raises:
-        RequestError: something that was named is not there, or does not go together.
+        RequestError: something that was named does not exist, or the arguments do not go together.
     """
     on_device = chosen_device(device)
     if Path(model).is_dir():
@@ -79,10 +79,10 @@ def load_subject(model: str, weights: str | None, inputs: InputOptions, device: 
 
 
 def load_model(reference: str, weights: str | None) -> nn.Module:
-    """The network that `MODULE:FACTORY` or `FILE.py:FACTORY` gives, with weights from a safetensors file.
+    """The network that `MODULE:FACTORY` or `FILE.py:FACTORY` returns, with weights from a safetensors file.
 
     Raises:
-        RequestError: there is no such factory, it fails or gives no network, or the weights do not fit.
+        RequestError: there is no such factory, it fails or returns no network, or the weights do not fit.
     """
     model = _from_factory(reference, "model")
     if not isinstance(model, nn.Module):
@@ -93,7 +93,7 @@ def load_model(reference: str, weights: str | None) -> nn.Module:
 
 
 def load_batches(inputs: InputOptions) -> Iterable[object]:
-    """Batches from a Parquet file or folder of images, or those that `MODULE:FACTORY` gives.
+    """Batches from a Parquet file or folder of images, or those that `MODULE:FACTORY` returns.
 
     Raises:
         RequestError: there are none.
@@ -136,7 +136,7 @@ def load_trial(folder: Path, machine: Machine, trust_code: bool = False) -> Subj
 
 @contextmanager
 def importing_user_code() -> Iterator[None]:
-    """Let a user's modules import what lies beside them, also later on; `sys.path` is put back at the end."""
+    """Let a user's modules import files beside them, also later on; `sys.path` is restored at the end."""
     before = list(sys.path)
     try:
         yield
@@ -145,7 +145,7 @@ def importing_user_code() -> Iterator[None]:
 
 
 def _from_factory(reference: str, option: str) -> object:
-    """What the factory of a reference gives; an object that is no function is taken as it is."""
+    """The result of the factory that a reference names; an object that is not a function is used as it is."""
     source, _, name = reference.rpartition(":")
     if not source or not name:
         raise RequestError(f"{reference!r} must be MODULE:FACTORY or FILE.py:FACTORY", field=option)
@@ -190,7 +190,7 @@ def _make_importable(folder: Path) -> None:
 
 @functools.lru_cache
 def _imported_file(path: Path) -> ModuleType:
-    """The module of a file, which runs once: a network and its data may come from the same one."""
+    """The module of a file, which runs only once: a network and its data may come from the same file."""
     name = f"widthwise_file_{path.stem}"  # no other module's
     specification = importlib.util.spec_from_file_location(name, path)
     assert specification is not None

@@ -7,15 +7,15 @@ import typer
 from widthwise.errors import RequestError
 from widthwise.measurement import settings
 
-Levels = Annotated[int, typer.Option(help="How many shares of dropped units, from 0 to 1.")]
-Samplings = Annotated[int, typer.Option(help="How many random draws a mean is taken over.")]
+Levels = Annotated[int, typer.Option(help="Number of shares of dropped units, from 0 to 1.")]
+Samplings = Annotated[int, typer.Option(help="Number of random draws that a mean is taken over.")]
 Granularity = Annotated[
     settings.Granularity,
     typer.Option(help="What is dropped: each application of a unit by itself, or the whole channel."),
 ]
 Threshold = Annotated[float, typer.Option(help="Units with at least this |r| are similar.")]
 Activations = Annotated[
-    str, typer.Option(metavar="N|all", help="How many activation vectors enter a layer's correlations, at most.")
+    str, typer.Option(metavar="N|all", help="The most activation vectors used for a layer's correlations.")
 ]
 Replacement = Annotated[settings.Replacement, typer.Option(help="What a dropped unit's activity becomes.")]
 Thresholds = Annotated[
@@ -31,10 +31,10 @@ THRESHOLDS = ",".join(map(str, settings.PAPER_SETTINGS.thresholds))
 
 
 def activation_count(text: str) -> int | None:
-    """How many activation vectors `--activations` asks for; None: all.
+    """The number of activation vectors that `--activations` asks for; None: all.
 
     Raises:
-        RequestError: it is no number.
+        RequestError: the text is not a number.
     """
     if text != "all" and not text.isdigit():
         raise RequestError(f"must be a whole number or all, not {text!r}", field="activations")
@@ -42,10 +42,10 @@ def activation_count(text: str) -> int | None:
 
 
 def numbers(option: str, text: str | None) -> list[float] | None:
-    """Numbers with commas between; None: the option is not given.
+    """Numbers separated by commas; None: the option is not given.
 
     Raises:
-        RequestError: they are no numbers.
+        RequestError: the text is not a list of numbers.
     """
     if text is None:
         return None

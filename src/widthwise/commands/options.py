@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for a program to read.")]
-Store = Annotated[str, typer.Option(help="Where finished runs are kept: a folder or an fsspec URL. It is continued.")]
+Store = Annotated[str, typer.Option(help="The folder or fsspec URL of finished runs, which are not run again.")]
 Data = Annotated[
     list[str] | None,
     typer.Option(
@@ -22,6 +22,17 @@ Processes = Annotated[
     int, typer.Option(min=1, help="Share each batch of images between this many processes, on a GPU each.")
 ]
 Decoders = Annotated[int, typer.Option(min=0, help="Processes that decode photographs.")]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Say what would run and what it would cost here; run nothing, and read no data."),
+]
+Explain = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATH",
+        help="Say which value a field of the trial has, such as training.epochs, and what set it; run nothing.",
+    ),
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option(

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -25,6 +24,7 @@ from widthwise.commands.measurement_options import (
 from widthwise.commands.options import AsJson, Device
 from widthwise.commands.terminal import messages
 from widthwise.errors import RequestError, TrialError
+from widthwise.files import check_writable
 from widthwise.measurement.settings import PAPER_SETTINGS, Measurement
 from widthwise.progress import OnProgress
 
@@ -45,17 +45,17 @@ def profile(
         ),
     ] = None,
     weights: Annotated[str | None, typer.Option(metavar="FILE.safetensors", help="The model's weights.")] = None,
-    split: Annotated[str, typer.Option(help="Which files of a folder of data.")] = "test",
+    split: Annotated[str, typer.Option(help="The files of a folder of data to read.")] = "test",
     mean: Annotated[
         str | None, typer.Option(metavar="R,G,B", help="Subtracted from images, whose values are in [0, 1].")
     ] = None,
-    std: Annotated[str | None, typer.Option(metavar="R,G,B", help="By which they are divided afterwards.")] = None,
-    examples: Annotated[int | None, typer.Option(min=1, help="Only this many images, the first.")] = None,
+    std: Annotated[str | None, typer.Option(metavar="R,G,B", help="Divides images after --mean is subtracted.")] = None,
+    examples: Annotated[int | None, typer.Option(min=1, help="Only the first this many images.")] = None,
     trust_code: Annotated[
         bool, typer.Option("--trust-code", help="Run the network or data code that a finished run holds.")
     ] = False,
     layers: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="A layer, or a pattern with *; several times.")
+        list[str] | None, typer.Option(metavar="NAME", help="A layer, or a pattern with *; can be given several times.")
     ] = None,
     list_layers: Annotated[bool, typer.Option("--list", help="List the layers; measure nothing.")] = False,
     attention_heads: Annotated[
@@ -71,7 +71,7 @@ def profile(
     single_units: SingleUnits = PAPER_SETTINGS.single_units,
     tolerance: Tolerance = PAPER_SETTINGS.tolerance,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Of the random draws; by default 0, or a finished run's own.")
+        int | None, typer.Option(min=0, help="Seed of the random draws; by default 0, or a finished run's own.")
     ] = None,
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="Examples at a time; by default as many as fit in memory.")
@@ -91,7 +91,8 @@ def profile(
     from widthwise.measurement.profile import layers as find_layers
     from widthwise.measurement.profile import profile as measure
 
-    _check_targets(page=page, save=save)
+    _check_target("page", page)
+    _check_target("save", save)
     settings = Measurement(
         levels=levels,
         samplings=samplings,
@@ -127,16 +128,13 @@ def profile(
     print_profile(measured, page, save, as_json)
 
 
-def _check_targets(**targets: str | None) -> None:
-    """Refuse files that cannot be written before anything is measured."""
-    for option, target in targets.items():
-        if target is None:
-            continue
-        folder = Path(target).absolute().parent
-        if not folder.is_dir():
-            raise RequestError(f"{target} cannot be written: there is no folder {folder}", field=option)
-        if Path(target).is_dir():
-            raise RequestError(f"{target} cannot be written: it is a folder", field=option)
+def _check_target(option: str, target: str | None) -> None:
+    """Refuse a file that cannot be written before anything is measured."""
+    try:
+        if target is not None:
+            check_writable(target)
+    except OSError as error:
+        raise RequestError(str(error), field=option) from None
 
 
 @contextmanager

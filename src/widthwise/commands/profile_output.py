@@ -1,4 +1,4 @@
-"""What `widthwise profile` prints and writes."""
+"""The output of `widthwise profile`, on the terminal and in files."""
 
 import json
 

@@ -12,13 +12,13 @@ from rich.console import Console
 from widthwise.progress import OnProgress, Progress
 
 SECONDS_BETWEEN_LINES = 20.0
-"""Where there is no terminal a line appears when this time has passed since the last one."""
+"""Without a terminal, a line appears when this many seconds have passed since the last one."""
 HEADING = "epoch       loss  accuracy  validation   images/s       left"
 
 
 @contextmanager
 def shown_progress(console: Console, *, every_epoch: bool = False) -> Iterator[OnProgress]:
-    """Show the progress of what is done meanwhile: a bar on a terminal, elsewhere a line now and then.
+    """Show the progress of the work in the `with` block: a bar on a terminal, otherwise a line from time to time.
 
     It appears with the first event and is gone at the end; lines stay.
 
@@ -35,14 +35,14 @@ def shown_progress(console: Console, *, every_epoch: bool = False) -> Iterator[O
 
 
 class _ShownProgress:
-    """What is on the terminal now: one bar at a time, for the last kind of activity."""
+    """The progress on the terminal: one bar at a time, for the latest kind of activity."""
 
     def __init__(self, console: Console, every_epoch: bool):
         self._console, self._every_epoch = console, every_epoch
         self._bar: rich.Progress | None = None
         self._activity = ""
         self._trainings: dict[str, str] = {}
-        """How far the training of each cohort is, in words."""
+        """Progress of the training of each cohort, in words."""
         self._last = time.monotonic()
 
     def __call__(self, progress: Progress) -> None:
@@ -68,7 +68,7 @@ class _ShownProgress:
             self._bar.stop()
 
     def _show_trials(self, progress: Progress) -> None:
-        """Trials done, time passed, time left, and the cohort that is trained."""
+        """Trials done, time passed, time left, and the cohort in training."""
         waiting = "writing the report" if progress.done == progress.total else "starting"
         subject = progress.subject + self._trainings.get(progress.subject, "")
         columns = (
@@ -98,7 +98,7 @@ class _ShownProgress:
             self._line(_of_total(progress))
 
     def _show_epoch(self, progress: Progress) -> None:
-        """A line for each epoch, and on a terminal where the training is within the epoch."""
+        """A line for each epoch and, on a terminal, the progress within the epoch."""
         if self._activity != "training":
             self._console.print(HEADING, style="bold")
         numbers = progress.numbers
@@ -122,7 +122,7 @@ class _ShownProgress:
         total: int | float | None,
         description: str,
     ) -> None:
-        """Show a bar for this activity in the place of another's."""
+        """Show a bar for this activity, replacing that of another."""
         if self._activity != progress.activity:
             self.close()
             self._activity = progress.activity
@@ -135,7 +135,7 @@ class _ShownProgress:
         self._bar.update(self._bar.task_ids[0], completed=done, total=total, description=description)
 
     def _line(self, text: str) -> None:
-        """A line where there is no terminal, if the last one was long ago."""
+        """Print a line where there is no terminal, if the last one was long ago."""
         if not self._console.is_terminal and time.monotonic() - self._last > SECONDS_BETWEEN_LINES:
             self._print(text)
 
@@ -155,5 +155,5 @@ def _of_total(progress: Progress) -> str:
 
 
 def _time_left(seconds: float) -> str:
-    """Hours, minutes and seconds; of more than a day, days."""
+    """Hours, minutes and seconds; for more than a day, days."""
     return str(timedelta(seconds=round(seconds))) if seconds < 86_400 else f"{seconds / 86_400:.1f} days"

@@ -27,7 +27,7 @@ def report(
             "--format",
             metavar="|".join(FORMATS),
             autocompletion=lambda: FORMATS,
-            help="The format of the figures' files; svg by default; several times for several.",
+            help="The format of the figures' files; svg by default; can be given several times.",
         ),
     ] = None,
     as_json: AsJson = False,

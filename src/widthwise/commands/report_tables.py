@@ -21,7 +21,7 @@ ANSWER_STYLES = {
 
 
 def show_tables(page: str, reported: Mapping[str, "Mapping[str, DataFrame]"], as_json: bool) -> None:
-    """Print the tables of experiments by name, each with what matters most in it, and the page's path."""
+    """Print the most important columns of the tables of experiments, by name, and the page's path."""
     if as_json:
         tables = {
             experiment: {
@@ -59,7 +59,7 @@ def _verdict_table(verdicts: "DataFrame") -> Table:
 
 
 def _claim_table(claims: "DataFrame") -> Table:
-    """The answers to the claims that the sweep's author states."""
+    """Answers to the claims that the author of the sweep states."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("Your claim", "Answer", "Why"):
         table.add_column(heading, overflow="fold", no_wrap=heading == "Answer")

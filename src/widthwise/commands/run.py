@@ -10,6 +10,8 @@ from widthwise.commands.options import (
     Data,
     Decoders,
     Device,
+    DryRun,
+    Explain,
     Processes,
     Settings,
     Store,
@@ -22,7 +24,7 @@ from widthwise.errors import RequestError, TrialError
 
 Scale = Annotated[
     Literal["smoke", "quick", "paper"],
-    typer.Option(help="How much of it to run: smoke (seconds), quick (minutes) or paper (the paper's own setting)."),
+    typer.Option(help="The size of the run: smoke (seconds), quick (minutes) or paper (the paper's own setting)."),
 ]
 
 
@@ -49,18 +51,10 @@ def run(
     settings: Settings = None,
     workers: Annotated[
         int | None,
-        typer.Option(min=0, help="Processes to train in; by default one for each processor, 0 for none but this one."),
+        typer.Option(min=0, help="Processes to train in; by default one for each processor; 0: train in this process."),
     ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would run and how long it would take; run nothing.")
-    ] = False,
-    explain: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PATH",
-            help="Say which value a field of the trainings has, such as training.epochs, and what set it; run nothing.",
-        ),
-    ] = None,
+    dry_run: DryRun = False,
+    explain: Explain = None,
     as_json: AsJson = False,
 ) -> None:
     """Train and measure a sweep of networks, or all of them, test the claim, and write the report.

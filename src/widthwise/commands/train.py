@@ -1,7 +1,7 @@
 """`widthwise train`: one network."""
 
 import json
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -13,6 +13,8 @@ from widthwise.commands.options import (
     Data,
     Decoders,
     Device,
+    DryRun,
+    Explain,
     Processes,
     Settings,
     Store,
@@ -22,36 +24,41 @@ from widthwise.commands.plan import show_plan
 from widthwise.commands.terminal import duration, messages, print_json, results
 from widthwise.errors import TrialError
 
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from widthwise.execution.train import Trained
+
 ACCURACIES = ("train", "validation", "test")
 
 
 def train(
     network: Annotated[
-        str, typer.Argument(help="mlp, alexnet, resnet56, resnet18 or inception-v3; or FILE.py:FUNCTION of your own.")
+        str,
+        typer.Argument(
+            help="mlp, alexnet, resnet56, resnet18 or inception-v3; or a function of your own, FILE.py:FUNCTION."
+        ),
     ],
     width_factor: Annotated[float, typer.Option(help="Multiplies every layer's units.")] = 1.0,
     data: Data = None,
     store: Store = "runs",
     settings: Settings = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of initial weights, order, augmentation and measurement.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Seed of the initial weights, the order of examples, augmentation, measurement and data."
+        ),
+    ] = 0,
     device: Device = "auto",
     processes: Processes = 1,
     decoders: Decoders = 2,
-    checkpoint_epochs: Annotated[int, typer.Option(min=1, help="Write a checkpoint after so many epochs …")] = 1,
-    checkpoint_minutes: Annotated[float, typer.Option(min=0, help="… or so many minutes.")] = 5.0,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what it would cost; train nothing, and need no data.")
-    ] = False,
-    explain: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PATH",
-            help="Say which value a field has, such as training.epochs, and what set it; train nothing.",
-        ),
-    ] = None,
+    checkpoint_epochs: Annotated[int, typer.Option(min=1, help="Write a checkpoint after this many epochs …")] = 1,
+    checkpoint_minutes: Annotated[float, typer.Option(min=0, help="… or this many minutes.")] = 5.0,
+    dry_run: DryRun = False,
+    explain: Explain = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train one network as the paper does, and measure it; what was interrupted goes on.
+    """Train one network as the paper does, and measure it; an interrupted training continues.
 
     Any field of its recipe is set with --set, such as --set training.epochs=20.
     """
@@ -92,7 +99,7 @@ def train(
     _show(trained, title, store)
 
 
-def _show(trained: Any, title: str, store: str) -> None:
+def _show(trained: "Trained", title: str, store: str) -> None:
     numbers = trained.results
     if trained.found:
         messages.print(f"found finished in {store}", markup=False)
@@ -114,7 +121,7 @@ def _show(trained: Any, title: str, store: str) -> None:
     results.print(f"\nKept in {trained.folder}", soft_wrap=True, markup=False)
 
 
-def _layer_table(layers: Any) -> Table:
+def _layer_table(layers: "DataFrame") -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("Layer", overflow="fold")
     for heading in ("Units", "AUC", "Similarity", "Dead"):

@@ -44,6 +44,16 @@ class DataSource(Config):
         """How many examples are trained on; None where only the data know."""
         return self.train_examples
 
+    @property
+    def testing_examples(self) -> int | None:
+        """How many examples are tested on; None where only the data know."""
+        return self.test_examples
+
+    @property
+    def files_name(self) -> str:
+        """The name under which a store notes which files trials were trained on."""
+        return self.name
+
     def in_words(self, found: str) -> str:
         """The data in captions; `found` is their description in the record of a trial that was trained on them."""
         counts = {"training": self.train_examples, "test": self.test_examples}
@@ -118,6 +128,16 @@ class PublishedImages(ImageFiles):
     def training_examples(self) -> int:
         """How many examples are trained on."""
         return self.train_examples or self.available[0] - self.validation_examples
+
+    @property
+    def testing_examples(self) -> int:
+        """How many examples are tested on."""
+        return self.test_examples or self.available[1]
+
+    @property
+    def files_name(self) -> str:
+        """Synthetic images are a data set of their own."""
+        return f"{self.name}-synthetic" if self.synthetic else self.name
 
 
 class CIFAR10Data(PublishedImages):

@@ -1,4 +1,4 @@
-"""The constructions of Section 2.3 from a trained network, and how each relates to it."""
+"""The constructions of Section 2.3 from a trained network, and their relation to it."""
 
 import torch
 from torch import Tensor, nn
@@ -18,9 +18,9 @@ def constructed(
 ) -> tuple[MLP, dict[str, float | int]]:
     """A construction from a trained network, and results that relate the two over the test set.
 
-    `output_difference` is the largest difference of an output, relative to the largest output; `removable_units` how
-    many units can be dropped, each alone, with every label unchanged; `unchanged_without_added` the proportion of
-    unchanged labels when all units that the construction added are dropped.
+    `output_difference` is the largest difference of an output, relative to the largest output; `removable_units` the
+    number of units that can be dropped, each alone, with every label unchanged; `unchanged_without_added` the
+    proportion of unchanged labels when all units that the construction added are dropped.
     """
     assert isinstance(network, MLP), "a trial with a construction is of an MLP"
     train, test = (_inputs(split) for split in (dataset.train, dataset.test))

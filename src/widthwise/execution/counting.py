@@ -6,7 +6,7 @@ from widthwise.experiments.trial import Trial
 
 
 def is_counted(trial: Trial) -> bool:
-    """Whether a trial only counts."""
+    """Whether a trial is only counted, not trained."""
     return trial.training.epochs == 0
 
 

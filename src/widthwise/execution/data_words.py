@@ -1,4 +1,4 @@
-"""The words that say where data sets lie: a path, `hub:OWNER/NAME`, or one of these after a data set's name and `=`."""
+"""The locations of data sets as a user writes them: a path or `hub:OWNER/NAME`, alone or after `NAME=`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,14 +8,14 @@ from widthwise.errors import RequestError
 from widthwise.wording import listed
 
 WHATEVER = ""
-"""The name under which the location of whatever is needed stands."""
+"""The key of the location for any data set that is needed and has not been named."""
 
 
 def locations(words: Sequence[str]) -> dict[str, str]:
-    """The location of each data set that is named, and that of whatever else is needed.
+    """The location of each data set that is named, and the one for any other that is needed.
 
     Raises:
-        RequestError: a name is unknown, or stands twice.
+        RequestError: a name is unknown, or occurs twice.
     """
     found: dict[str, str] = {}
     for name, location in map(_named, words):
@@ -32,7 +32,7 @@ def locations(words: Sequence[str]) -> dict[str, str]:
 
 
 def _named(word: str) -> tuple[str, str]:
-    """A data set's name, empty for whatever is needed, and its location."""
+    """The name of a data set, empty for any that is needed, and its location."""
     name, equals, location = word.partition("=")
     if name in KNOWN_AS and location:
         return name, location

@@ -1,10 +1,11 @@
-"""The data of trials: their files, and what is known of them before they are loaded."""
+"""The data of trials: their files, and their sizes before they are loaded."""
 
 import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from multiprocessing.util import get_temp_dir
 from pathlib import Path
+from typing import TypeGuard
 
 import torch
 from fsspec.core import url_to_fs
@@ -22,10 +23,10 @@ from widthwise.experiments.store import Store
 
 @dataclass(frozen=True)
 class Extent:
-    """How large a data set is.
+    """The size of a data set.
 
-    shape: of one input.
-    classes: how many labels there are.
+    shape: the shape of one input.
+    classes: the number of labels.
     train, validation, test: numbers of examples.
     """
 
@@ -37,14 +38,12 @@ class Extent:
 
 
 def extent(source: Source, machine: Machine, store: Store | None = None) -> Extent:
-    """How large a trial's data is. Only where the source does not say so it is loaded.
+    """The size of a trial's data, which is loaded only if the source does not state its size.
 
     Raises:
-        RequestError: it must be loaded and cannot be.
+        RequestError: the data must be loaded and cannot be.
     """
-    published = source.available[1] if isinstance(source, PublishedImages) else None
-    test = source.test_examples or published
-    sizes = (source.training_examples, source.validation_examples, test)
+    sizes = (source.training_examples, source.validation_examples, source.testing_examples)
     if source.shape is not None and source.classes is not None and None not in sizes:
         return Extent(source.shape, source.classes, *sizes)  # pyright: ignore[reportArgumentType]
     dataset = load_dataset(source, machine, store)
@@ -53,12 +52,12 @@ def extent(source: Source, machine: Machine, store: Store | None = None) -> Exte
 
 
 def check_files(sources: Iterable[Source], machine: Machine, store: Store) -> None:
-    """See that the files of data sets are there, and are those that the store's other trials were trained on.
+    """Check that the files of data sets exist, and are those that the store's other trials were trained on.
 
     Raises:
-        RequestError: they are not named, not there, or others.
+        RequestError: they are not named, do not exist, or are different ones.
     """
-    for source in {_noted_as(source): source for source in sources if source.on_disk}.values():
+    for source in {source.files_name: source for source in sources if source.on_disk}.values():
         _check_same(source, _location(source, machine, store), store)
 
 
@@ -76,8 +75,8 @@ def load_dataset(source: Source, machine: Machine, store: Store | None) -> Datas
     if store is not None:
         _check_same(source, location, store)
     dataset = _read(source, location, device, machine.decoders)
-    if store is not None and store.data_files(_noted_as(source)) is None:
-        store.add_data_files(_noted_as(source), _fingerprint(location))  # now that they are known to be whole
+    if store is not None and store.data_files(source.files_name) is None:
+        store.add_data_files(source.files_name, _fingerprint(location))  # now that they are known to be whole
     return dataset
 
 
@@ -87,8 +86,8 @@ _fingerprint = functools.lru_cache(maxsize=16)(fingerprint)
 
 
 def _location(source: Source, machine: Machine, store: Store | None) -> Path:
-    """Where the images are that a trial asks for; synthetic ones are written there if they are not."""
-    if isinstance(source, PublishedImages) and source.synthetic:
+    """The location of the images of a trial; synthetic ones are written there if they do not exist."""
+    if _is_synthetic(source):
         return synthetic_images(source, _folder_of_synthetic_images(store) / source.name)
     reference = machine.location_of(source.name)
     if reference is None:
@@ -97,25 +96,23 @@ def _location(source: Source, machine: Machine, store: Store | None) -> Path:
 
 
 def _folder_of_synthetic_images(store: Store | None) -> Path:
-    """In a store that is a folder; else one of this process and of those that it starts, removed at its end."""
+    """A folder in the store if that is a folder; otherwise a temporary one of this process and those that it starts."""
     if store is not None and isinstance(url_to_fs(store.location)[0], LocalFileSystem):
         return Path(store.path("synthetic"))
     return Path(get_temp_dir()) / "synthetic"
 
 
-def _noted_as(source: Source) -> str:
-    """The name under which a store notes the files: synthetic images are a data set of their own."""
-    synthetic = isinstance(source, PublishedImages) and source.synthetic
-    return f"{source.name}-synthetic" if synthetic else source.name
+def _is_synthetic(source: Source) -> TypeGuard[PublishedImages]:
+    return isinstance(source, PublishedImages) and source.synthetic
 
 
 def _check_same(source: Source, location: Path, store: Store) -> None:
     if not location.exists():
         raise RequestError(f"there is no data at {location}: name the folder of {source.title}", field="data")
-    before = store.data_files(_noted_as(source))
+    before = store.data_files(source.files_name)
     if before is None or before == _fingerprint(location):
         return
-    if isinstance(source, PublishedImages) and source.synthetic:
+    if _is_synthetic(source):
         raise RequestError(
             f"the store {store.location} has trials on other {synthetic_description(source)}, than those at "
             f"{location}; delete that folder, so that they are made again, or name another store",

@@ -1,4 +1,4 @@
-"""What a result may depend on besides its trial: versions, the processor, the commit."""
+"""The environment that a result may depend on besides its trial: versions, the processor, the commit."""
 
 import functools
 import platform
@@ -9,8 +9,8 @@ from pathlib import Path
 
 @functools.cache
 def environment(device: str = "cpu", threads: int = 1, processes: int = 1) -> dict[str, str]:
-    """Versions of what computes, the machine, the GPU if one is used, processes and threads of each and, from a git
-    checkout, the commit."""
+    """Versions of the libraries, the machine, the GPU if one is used, processes, threads of each, and the commit of a
+    git checkout."""
     packages = {name: version(name) for name in ("widthwise", "torch", "numpy")}
     return {
         **packages,

@@ -1,4 +1,4 @@
-"""The machine that trials are run on, and their files: nothing here decides a result, but for the last digits."""
+"""The machine that trials are run on, and their files: nothing here affects a result, except for the last digits."""
 
 import sys
 from collections.abc import Iterator
@@ -14,12 +14,12 @@ from widthwise.execution.data_words import WHATEVER, locations
 class Machine:
     """Files and devices.
 
-    data: where the images are: a folder, a file or `hub:OWNER/NAME` for whatever is needed, and `cifar10=` or
-        `imagenet=` with one of these for that data set alone.
-    device: `cpu`, `cuda` or `cuda:1`; `auto` is a GPU where there is one.
-    processes: that share each batch of a network trained by itself, on a GPU each.
-    threads: of a process that trains networks by themselves; None: as many as PyTorch would use.
-    decoders: processes that decode photographs.
+    data: the location of the images: a folder, a file or `hub:OWNER/NAME` for any data set that is needed, and
+        `cifar10=`, `imagenet=` or `images=` followed by one of these for that data set alone.
+    device: `cpu`, `cuda` or `cuda:1`; `auto` is a GPU if there is one.
+    processes: the number of processes that share each batch of a network trained by itself, on a GPU each.
+    threads: the threads of a process that trains networks by themselves; None: as many as PyTorch would use.
+    decoders: the number of processes that decode photographs.
     checkpoint_epochs, checkpoint_minutes: a checkpoint is written after these, whichever come first.
 
     Raises:
@@ -38,13 +38,13 @@ class Machine:
         locations(self.data)
 
     def location_of(self, name: str) -> str | None:
-        """Where the images of the data set `name` are, if that is known."""
+        """The location of the images of the data set `name`, if it is known."""
         known = locations(self.data)
         return known.get(name, known.get(WHATEVER))
 
 
 def chosen_device(name: str, processes: int = 1) -> str:
-    """A device by its name, with its number; `auto` is a GPU where there is one.
+    """A device by its name, with its number; `auto` is a GPU if there is one.
 
     Raises:
         RequestError: there is no such device, or not one for each process.

@@ -9,16 +9,16 @@ from widthwise.experiments.trial import Trial
 from widthwise.networks.cost import network_cost
 
 BYTES = 4
-"""Of a number in float32."""
+"""Size of a number in float32."""
 
 
 def training_memory(trial: Trial, data: tuple[Shape, int], examples: int | None = None) -> int:
     """Bytes that training a network by itself needs, counted, without the data.
 
     Args:
-        trial: what is trained.
-        data: the shape of one input, and how many labels there are.
-        examples: whose gradient is computed at once; None: as the trial says.
+        trial: the trial to train.
+        data: the shape of one input, and the number of labels.
+        examples: the number of examples whose gradient is computed at once; None: as the trial sets it.
     """
     recipe = trial.training
     cost = network_cost(trial.network, *data)
@@ -31,10 +31,10 @@ def training_memory(trial: Trial, data: tuple[Shape, int], examples: int | None 
 
 
 def check_memory(trial: Trial, data: tuple[Shape, int], machine: Machine) -> None:
-    """See that a batch fits in memory, as far as can be known by counting.
+    """Check that a batch fits in memory, as far as can be known by counting.
 
     Raises:
-        RequestError: it does not; the error's settings would.
+        RequestError: it does not fit; with the error's `settings` it would.
     """
     recipe = trial.training
     together = machine.processes if machine.device == "cpu" else 1

@@ -1,4 +1,4 @@
-"""From a trained network to a trial's outcome: accuracies, the two measures, and what is kept."""
+"""From a trained network to a trial's outcome: accuracies, the two measures, and the files to keep."""
 
 import math
 from collections.abc import Iterator
@@ -19,14 +19,14 @@ from widthwise.training.evaluation import evaluate
 from widthwise.training.trained_network import Parameters, TrainedNetwork
 
 DEGENERATE_SHARE = 0.99
-"""A network that gives one label to a larger share of the test inputs has collapsed; its measures mean nothing."""
+"""A network that predicts one label for a larger share of the test inputs has collapsed; its measures mean nothing."""
 TRAINING_EXAMPLES_EVALUATED = 50_000
-"""The accuracy over the training set is taken over at most this many examples."""
+"""The training accuracy is computed over at most this many examples."""
 
 
 @dataclass(frozen=True)
 class SplitInputs:
-    """The inputs of a split as batches that can be gone through again, in a form that `profile` takes."""
+    """The inputs of a split as batches that can be read repeatedly, in a form that `profile` takes."""
 
     split: Split
     batch_size: int
@@ -43,12 +43,12 @@ def outcome(
     """The outcome of a trial: the results of training, and the measures of the trained network over the test set.
 
     Args:
-        trial: what was run.
+        trial: the trial that was run.
         dataset: its data.
-        network: one like the trial's, on the device to measure on; it is given the trained parameters.
+        network: one like the trial's, on the device to measure on; the trained parameters are loaded into it.
         trained: the result of training.
-        seconds: that training took.
-        batch_size: examples that are predicted at once.
+        seconds: the time that training took.
+        batch_size: the number of examples to predict at once.
     """
     results: dict[str, float | int | bool] = {
         "parameters": parameters(network),
@@ -104,7 +104,7 @@ def _accuracies(network: nn.Module, dataset: Dataset, batch_size: int) -> dict[s
 
 
 def _arrays(parameters: Parameters) -> dict[str, np.ndarray]:
-    """Parameters as safetensors takes them: it writes memory as it lies, whatever the order of the dimensions."""
+    """Parameters as safetensors needs them: it writes memory as it is, ignoring the order of the dimensions."""
     return {name: value.cpu().contiguous().numpy() for name, value in parameters.items()}
 
 

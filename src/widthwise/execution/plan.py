@@ -1,9 +1,8 @@
-"""The cost of runs beforehand: parameters, arithmetic and memory counted, time estimated from a short timing here."""
+"""The cost of runs in advance: parameters, arithmetic and memory counted, time estimated from a short timing here."""
 
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 from widthwise.execution.counting import is_counted
 from widthwise.execution.machine import Machine, chosen_device
@@ -15,16 +14,16 @@ from widthwise.experiments.trial import Trial
 
 @dataclass(frozen=True)
 class Plan:
-    """Runs before they are run. Each pair is the least and the most of any trial.
+    """The cost of runs in advance. Each pair is the least and the most of any trial.
 
-    trials, finished, missing: how many there are, and how many of them the store holds and lacks.
-    stacks: the cohorts that those missing train in.
-    workers: processes that train at once.
-    parameters: that are trained.
-    forward_flops, training_flops: floating-point operations for one example, to predict, and to predict and find the
+    trials, finished, missing: the number of trials, and of those that the store holds and lacks.
+    stacks: the number of cohorts that the missing trials train in.
+    workers: the number of processes that train at once.
+    parameters: the number of trainable parameters.
+    forward_flops, training_flops: floating-point operations for one example, to predict, and to predict and compute the
         gradient.
     memory: bytes that a process needs to train: parameters, gradients, the optimizer's state, the best network so far,
-        and what is kept of a batch until its gradient is known; images in memory come besides.
+        and the values of a batch that its gradient needs; images in memory are not included.
     seconds: the time that the missing trials take on this machine; with early stopping, at most.
     stops_early: whether a training may stop early.
     """
@@ -41,16 +40,16 @@ class Plan:
     seconds: float
     stops_early: bool
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """As plain data."""
         return asdict(self)
 
 
 def plan(trials: Sequence[Trial], store: str, workers: int | None = None, machine: Machine = Machine()) -> Plan:
-    """Count what `store` lacks of some trials and estimate what they cost on this machine.
+    """Count the trials that `store` lacks, and estimate their cost on this machine.
 
-    Of each kind of cohort (network, width, data, all of the recipe but its learning rate) one is timed by its trainer.
-    Nothing is written, and files of images are not needed.
+    Of each kind of cohort (network, width, data, all of the recipe except its learning rate) one is timed by its
+    trainer. Nothing is written, and files of images are not needed.
 
     Raises:
         RequestError: the store or the device is not usable.
@@ -89,7 +88,7 @@ def plan(trials: Sequence[Trial], store: str, workers: int | None = None, machin
 
 
 def _seconds(stacks: Sequence[Cohort], machine: Machine) -> float:
-    """Seconds for all cohorts, one after the other, with those that differ in the learning rate alone timed once."""
+    """Seconds for all cohorts, one after the other; those that differ only in the learning rate are timed once."""
     known: dict[tuple[int, str], float] = {}
     total = 0.0
     for stack in stacks:

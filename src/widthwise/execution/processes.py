@@ -5,6 +5,7 @@ import multiprocessing
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Literal
 
@@ -39,19 +40,32 @@ def launch(fabric: Fabric, function: Callable[[Fabric, Connection], None], on_pr
 
     Args:
         fabric: not launched yet.
-        function: can be pickled. It is given the process's own `fabric`, and a connection to send `Progress` into.
-        on_progress: receives in this process what is sent.
+        function: can be pickled. Its arguments are the process's own `fabric`, and a connection to send `Progress` to.
+        on_progress: receives, in this process, the events that are sent.
 
     Raises:
         RequestError, TrialError: a process raised it, or was killed.
     """
-    with main_hidden(), _errors_of_processes(), _received(on_progress) as connection:
-        fabric.launch(function, connection)  # pyright: ignore[reportArgumentType] further arguments are passed on
+    sent: list[RequestError | TrialError] = []
+    with main_hidden(), _errors_of_processes(sent), _received(on_progress, sent) as connection:
+        fabric.launch(partial(_sending_errors, function), connection)  # pyright: ignore[reportArgumentType] further arguments are passed on
+
+
+def _sending_errors(function: Callable[[Fabric, Connection], None], fabric: Fabric, connection: Connection) -> None:
+    """Call a function in one of the processes, and send the parent what it raises, of which PyTorch sends the text."""
+    try:
+        function(fabric, connection)
+    except (RequestError, TrialError) as error:
+        connection.send(error)
+        raise
 
 
 @contextmanager
-def _received(on_progress: OnProgress) -> Iterator[Connection]:
-    """A connection whose events are given to `on_progress`, in a thread; an error in it is raised at the end."""
+def _received(on_progress: OnProgress, sent: list[RequestError | TrialError]) -> Iterator[Connection]:
+    """A connection whose events are passed to `on_progress`, in a thread; an error in it is raised at the end.
+
+    Errors that come through it are added to `sent`.
+    """
     receiver, sender = multiprocessing.get_context("spawn").Pipe(duplex=False)
     ended = threading.Event()
     errors: list[BaseException] = []
@@ -59,10 +73,13 @@ def _received(on_progress: OnProgress) -> Iterator[Connection]:
     def receive() -> None:
         while receiver.poll(SECONDS_BETWEEN_LOOKS) or not ended.is_set():
             if receiver.poll():
-                progress: Progress = receiver.recv()
+                event: Progress | RequestError | TrialError = receiver.recv()
+                if not isinstance(event, Progress):
+                    sent.append(event)
+                    continue
                 try:
                     if not errors:  # and after one go on receiving, or the processes would wait
-                        on_progress(progress)
+                        on_progress(event)
                 except BaseException as error:
                     errors.append(error)
 
@@ -78,17 +95,15 @@ def _received(on_progress: OnProgress) -> Iterator[Connection]:
 
 
 @contextmanager
-def _errors_of_processes() -> Iterator[None]:
-    """Raise what one of several processes raised, without the traceback that it comes in."""
+def _errors_of_processes(sent: list[RequestError | TrialError]) -> Iterator[None]:
+    """Raise the error of one of several processes: the error itself if it was sent, else its text."""
     try:
         yield
-    except ProcessRaisedException as error:
-        kind, _, sentence = str(error).rstrip().splitlines()[-1].partition(": ")
-        for known in (RequestError, TrialError):
-            if kind == f"{known.__module__}.{known.__name__}":
-                raise known(sentence) from None
-        raise RuntimeError(f"{kind}: {sentence}") from error
-    except ProcessExitedException as error:
+    except (ProcessRaisedException, ProcessExitedException) as error:
+        if sent:
+            raise sent[0] from None
+        if isinstance(error, ProcessRaisedException):
+            raise RuntimeError(str(error).rstrip().splitlines()[-1]) from error
         raise TrialError(
             f"one of several training processes was killed, perhaps for want of memory ({error}); the same command "
             "continues"

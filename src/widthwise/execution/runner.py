@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -23,10 +23,10 @@ OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 class RunResult:
     """The result of a call of `run_trials`.
 
-    trained: trials that were trained in it.
-    found: trials that the store held finished.
-    damaged: trials that were damaged and are run again: id → what was wrong.
-    seconds: that it took.
+    trained: the number of trials that it trained.
+    found: the number of trials that the store held finished.
+    damaged: trials that were damaged and are run again: by id, what was wrong with each.
+    seconds: the time that it took.
     """
 
     trained: int = 0
@@ -45,17 +45,18 @@ def run_trials(
     """Train and measure every trial that `store` does not hold finished and whole.
 
     Args:
-        trials: which; each is run once.
-        store: where they are kept. It must be ready to be written to.
+        trials: the trials; each is run once.
+        store: keeps the trials. It must be ready to be written to.
         workers: processes to train in, one cohort each at a time; None: as many as there are processors, or one on a
-            GPU; 0: none but this one. The results of stacks do not depend on it; a network by itself is trained on the
-            threads that each worker has, and its last digits hang on their number.
+            GPU; 0: train in this process. The results of stacks do not depend on it; a network by itself is trained on
+            the threads that each worker has, and its last digits depend on their number.
         machine: files and devices.
         on_progress: receives `damage` for each damaged trial, `trials` at each beginning and end of work, and
             `training` within the training of a network by itself, whose subject is the cohort.
 
     Raises:
-        RequestError: files are missing, damaged, or not those of the store's other trials, or memory does not suffice.
+        RequestError: files are missing, damaged, or not those of the store's other trials, or there is too little
+        memory.
         TrialError: a trial could not be trained or kept.
     """
     started = time.perf_counter()
@@ -82,8 +83,8 @@ def run_trials(
 
 def _progress_of(
     missing: Sequence[Trial], store: Store, workers: int | None, machine: Machine, on_progress: OnProgress
-):
-    """Run trials; the cohorts in work, and how many trials have ended since."""
+) -> Iterator[tuple[list[Cohort], int]]:
+    """Run trials; yield the cohorts that are running, and the number of trials that have ended since."""
     for trial in filter(is_counted, missing):
         _save(store, trial, counted(trial, machine), machine)
         yield [], 1
@@ -92,18 +93,18 @@ def _progress_of(
         trainer.check(theirs, machine, store)
     stacks = cohorts(to_train, machine)
     workers = default_workers(machine) if workers is None else workers
-    if workers and stacks:
+    if workers:
         machine = replace(machine, threads=machine.threads or max(1, (os.cpu_count() or 1) // workers))
-        work = partial(_run_and_save, location=store.location, machine=machine)
+    work = partial(_run_and_save, location=store.location, machine=machine)
+    if workers and stacks:
         yield from in_processes(stacks, work, on_progress, min(len(stacks), workers))
     else:
-        work = partial(_run_and_save, location=store.location, machine=machine)
         yield from in_this_process(stacks, work, on_progress)
 
 
 def default_workers(machine: Machine) -> int:
-    """How many cohorts are trained at a time: one for each processor, but one alone where it takes several processes
-    or a GPU."""
+    """Number of cohorts to train at a time: one for each processor, but only one if it takes several processes or a
+    GPU."""
     return 1 if machine.device.startswith("cuda") or machine.processes > 1 else os.cpu_count() or 1
 
 

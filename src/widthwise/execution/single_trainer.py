@@ -41,22 +41,22 @@ class SingleTrainer(Trainer):
         return [[trial] for trial in sorted(trials, key=lambda trial: (trial.cohort, trial.seed, trial.id))]
 
     def check(self, trials: Sequence[Trial], machine: Machine, store: Store) -> None:
-        """See that files and memory are there.
+        """Check that the files exist and the memory is sufficient.
 
         Raises:
-            RequestError: they are not.
+            RequestError: they do not, or it is not.
         """
         check_files([trial.data for trial in trials], machine, store)
         for trial in {trial.cohort: trial for trial in trials}.values():
             self._check_memory(trial, machine, store)
 
-    def memory(self, trial: Trial, machine: Machine = Machine(), examples: int | None = None) -> int:
+    def memory(self, trial: Trial, machine: Machine) -> int:
         """Bytes that a process needs."""
         data = extent(trial.data, machine)
-        return training_memory(trial, (data.shape, data.classes), examples)
+        return training_memory(trial, (data.shape, data.classes))
 
     def seconds(self, cohort: Cohort, machine: Machine) -> float:
-        """From a few steps and a prediction."""
+        """Estimate the time from a few steps and a prediction."""
         return sum(seconds_alone(trial, machine) for trial in cohort)
 
     def environment(self, trial: Trial, machine: Machine) -> dict[str, str]:
@@ -66,7 +66,7 @@ class SingleTrainer(Trainer):
     def train(
         self, cohort: Cohort, machine: Machine, store: Store | None = None, on_progress: OnProgress = unseen
     ) -> Iterator[tuple[Trial, Outcome]]:
-        """Train each network, from its checkpoint where there is one, and measure it."""
+        """Train each network, from its checkpoint if there is one, and measure it."""
         for trial in cohort:
             yield trial, self._run(trial, machine, store, on_progress)
 
@@ -108,13 +108,13 @@ class TrialCheckpoints:
         return store.path(store.checkpoint_of(self.identity))
 
     def load(self) -> bytes | None:
-        """The last one, if there is one."""
+        """The last checkpoint, if there is one."""
         store = Store(self.location)
         name = store.checkpoint_of(self.identity)
         return store.read(name) if store.has(name) else None
 
     def save(self, content: bytes) -> None:
-        """Put one in the place of the last."""
+        """Replace the last checkpoint."""
         store = Store(self.location)
         store.write(store.checkpoint_of(self.identity), content)
 

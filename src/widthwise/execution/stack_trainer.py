@@ -20,11 +20,11 @@ from widthwise.training.stacked_loop import train_stack
 
 STACKED_PARAMETERS = 4_000_000
 STACKED_ACTIVATIONS = 1_000_000
-"""A larger stack gains no speed: its step's values no longer fit the processor's cache. It trains as several."""
+"""A larger stack is no faster: the values of its step no longer fit in the processor's cache. It is split."""
 
 
 class StackTrainer(Trainer):
-    """Stacks, on one thread of the CPU. They need no files and take seconds, so that they have no checkpoints."""
+    """Stacks, on one thread of the CPU. They need no files and take seconds, so they have no checkpoints."""
 
     batch_size = 1000
 
@@ -40,12 +40,12 @@ class StackTrainer(Trainer):
     def check(self, trials: Sequence[Trial], machine: Machine, store: Store) -> None:
         """Nothing can be missing: the data is drawn, and a stack fits the processor's cache."""
 
-    def memory(self, trial: Trial, machine: Machine = Machine(), examples: int | None = None) -> int:
+    def memory(self, trial: Trial, machine: Machine) -> int:
         """Bytes of one member of a stack."""
-        return training_memory(trial, _shape(trial), examples)
+        return training_memory(trial, _shape(trial))
 
     def seconds(self, cohort: Cohort, machine: Machine) -> float:
-        """From trainings of one epoch and of two, each with all that is around it, on the cohort's own data."""
+        """Estimate the time from complete trainings of one epoch and of two, on the cohort's own data."""
 
         def short(epochs: int) -> float:
             recipe = cohort[0].training.model_copy(update={"epochs": epochs})
@@ -59,7 +59,7 @@ class StackTrainer(Trainer):
         return one + max(two - one, 0.0) * (cohort[0].training.epochs - 1)
 
     def environment(self, trial: Trial, machine: Machine) -> dict[str, str]:
-        """One thread of the CPU, whatever the machine has."""
+        """One thread of the CPU, on any machine."""
         return environment("cpu", threads=1)
 
     def train(
@@ -80,13 +80,13 @@ class StackTrainer(Trainer):
 
 
 def _shape(trial: Trial) -> tuple[Shape, int]:
-    """The shape of one input, and how many labels there are."""
+    """The shape of one input, and the number of labels."""
     data = extent(trial.data, Machine())
     return data.shape, data.classes
 
 
 def _most_in_a_stack(trial: Trial) -> int:
-    """How many networks like this one's a stack may hold."""
+    """The largest number of networks like this trial's in a stack."""
     cost = arithmetic(trial.network, *_shape(trial))
     activations = cost.activations * trial.training.scaled_batch_size
     return min(STACKED_PARAMETERS // cost.parameters, STACKED_ACTIVATIONS // activations)

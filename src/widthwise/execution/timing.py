@@ -1,4 +1,4 @@
-"""How long a network by itself takes, from a few steps and a prediction."""
+"""The time that a network by itself takes, estimated from a few steps and a prediction."""
 
 import time
 from dataclasses import replace
@@ -19,7 +19,7 @@ from widthwise.training.evaluation import called
 from widthwise.training.loop import train
 
 TIMED_FLOPS = 4e11
-"""A timing is of as many examples as this much arithmetic allows, and at most a batch."""
+"""A timing uses as many examples as this much arithmetic allows, and at most a batch."""
 RUNS_OF_A_MEASUREMENT = 17
 """Of what follows a layer: 5 levels that are neither none nor all of the units, 3 samplings, and the whole twice."""
 SHARE_THAT_FOLLOWS = 0.5
@@ -30,7 +30,7 @@ FEWEST = 2
 def seconds_alone(trial: Trial, machine: Machine) -> float:
     """Seconds to train a trial's network for all of its epochs, and to measure it; reading files is not counted.
 
-    Data in files is not read for it: as many random images take its place.
+    Data in files is not read: the same number of random images replaces it.
     """
     recipe, data = trial.training, extent(trial.data, machine)
     cost = arithmetic(trial.network, data.shape, data.classes)
@@ -66,13 +66,13 @@ def seconds_alone(trial: Trial, machine: Machine) -> float:
 
 
 def _finish(machine: Machine) -> None:
-    """Wait for what was begun on a GPU."""
+    """Wait for the work that was started on a GPU."""
     if machine.device != "cpu":
         torch.cuda.synchronize(machine.device)
 
 
 def _examples(trial: Trial, data: Extent, count: int, machine: Machine) -> Split:
-    """A few of the trial's examples; of data in files, random images."""
+    """A few of the trial's examples; for data in files, random images."""
     device = torch.device(machine.device)
     if not trial.data.on_disk:
         inputs, labels = next(iter(load_dataset(trial.data, machine, None).train.batches(count)))

@@ -20,14 +20,14 @@ from widthwise.progress import OnProgress, unseen
 class Trained:
     """A trial that was trained and measured.
 
-    trial, id: which trial, and its name in the store.
-    folder: where the store keeps it.
+    trial, id: the trial, and its name in the store.
+    folder: the path of the trial in the store.
     status: `trained` or `diverged`.
     results: single numbers, such as `test_accuracy`.
-    history: a row an epoch: `epoch`, `learning_rate`, `train_loss`, `train_accuracy`, `validation_loss`,
+    history: one row per epoch: `epoch`, `learning_rate`, `train_loss`, `train_accuracy`, `validation_loss`,
         `validation_accuracy` and `seconds` since the training began.
-    layers: the two measures of each layer, as `Profile.layers`; empty if the training diverged.
-    found: whether the store had it already.
+    layers: the two measures of each layer, as in `Profile.layers`; empty if the training diverged.
+    found: whether the store already held the trial.
     """
 
     trial: Trial
@@ -51,18 +51,18 @@ def train(
     machine: Machine = Machine(),
     on_progress: OnProgress = unseen,
 ) -> Trained:
-    """Train and measure one network as the paper does, or continue it where it was interrupted.
+    """Train and measure one network as the paper does, or continue an interrupted training.
 
     Args:
-        network: `mlp`, `alexnet`, `resnet56`, `resnet18` or `inception-v3`; `FILE.py:FUNCTION` of one's own; or a
-            trial, which says all that `width_factor`, `settings` and `seed` do.
+        network: `mlp`, `alexnet`, `resnet56`, `resnet18` or `inception-v3`; a function of your own, `FILE.py:FUNCTION`;
+            or a `Trial`, which already has its `width_factor`, `settings` and `seed`.
         width_factor: multiplies the units of every layer.
-        data: where the images are, a path or `hub:OWNER/NAME`; `FILE.py:FUNCTION` of one's own data; or several such
-            words (`Machine.data`). An MLP needs none.
+        data: the images, a path or `hub:OWNER/NAME`; a function of your own, `FILE.py:FUNCTION`; or several of these
+            (see `Machine.data`). An MLP needs none.
         store: a folder or an fsspec URL. A trial that it holds finished is not run again.
         settings: fields of the trial by path and their values, such as `{"training.epochs": 20}`.
-        seed: of the initial weights, the order of examples and the measurement's draws, and of the data.
-        machine: the device, and how many processes share it.
+        seed: the seed of the initial weights, the order of examples, the measurement's draws, and the data.
+        machine: the device, and the number of processes.
         on_progress: receives the training's progress: `training` events, whose `done` and `total` are epochs, and one
             `trials` event before and after it.
 
@@ -77,7 +77,7 @@ def train(
     function, files = own_data([os.fspath(word) for word in words])
     if isinstance(network, Trial):
         if function is not None:
-            raise RequestError(f"a trial says itself which data it is on, not {function}", field="data")
+            raise RequestError(f"a trial already names its data, so it cannot be {function}", field="data")
         trial = network
     else:
         trial = single_trial(network, width_factor, settings, seed, data=function)

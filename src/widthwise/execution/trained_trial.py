@@ -22,13 +22,13 @@ def load_trained(
     """The network that a finished trial measured, and its test set in batches, as `profile` takes them.
 
     Args:
-        store: where it was kept.
+        store: the store that holds it.
         identity: the trial's id.
         machine: files and devices.
         trust_code: run the code that the trial itself holds, of a user's own network or data.
 
     Raises:
-        FileNotFoundError, ValueError: the store does not have it whole.
+        FileNotFoundError, ValueError: the store does not hold it complete.
         RequestError: the trial's images are not those that `machine` names, or it holds code that is not trusted.
     """
     trial = store.trial(identity)

@@ -1,4 +1,4 @@
-"""The contract of what trains and measures trials, and which of the two trainers a trial needs."""
+"""The contract of the trainers, which train and measure trials, and the choice between the two."""
 
 import functools
 from abc import ABC, abstractmethod
@@ -16,7 +16,7 @@ Cohort = list[Trial]
 class Trainer(ABC):
     """Trains and measures trials of its kind. There are two: stacks of small networks, and networks by themselves.
 
-    batch_size: examples that are predicted at once when a network is evaluated and measured.
+    batch_size: the number of examples that are predicted at once when a network is evaluated and measured.
     """
 
     batch_size: int
@@ -27,20 +27,19 @@ class Trainer(ABC):
 
     @abstractmethod
     def check(self, trials: Sequence[Trial], machine: Machine, store: Store) -> None:
-        """See that the files and the memory are there, before anything starts.
+        """Check, before anything starts, that the files exist and the memory is sufficient.
 
         Raises:
-            RequestError: they are not.
+            RequestError: they do not, or it is not.
         """
 
     @abstractmethod
-    def memory(self, trial: Trial, machine: Machine = Machine(), examples: int | None = None) -> int:
+    def memory(self, trial: Trial, machine: Machine) -> int:
         """Bytes that training one network needs, counted, without the data.
 
         Args:
-            trial: of the network.
-            machine: where the files are; they are read only where the trial does not say how large its data is.
-            examples: whose gradient is computed at once; None: as the trial says.
+            trial: the trial of the network.
+            machine: the location of the files; they are read only if the trial does not state the size of its data.
         """
 
     @abstractmethod
@@ -49,7 +48,7 @@ class Trainer(ABC):
 
     @abstractmethod
     def environment(self, trial: Trial, machine: Machine) -> dict[str, str]:
-        """What a trial's last digits may depend on: versions, device, threads and processes."""
+        """The environment that a trial's last digits may depend on: versions, device, threads and processes."""
 
     @abstractmethod
     def train(
@@ -60,7 +59,8 @@ class Trainer(ABC):
         Args:
             cohort: one of `group`.
             machine: files and devices.
-            store: where checkpoints are kept, and which files its trials were trained on; None: there are none.
+            store: keeps the checkpoints, and the fingerprint of the files that its trials were trained on; None:
+                neither.
             on_progress: receives the progress of each training.
 
         Raises:
@@ -94,7 +94,7 @@ def by_trainer(trials: Sequence[Trial]) -> dict[Trainer, list[Trial]]:
 
 
 def cohorts(trials: Sequence[Trial], machine: Machine = Machine()) -> list[Cohort]:
-    """Trials in the cohorts of their trainers, those that cost most first."""
+    """Trials in the cohorts of their trainers, the most costly first."""
     from widthwise.execution.datasets import extent
     from widthwise.networks.cost import arithmetic
 

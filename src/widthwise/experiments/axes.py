@@ -19,7 +19,7 @@ Axis = Annotated[
     Discriminator(lambda content: NAMED if isinstance(content, dict) else LISTED),
 ]
 AXIS_OF = {"network.width_factor": "widths", "seed": "replicates", "data.seed": "replicates"}
-"""Fields of a trial that an axis of every sweep decides."""
+"""Fields of a trial that are set by an axis in every sweep."""
 AXES = ("widths", "replicates")
 
 
@@ -34,7 +34,7 @@ class Axes(Config):
     widths: list[PositiveFloat] = Field(default=[0.25, 0.5, 1.0, 2.0, 4.0], min_length=1)
     """Width factors."""
     tune: dict[str, Values] = {}
-    """Fields of which the best value is chosen for each series, width and replicate (`analysis.trainings`)."""
+    """Fields whose best value is chosen for each series, width and replicate (`analysis.trainings`)."""
     replicates: PositiveInt = 3
     """Independently trained copies: replicate r has seed r and its own data, drawn with seed r."""
 
@@ -57,7 +57,7 @@ class ScaledAxes(Axes):
 
 
 def chosen(axis: Any, values: Any, source: str, path: str) -> Any:
-    """The axis that replaces another: `values` themselves or, of one with named parts, the parts that they name.
+    """The axis that replaces another: `values` themselves or, for one with named parts, the parts that they name.
 
     Raises:
         RequestError: the axis has named parts, and `values` are not a list of some of their names.
@@ -65,7 +65,7 @@ def chosen(axis: Any, values: Any, source: str, path: str) -> Any:
     if not isinstance(axis, dict) or isinstance(values, dict):
         return values
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise refused(source, f"{path} must be a list of names, of {', '.join(axis)}")
+        raise refused(source, f"{path} must be a list of names from {', '.join(axis)}")
     unknown = [value for value in values if value not in axis]
     if unknown:
         raise refused(source, f"{path} has no {unknown[0]!r}; there are {', '.join(axis)}")

@@ -22,7 +22,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Row:
-    """One network of an experiment, as the paper's Table 1 has it."""
+    """One network of an experiment, as in the paper's Table 1."""
 
     network: str
     data: Setting
@@ -58,9 +58,9 @@ def entry(sweep: Sweep) -> Entry:
 
 
 def named_figures(wanted: str) -> dict[str, tuple[str, ...]]:
-    """The experiments that make a figure of the paper, each with the names of its figures: `6` is 6a and 6b.
+    """The experiments that draw a figure of the paper, each with the names of its figures: `6` is 6a and 6b.
 
-    Of an experiment that makes all of a section, such as `§2.3`, no names.
+    For a whole section, such as `§2.3`, there are no names.
 
     Raises:
         RequestError: the paper has no such figure.
@@ -87,7 +87,7 @@ def _flops(trial: Trial) -> int:
     from widthwise.networks.cost import arithmetic
 
     data, examples = trial.data, trial.training_examples
-    assert data.shape is not None, "the catalogue's data say how large they are"
+    assert data.shape is not None, "the catalogue's data have known sizes"
     assert data.classes is not None
     assert examples is not None
     return arithmetic(trial.network, data.shape, data.classes).training_flops * trial.training.epochs * examples

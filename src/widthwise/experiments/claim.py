@@ -15,18 +15,16 @@ class Claim(Config):
     """An outcome that the paper, or the author of a sweep, states in words."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")] = ""
-    """Unique in its experiment, fit to be an HTML id; derived from the statement where it is left out (`identity`)."""
+    """Unique in its experiment, usable as an HTML id; derived from the statement if it is left out (`identity`)."""
     statement: Annotated[str, Field(min_length=1)]
     """The outcome in one sentence."""
     source: str = ""
     """The text that states it, such as `Section 4, Fig. 6a`."""
     check: dict[str, object]
     """The kind of check by its name in the field `kind`, beside the check's arguments."""
-    position: int | None = None
-    """Of a claim of the paper: its position among those of all experiments, where it is not the experiment's."""
 
     @property
     def identity(self) -> str:
-        """The claim's name, or one made of its statement: `Depth helps.` becomes `depth-helps`."""
+        """The claim's name, or one made from its statement: `Depth helps.` becomes `depth-helps`."""
         words = re.sub(r"[^a-z0-9]+", "-", self.statement.lower()).strip("-")
         return self.name or (words if words[:1].isalpha() else f"claim-{words}".rstrip("-"))

@@ -33,7 +33,7 @@ class Explanation:
     path: such as `training.epochs`.
     values: one, or those of an axis.
     layer: such as `the program's default` or `scale quick`.
-    series: the series of which it is true; empty where it is true of all.
+    series: the series for which this is true; empty: all of them.
     """
 
     path: str
@@ -43,12 +43,12 @@ class Explanation:
 
 
 def origins(layers: Sequence[Layer], path: str, source: str) -> list[FieldOrigin]:
-    """The layer that set a field of the trial that `layers` describe; of a section, of each of its fields.
+    """The layer that set a field of the trial that `layers` describe; for a section, of each of its fields.
 
     Args:
         layers: the lowest first, without the paper's recipe, which is below them all.
         path: such as `training.epochs`, or `training`.
-        source: the file or call that they come from, for messages.
+        source: the file or call that the layers come from, for messages.
 
     Raises:
         RequestError: the trial has no such field, or the layers describe no trial.
@@ -100,7 +100,7 @@ def explained(
 
 
 class _Given:
-    """A value that knows its layer; equal to whatever equals its value, so that it can be laid over that."""
+    """A value that knows its layer; equal to whatever equals its value, so that it can override that."""
 
     def __init__(self, value: object, layer: str):
         self.value, self.layer = value, layer

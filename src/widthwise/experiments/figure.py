@@ -16,7 +16,7 @@ NUMBER = re.compile(r"(B?\d+)([a-c]?)")
 """A figure of the paper, and the letter of its panel."""
 
 FigureName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]*$")]
-"""Of its files and its HTML id: of a figure of the paper its number, such as `6a`, else a word."""
+"""The name of its files and its HTML id: for a figure of the paper its number, such as `6a`, otherwise a word."""
 
 
 class SweepFigure(Config):
@@ -31,7 +31,7 @@ class SweepFigure(Config):
 
 
 def figure_name(text: str) -> str:
-    """A figure's name from what a person writes for it, in capitals: `6A` from `6a` or `Fig. 6a`."""
+    """The name of a figure from what a person typed, in capitals: `6A` from `6a` or `Fig. 6a`."""
     return text.strip().removeprefix("Figure ").removeprefix("Fig. ").upper()
 
 
@@ -53,4 +53,9 @@ def without_panels(names: Iterable[str]) -> list[str]:
 
 def in_order_of_paper(names: Iterable[str]) -> list[str]:
     """Figures of the paper as it numbers them: the main text's before the appendix's."""
-    return sorted(names, key=lambda name: (name.startswith("B"), int(name.strip("Babc")), name))
+    return sorted(names, key=order_in_paper)
+
+
+def order_in_paper(name: str) -> tuple[bool, int, str]:
+    """A key that sorts figures of the paper as it numbers them."""
+    return name.startswith("B"), int(name.strip("Babc")), name

@@ -1,10 +1,10 @@
-"""Settings laid over settings, section by section."""
+"""Settings that override settings, section by section."""
 
 from collections.abc import Mapping
 from typing import Any
 
 KINDS = ("name", "kind", "scheme", "factory")
-"""Fields that say which of several sections one is."""
+"""Fields that choose between several forms of a section."""
 OWN = "own"
 """The name of a section that names a factory."""
 
@@ -17,7 +17,7 @@ def nested(path: str, value: Any) -> dict[str, Any]:
 
 
 def overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """`below` with the values of `above` laid over it, section by section; a section of another kind starts anew."""
+    """`below` overridden by the values of `above`, section by section; a section of another kind starts empty."""
     merged = dict(below)
     for key, value in above.items():
         before = merged.get(key, {})
@@ -27,7 +27,7 @@ def overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, An
 
 
 def _another_kind(below: Mapping[str, Any], above: Mapping[str, Any]) -> bool:
-    """Whether `above` says that it is another section than `below`, with fields of its own."""
+    """Whether `above` is a section of another kind than `below`, with fields of its own."""
     before, after = _kinds(below), _kinds(above)
     return any(kind in after and after[kind] != before.get(kind, after[kind]) for kind in KINDS)
 

@@ -1,4 +1,4 @@
-"""The trial that trains one network, from what a person types."""
+"""The trial that trains one network, from a person's arguments."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from widthwise.experiments.user_code import with_code
 from widthwise.experiments.validation import SETTINGS
 
 GIVEN_OTHERWISE = {"network.name": "network", "network.width_factor": "width_factor", "seed": "seed"}
-"""Fields that are arguments, by the argument."""
+"""Fields that have an argument of their own, by path."""
 
 
 def names_function(word: str) -> bool:
@@ -22,14 +22,16 @@ def names_function(word: str) -> bool:
 
 
 def own_data(words: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:
-    """The function of one's own data among words that say where data is, if there is one, and the other words.
+    """The user's data function among words that name data, if there is one, and the other words.
 
     Raises:
         RequestError: there are several.
     """
     functions = [word for word in words if names_function(word)]
     if len(functions) > 1:
-        raise RequestError(f"{functions[0]} and {functions[1]} are both data of one's own; name one", field="data")
+        raise RequestError(
+            f"{functions[0]} and {functions[1]} are both functions for the data; name only one", field="data"
+        )
     return functions[0] if functions else None, tuple(word for word in words if not names_function(word))
 
 
@@ -42,18 +44,18 @@ def single_trial(
     data: str | None = None,
     folder: Path | None = None,
 ) -> Trial:
-    """The trial that trains one network as the paper does, but for what is set.
+    """The trial that trains one network as the paper does, except for what is set.
 
     Args:
-        network: a name of the catalogue, or `FILE.py:FUNCTION` of one's own.
-        width_factor: of the network.
+        network: a name of the catalogue, or a user's own `FILE.py:FUNCTION`.
+        width_factor: the width factor of the network.
         settings: fields of the trial by path and their values, such as `{"training.epochs": 20}`.
-        seed: of the trial and of its data.
-        data: `FILE.py:FUNCTION` of one's own data; None: the network's, or what `settings` say.
-        folder: what relative paths of files are relative to; None: the current one.
+        seed: the seed of the trial and of its data.
+        data: a user's own `FILE.py:FUNCTION`; None: the network's data, or those of `settings`.
+        folder: the folder that relative paths start from; None: the current one.
 
     Raises:
-        RequestError: there is no such network or file, or a setting names no field or does not fit.
+        RequestError: there is no such network or file, or a setting names no field or has a wrong value.
     """
     layers = single_layers(network, width_factor, settings, seed, data=data, folder=folder)
     return resolved(combined(layers), SETTINGS if settings else f"the network {network!r}")

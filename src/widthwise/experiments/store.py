@@ -2,14 +2,14 @@
 
 DIR/store.json                marks the folder as a store; the format, and the program's version
 DIR/sweeps/NAME.SCALE.json    the sweeps that were run into it
-           NAME@DIGEST.SCALE.json    an earlier version of one, with other trials
+           NAME@DIGEST.SCALE.json    an earlier version of a sweep, with other trials
 DIR/trials/ID/trial.json      the resolved trial, and the environment that it ran in
               network.safetensors, history.parquet, layers.parquet, ablation.parquet, correlation.parquet
-              network-epoch-N.safetensors, epochs.parquet: of other epochs that the trial keeps
+              network-epoch-N.safetensors, epochs.parquet: other epochs that the trial keeps
               damaged.parquet: images that could not be decoded, and why
-              checkpoint.safetensors: where an unfinished trial goes on
+              checkpoint.safetensors: from which an unfinished trial continues
               outcome.json    written last: a trial without it is not finished, and is never read
-DIR/data/NAME.json            which files of images the trials were trained on
+DIR/data/NAME.json            the fingerprint of the image files that the trials were trained on
 """
 
 import io
@@ -24,12 +24,12 @@ import safetensors.numpy
 
 from widthwise.errors import RequestError
 from widthwise.experiments import stored_sweeps
-from widthwise.experiments.store_files import StoreFiles, versioned
+from widthwise.experiments.store_files import StoreFiles
 from widthwise.experiments.stored_sweeps import StoredSweep
 from widthwise.experiments.stored_trials import NETWORK, OUTCOME, TRIAL, Inspection, Outcome, as_files, inspected
 from widthwise.experiments.sweep import Scale, Sweep
 from widthwise.experiments.trial import Trial
-from widthwise.files import as_json, digest
+from widthwise.files import digest
 
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -50,11 +50,11 @@ class Store(StoreFiles):
         self.remove_partial(folder)
 
     def checkpoint_of(self, identity: str) -> str:
-        """The name of the file with which an unfinished trial goes on."""
+        """The name of the file from which an unfinished trial continues."""
         return f"trials/{identity}/{CHECKPOINT}"
 
     def inspect(self, trials: Iterable[Trial]) -> Inspection:
-        """Which of `trials` are finished and whole, and which are damaged."""
+        """The `trials` that are finished and undamaged, and those that are damaged."""
         unique = {trial.id: trial for trial in trials}
         present = {name.rpartition("/")[2] for name in self.names("trials")}
         candidates = [trial for identity, trial in unique.items() if identity in present]
@@ -68,12 +68,12 @@ class Store(StoreFiles):
         return Inspection(finished, damaged)
 
     def discard(self, identity: str) -> None:
-        """Make a trial unfinished: it loses its outcome first, then the rest."""
+        """Make a trial unfinished: remove its outcome first, then the rest."""
         self.remove(f"trials/{identity}/{OUTCOME}")
         self.remove_folder(f"trials/{identity}")
 
     def outcome_digests(self, trials: Iterable[Trial]) -> dict[str, str]:
-        """The digests of the outcomes of those `trials` that have one, by id. Nothing else of them is read."""
+        """The digests of the outcomes of those `trials` that have one, by id. No other file of a trial is read."""
         found = {}
         for identity in {trial.id: None for trial in trials}:
             with suppress(FileNotFoundError):
@@ -100,7 +100,7 @@ class Store(StoreFiles):
         return Trial.from_record(self.read_json(name), self.path(name))
 
     def environment(self, identity: str) -> dict[str, str]:
-        """Where a trial ran: versions, device, commit."""
+        """The environment in which a trial ran: versions, device, commit."""
         return self.read_json(f"trials/{identity}/{TRIAL}")["environment"]
 
     def network(self, identity: str) -> dict[str, np.ndarray]:
@@ -116,7 +116,7 @@ class Store(StoreFiles):
         return safetensors.numpy.load(content)
 
     def add_sweep(self, sweep: Sweep, scale: Scale) -> None:
-        """Note that `sweep` was run into this store.
+        """Record that `sweep` was run into this store.
 
         Another version of it, one with other trials, is kept under a name with its digest.
         """
@@ -134,7 +134,7 @@ class Store(StoreFiles):
         """The fingerprint of the files of the data set `name` that trials were trained on, if there are any.
 
         Raises:
-            RequestError: the note has another format.
+            RequestError: the record has another format.
         """
         try:
             return str(self.read_json(f"data/{name}.json")["fingerprint"])
@@ -144,5 +144,5 @@ class Store(StoreFiles):
             return None
 
     def add_data_files(self, name: str, fingerprint: str) -> None:
-        """Note which files of the data set `name` trials are trained on."""
-        self.write(f"data/{name}.json", as_json(versioned({"fingerprint": fingerprint})))
+        """Record the fingerprint of the files of the data set `name` that trials are trained on."""
+        self.write_json(f"data/{name}.json", {"fingerprint": fingerprint})

@@ -1,7 +1,7 @@
 """The files of a store: in a folder or at any fsspec URL, written whole, all of one format.
 
-`store.json` marks the folder as a store and says which format its files have, and which version of the program wrote it
-last. Every other file carries the format, too: JSON under `format`, Parquet and safetensors in their metadata.
+`store.json` marks the folder as a store and records the format of its files and the version of the program that wrote
+it last. Every other file carries the format, too: JSON under `format`, Parquet and safetensors in their metadata.
 """
 
 import io
@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
-from typing import Any
+from typing import Any, TypeVar
 
 import fsspec
 import numpy as np
@@ -29,6 +29,9 @@ MARKER = "store.json"
 IN_METADATA = f"{PROGRAM}.format"
 """The key of the format in the metadata of Parquet and safetensors files."""
 READERS = 8
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class StoreFiles:
@@ -82,10 +85,10 @@ class StoreFiles:
         return f"{self._root}/{name}"
 
     def prepare(self) -> None:
-        """Make it ready to be written to.
+        """Prepare the store for writing.
 
         Raises:
-            RequestError: it is not writable.
+            RequestError: the store is not writable.
         """
         marker = {"program": PROGRAM, "format": FORMAT, "version": version(PROGRAM)}
         try:
@@ -95,7 +98,7 @@ class StoreFiles:
             raise self._refused(f"cannot be written to ({reason}); name another folder") from None
 
     def has(self, name: str) -> bool:
-        """Whether a file is there."""
+        """Whether a file exists."""
         return self._system.exists(self.path(name))
 
     def names(self, folder: str) -> list[str]:
@@ -138,6 +141,10 @@ class StoreFiles:
             raise self._refused(f"holds {name} in format {found}, and this version reads format {FORMAT}")
         return content
 
+    def write_json(self, name: str, content: Mapping[str, object]) -> None:
+        """Write plain data with its format, as `read_json` reads it."""
+        self.write(name, as_json(versioned(content)))
+
     def write(self, name: str, content: bytes) -> None:
         """Write a file whole or not at all."""
         path = self.path(name)
@@ -148,7 +155,7 @@ class StoreFiles:
             self._system.pipe_file(path, content)  # object stores put a file in place when all of it has arrived
 
     def remove(self, name: str) -> None:
-        """Remove a file if it is there."""
+        """Remove a file if it exists."""
         if self.has(name):
             self._system.rm_file(self.path(name))
 
@@ -157,11 +164,11 @@ class StoreFiles:
         self._system.rm(self.path(name), recursive=True)
 
     def remove_partial(self, folder: str) -> None:
-        """Remove what killed processes left of files that they were writing."""
+        """Remove the incomplete files that killed processes left behind."""
         for name in filter(_is_partial, self.names(folder)):
             self.remove(name)
 
-    def each(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+    def each(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
         """`function` of each item, in threads if files come over a network; on a disk threads wait for each other."""
         if self._local:
             return [function(item) for item in items]
@@ -169,7 +176,7 @@ class StoreFiles:
             return list(pool.map(function, items))
 
 
-def versioned(content: Mapping[str, Any]) -> dict[str, Any]:
+def versioned(content: Mapping[str, object]) -> dict[str, object]:
     """Plain data with the version of its format."""
     return {"format": FORMAT, **content}
 

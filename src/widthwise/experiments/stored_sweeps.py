@@ -1,16 +1,16 @@
 """The sweeps that were run into a store. Two versions of one, with different trials, are kept apart."""
 
 import itertools
-import json
 from typing import NamedTuple
 
 from widthwise.errors import RequestError
 from widthwise.experiments.store_files import StoreFiles, versioned
 from widthwise.experiments.sweep import SCALES, Scale, Sweep
 from widthwise.experiments.user_code import without_folders
+from widthwise.files import as_json
 
 VERSION = "@"
-"""What follows it in a file's name is the digest of an earlier version's trials."""
+"""Precedes, in a file's name, the digest of an earlier version's trials."""
 
 
 class StoredSweep(NamedTuple):
@@ -22,10 +22,10 @@ class StoredSweep(NamedTuple):
 
 
 def add_sweep(files: StoreFiles, sweep: Sweep, scale: Scale) -> None:
-    """Note that a sweep was run. Another version, with other trials, stays under a name with its digest."""
+    """Record that a sweep was run. Another version, with other trials, stays under a name with its digest."""
     name = f"sweeps/{sweep.name}.{scale}.json"
     plain = versioned({"sweep": without_folders(sweep.model_dump(mode="json", exclude_unset=True))})
-    content = (json.dumps(plain, indent=1) + "\n").encode()  # named series keep their order
+    content = as_json(plain, sort_keys=False)  # named series keep their order
     before = files.read(name) if files.has(name) else content
     if before != content:
         earlier = _sweep(files, name).digest(scale)

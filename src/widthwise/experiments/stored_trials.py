@@ -1,4 +1,4 @@
-"""A finished trial as files, and whether they are still what it wrote.
+"""A finished trial as files, and the check that they are unchanged.
 
 `outcome.json` holds the size and the digest of every other file of the trial, and its own digest, so that damage is
 noticed. The network, which can be large, is checked by its size here, and by its digest when it is loaded.
@@ -29,8 +29,8 @@ class Outcome:
     results: single numbers by name, such as `test_accuracy`.
     tables: `history` and, of a trained network, `layers`, `ablation` and `correlation`.
     network: the parameters by name.
-    kept: those of other epochs that the trial keeps.
-    data: which images, in a phrase; empty for data that was drawn.
+    kept: the parameters of other epochs that the trial keeps.
+    data: the images, in a phrase; empty for data that was drawn.
     """
 
     status: Literal["trained", "diverged", "counted"]
@@ -43,7 +43,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Inspection:
-    """Trials by id: those finished, with the content of their `outcome.json`, and those damaged, with what is wrong."""
+    """Trials by id: the finished ones with the content of their `outcome.json`, the damaged ones with the damage."""
 
     finished: dict[str, dict[str, Any]]
     damaged: dict[str, str]
@@ -66,7 +66,7 @@ def as_files(trial: Trial, outcome: Outcome, environment: Mapping[str, str]) -> 
 
 
 def inspected(files: StoreFiles, trial: Trial) -> dict[str, Any] | str | None:
-    """A finished trial's outcome, what is wrong with a damaged one, or None if it is not finished.
+    """The outcome of a finished trial, the damage of a damaged one, or None if it is not finished.
 
     Raises:
         RequestError: its files have another format.

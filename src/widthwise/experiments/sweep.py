@@ -26,7 +26,7 @@ from widthwise.wording import suggestion
 __all__ = ["SCALES", "Axes", "PlannedTrial", "Scale", "Sweep", "catalogue"]
 
 OVERRIDDEN = "+"
-"""Precedes, in a sweep's name, a digest of the values that were set from outside."""
+"""Precedes, in a sweep's name, a digest of the values that were set outside of its file."""
 DIGEST_DIGITS = 6
 
 
@@ -49,20 +49,18 @@ class Base(Config):
 
 
 class Sweep(Axes):
-    """An experiment: its axes, what each scale changes, and what it is called, shown as and claims."""
+    """An experiment: its axes, the changes of each scale, its name, its figures and its claims."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_+-]*$")]
     title: str
     description: str = ""
     figures: dict[FigureName, SweepFigure] = {}
-    """Its figures by name, in the order of the page: of an experiment of the catalogue the paper's, such as `B5`.
-    Without any it has those that fit its analysis."""
+    """Its figures by name, in the order of the page: for an experiment of the catalogue the paper's, such as `B5`.
+    Without any it has those that suit its analysis."""
     section: str = ""
-    """The section of the paper that it follows, where the paper has no figure of it."""
+    """The section of the paper that it follows, if the paper has no figure of it."""
     claims: list[Claim] = []
     """Outcomes stated in words, each with the check that tests it."""
-    position: int = 0
-    """Of an experiment of the catalogue: that of its claims among all that the paper states."""
     label: str = ""
     """A series' name, with fields in braces, such as `σ = {initialization.standard_deviation:g}`."""
     analysis: Literal["trend", "constructions", "parameters", "convergence"] = "trend"
@@ -72,7 +70,7 @@ class Sweep(Axes):
     bases: dict[str, Base] = {}
     """The files that it extends, the lowest first."""
     overrides: dict[str, Any] = {}
-    """Axes by name and fields of the trial by path, set from outside at every scale."""
+    """Axes by name and fields of the trial by path, set outside of its file at every scale."""
 
     @model_validator(mode="after")
     def _claims_have_names_of_their_own(self):
@@ -95,11 +93,11 @@ class Sweep(Axes):
                 raise RequestError(f"there is no sweep file {name}")
             sweep = cls._parse(path, str(path), path.stem)
             if sweep.name in catalogue():
-                raise RequestError(f"{name} has the name of an experiment of the catalogue; name the file otherwise")
+                raise RequestError(f"{name} has the name of an experiment of the catalogue; give the file another name")
             if OVERRIDDEN in sweep.name:
                 raise RequestError(
                     f"{name}: a sweep's name has no {OVERRIDDEN}, which marks those with settings of their own; "
-                    "name it otherwise"
+                    "give it another name"
                 )
             return sweep
         files = catalogue()
@@ -122,22 +120,22 @@ class Sweep(Axes):
 
     @property
     def experiment(self) -> str:
-        """Its name without what stands for values that were set from outside."""
+        """Its name without the digest of values that were set outside of its file."""
         return self.name.partition(OVERRIDDEN)[0]
 
     @property
     def of_paper(self) -> bool:
-        """True of an experiment of the catalogue, with other values or without."""
+        """Whether it is an experiment of the catalogue, with other values or without."""
         return self.experiment in catalogue()
 
     @property
     def shows(self) -> list[str]:
-        """Of the paper: its figures, such as `1c` and `2` (2a and 2b), or else its section, such as `§2.3`."""
+        """The figures of the paper that it draws, such as `1c` and `2` (2a and 2b), or its section, such as `§2.3`."""
         figures = without_panels(self.figures) if self.of_paper else []
         return figures or [f"§{self.section}"] * bool(self.section)
 
     def at(self, scale: Scale, source: str | None = None) -> Axes:
-        """The axes at a scale. A sweep without scales of its own runs as it stands, at scale `paper`.
+        """The axes at a scale. A sweep without scales of its own runs as it is, at scale `paper`.
 
         Raises:
             RequestError: the sweep has no such scale.
@@ -193,7 +191,7 @@ class Sweep(Axes):
         return [run.trial for run in self.runs(scale)]
 
     def digest(self, scale: Scale) -> str:
-        """A short digest of its trials at a scale, which tells two versions of a sweep apart."""
+        """A short digest of its trials at a scale, which distinguishes two versions of a sweep."""
         return digest(sorted(trial.id for trial in self.trials(scale)))[:DIGEST_DIGITS]
 
     def series_names(self, scale: Scale) -> list[str]:
@@ -221,7 +219,7 @@ class Sweep(Axes):
     def explain(self, path: str, scale: Scale = "paper") -> list[Explanation]:
         """The value of a field of the trial in each series, and the layer of settings that set it.
 
-        The layers, from the lowest: the program's default, the paper's recipe for the network, the files that the
+        From the lowest, the layers are: the program's default, the paper's recipe for the network, the files that the
         sweep extends, its own `trial`, a named part of a series, the scale, values set for this run (`--set`), and
         the axes.
 
@@ -264,7 +262,9 @@ class Sweep(Axes):
         layers = [self._layers(axes, scale, each) for each in combinations]
         labels = [self._label(*pair, source) for pair in zip(combinations, layers, strict=True)]
         if len(set(labels)) < len(labels):
-            raise refused(source, f"label: {self.label!r} gives several series one name; name what tells them apart")
+            raise refused(
+                source, f"label: {self.label!r} gives several series one name; add a field in which they differ"
+            )
         return list(zip(labels, layers, strict=True))
 
     def _layers(self, axes: Axes, scale: Scale, combination: dict[str, Value]) -> list[Layer]:
@@ -322,7 +322,7 @@ class Sweep(Axes):
 
 
 def _holds(content: dict[str, Any], path: str) -> bool:
-    here: Any = content
+    here: object = content
     for part in path.split("."):
         if not isinstance(here, dict) or part not in here:
             return False

@@ -1,4 +1,4 @@
-"""Reading the files of sweeps: a user's, and those that the package comes with, each laid over the one it extends."""
+"""Reading the files of sweeps: a user's, and those of the package, each overriding the one that it extends."""
 
 from importlib import resources
 from typing import Any, Protocol, runtime_checkable
@@ -10,8 +10,8 @@ from widthwise.experiments.axes import Axes, chosen
 from widthwise.experiments.yaml_files import read_yaml
 
 EXTENDS = "extends"
-NOT_INHERITED = ("name", "figures", "section", "claims", "position", "trial", "scales", "bases")
-"""Fields that stay with the file that they are in, or are laid over the base's in layers of their own."""
+NOT_INHERITED = ("name", "figures", "section", "claims", "trial", "scales", "bases")
+"""Fields that stay with their file, or override the base's in layers of their own."""
 
 
 @runtime_checkable
@@ -29,7 +29,7 @@ def catalogue() -> dict[str, TextFile]:
 def read_sweep(file: TextFile, source: str) -> dict[str, Any]:
     """The fields of a sweep from its file and from those that it extends.
 
-    What those files say of the trial is under `bases`, the lowest first, so that it can be told apart.
+    The fields of the trial in those files are under `bases`, the lowest first, so that they stay separate.
 
     Raises:
         RequestError: the file is no YAML mapping, or what it extends does not exist.
@@ -67,7 +67,7 @@ def read_sweep(file: TextFile, source: str) -> dict[str, Any]:
 
 
 def _scale(inherited: dict[str, Any], content: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """The changes of a scale: the base's, but for the axes that the file or its own scale sets."""
+    """The changes of a scale: the base's, except for the axes that the file or its own scale sets."""
     kept = {field: value for field, value in inherited.items() if field != "trial" and field not in content}
     replaced = [field for field in Axes.model_fields if field in content and field in inherited and field != "trial"]
     if replaced and kept.get("note"):
@@ -75,7 +75,7 @@ def _scale(inherited: dict[str, Any], content: dict[str, Any], changes: dict[str
     return {**kept, **changes}
 
 
-def _mapping(content: Any, field: str, source: str) -> dict[str, Any]:
+def _mapping(content: object, field: str, source: str) -> dict[str, Any]:
     """A field that is a mapping, or left out.
 
     Raises:

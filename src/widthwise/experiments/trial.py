@@ -1,6 +1,5 @@
 """One training run, fully resolved."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from functools import lru_cache
@@ -12,6 +11,7 @@ from widthwise.config import TRIAL_FORMAT, Config
 from widthwise.data.source import Source, TeacherData
 from widthwise.errors import RequestError
 from widthwise.experiments.overlay import overlaid
+from widthwise.files import digest
 from widthwise.measurement.settings import Measurement
 from widthwise.networks.catalogue import AnyNetwork, described, network_name, paper_recipe
 from widthwise.networks.description import Construction, NetworkDescription
@@ -19,18 +19,18 @@ from widthwise.networks.scheme import Initialization
 from widthwise.training.recipe import Recipe
 
 RESULTS_VERSION = 3
-"""Part of every trial's id. It grows when the same settings begin to give other numbers."""
+"""Part of every trial's id. It increases when the same settings begin to give other numbers."""
 
 NOT_FOR_STACKS = ("augmentation", "precision", "compile", "micro_batch_size")
 """Settings of training that stacks do not have."""
 REMEMBERED = 10_000
-"""The ids of the last trials are computed once."""
+"""Number of the latest trials whose ids are kept, not computed again."""
 
 
 class Trial(Config):
-    """Everything that decides what a training run gives, and nothing else.
+    """Everything that determines the result of a training run, and nothing else.
 
-    What is left out of `initialization`, `data` and `training` is as the paper has it for the network.
+    Fields left out of `initialization`, `data` and `training` are those of the paper's recipe for the network.
     """
 
     network: AnyNetwork = Field(default_factory=lambda: described({}))
@@ -41,7 +41,7 @@ class Trial(Config):
     """Measure this network of Section 2.3, built from the trained one, instead of the trained one itself."""
     measurement: Measurement = Measurement()
     seed: Annotated[int, Field(ge=0)] = 0
-    """Of the initial weights, the order of examples and the measurement's draws."""
+    """The seed of the initial weights, the order of examples and the measurement's draws."""
 
     @model_validator(mode="before")
     @classmethod
@@ -82,12 +82,12 @@ class Trial(Config):
 
     @property
     def training_examples(self) -> int | None:
-        """How many examples it trains on; None where only the data's files know."""
+        """Number of examples that it trains on; None: known only from the data."""
         return self.data.training_examples
 
     @property
     def cohort(self) -> str:
-        """What it shares with the trials that it can train with: all but its random draws."""
+        """The settings that it shares with the trials that it can train with: all but its random draws."""
         return _cohort(self)
 
     def record(self) -> dict[str, Any]:
@@ -99,7 +99,7 @@ class Trial(Config):
         """The trial of a record. No file of a user's is read, and nothing of it is run.
 
         Raises:
-            RequestError: the record is of a newer format, or damaged; `source` says where.
+            RequestError: the record has a newer format, or is damaged; the message names `source`.
         """
         found = record.get("trial_format", TRIAL_FORMAT)
         if found != TRIAL_FORMAT and not (isinstance(found, int) and 2 <= found < TRIAL_FORMAT):
@@ -113,8 +113,8 @@ class Trial(Config):
             raise RequestError(f"{source} is no trial that this version of widthwise reads") from None
 
 
-def _recipe(network: Any) -> dict[str, Any]:
-    """How the paper trains a network; empty where there is no such network, which is said elsewhere."""
+def _recipe(network: object) -> dict[str, Any]:
+    """The paper's recipe for a network; empty if there is no such network, which is reported elsewhere."""
     if isinstance(network, NetworkDescription):
         return type(network).recipe
     name = network_name(network) if isinstance(network, Mapping) else None
@@ -123,8 +123,7 @@ def _recipe(network: Any) -> dict[str, Any]:
 
 @lru_cache(maxsize=REMEMBERED)
 def _id(trial: Trial) -> str:
-    content = json.dumps({"results_version": RESULTS_VERSION, **trial.content()}, sort_keys=True)
-    return hashlib.sha256(content.encode()).hexdigest()[:16]
+    return digest({"results_version": RESULTS_VERSION, **trial.content()})[:16]
 
 
 @lru_cache(maxsize=REMEMBERED)

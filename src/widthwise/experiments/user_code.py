@@ -10,20 +10,20 @@ from widthwise.errors import RequestError
 FACTORY, CODE, FOLDER = "factory", "code", "folder"
 
 
-def with_code(settings: Mapping[str, Any], folder: Path, section: str = "") -> dict[str, Any]:
+def with_code(settings: Mapping[str, object], folder: Path, section: str = "") -> dict[str, Any]:
     """Settings with the text of every function that they name as `factory`.
 
-    Beside each `factory` that has no `code` come `code`, the text of its file and of what that imports beside it,
-    recursively, and `folder`, where the file is; the factory itself becomes the file's name and the function. Fields
-    may be nested or named by paths (`network.factory`). Settings that hold the text already stay as they are.
+    Each `factory` without `code` gets `code`, the text of its file and, recursively, of the files beside it that it
+    imports, and `folder`, the file's folder; the factory itself becomes the file's name and the function. Fields may be
+    nested or named by paths (`network.factory`). Settings that hold the text already stay as they are.
 
     Args:
-        settings: of a trial, a sweep, or a part of one.
-        folder: what relative paths are relative to.
-        section: the path of `settings` in what they are a part of, for messages.
+        settings: those of a trial, a sweep, or a part of one.
+        folder: the folder that relative paths start from.
+        section: the path of `settings` in the whole that they are a part of, for messages.
 
     Raises:
-        RequestError: there is no such file, or it or one that it imports is no Python text.
+        RequestError: there is no such file, or it or one that it imports is not valid Python.
     """
     found: dict[str, Any] = {}
     for key, value in settings.items():
@@ -42,8 +42,8 @@ def with_code(settings: Mapping[str, Any], folder: Path, section: str = "") -> d
     return found
 
 
-def without_folders(settings: Any) -> Any:
-    """Settings without where the files of functions were read, as they are written and hashed."""
+def without_folders(settings: object) -> object:
+    """Settings without the folders that the files of functions were read from, as they are written and hashed."""
     if isinstance(settings, Mapping):
         has_factory = any(str(key).rpartition(".")[2] == FACTORY for key in settings)
         return {
@@ -54,7 +54,7 @@ def without_folders(settings: Any) -> Any:
     return settings
 
 
-def _read(factory: str, folder: Path, field: str) -> dict[str, Any]:
+def _read(factory: str, folder: Path, field: str) -> dict[str, object]:
     name, colon, function = factory.rpartition(":")
     if not colon or not name.endswith(".py") or not function.isidentifier():
         raise RequestError(f"it must be FILE.py:FUNCTION, such as mynet.py:build, not {factory!r}", field=field)
@@ -104,7 +104,7 @@ def _imports(tree: ast.AST, file: PurePosixPath) -> Iterator[tuple[str, ...]]:
 
 
 def _files_of(module: tuple[str, ...]) -> Iterator[PurePosixPath]:
-    """The files that importing a module runs, where it lies in the common folder."""
+    """The files that importing a module runs, if it lies in the common folder."""
     for count in range(1, len(module) + 1):
         path = PurePosixPath(*module[:count])
         yield path / "__init__.py"

@@ -1,4 +1,4 @@
-"""Checks of what a user wrote; the first thing wrong becomes one sentence that names the field."""
+"""Checks of a user's text; the first error becomes one sentence that names the field."""
 
 import functools
 import inspect
@@ -16,7 +16,7 @@ from widthwise.errors import RequestError
 from widthwise.experiments.overlay import KINDS
 from widthwise.networks.catalogue import NETWORKS, description_class, network_name
 from widthwise.networks.description import NetworkDescription
-from widthwise.wording import listed, suggestion
+from widthwise.wording import did_you_mean, listed, suggestion
 
 LISTED, NAMED = "[listed]", "[named]"
 """The two forms of an axis; pydantic puts their names into an error's path."""
@@ -25,7 +25,7 @@ UNKNOWN_FIELD = ("extra_forbidden", "unexpected_keyword_argument")
 Made = TypeVar("Made")
 
 SETTINGS = "settings"
-"""The source of what is set from outside of any file."""
+"""The source of values that are set outside of any file."""
 
 
 def refused(source: str, problem: str) -> RequestError:
@@ -37,7 +37,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def validated(model: type[Model], content: object, source: str, within: str = "") -> Model:
-    """`content` as a `model`; the first thing wrong with it as one sentence: file, field, what would be right.
+    """`content` as a `model`; the first error in it as one sentence: file, field, and what would be right.
 
     Args:
         model: the form that it must have.
@@ -64,6 +64,8 @@ def validated(model: type[Model], content: object, source: str, within: str = ""
         ending = f", got {given!r}{_nearest(given, context['expected_tags'])}"
     else:
         message, given = problem["msg"].removeprefix("Value error, "), problem["input"]
+        if isinstance(cause := context.get("error"), RequestError):  # it names the field below this one
+            path, message = ".".join(filter(None, (path, cause.field))), cause.problem
         ending = "" if problem["type"] in ("missing", "value_error") else f", got {given!r}"
         if problem["type"] == "literal_error":
             ending += _nearest(given, context["expected"])
@@ -82,11 +84,11 @@ def of_kind(
     """Call the function that `content["kind"]` names with the other fields as its arguments.
 
     Args:
-        kinds: functions by name; their annotations say what each argument can be.
+        kinds: functions by name; the annotations are the types of the arguments.
         content: `kind`, and arguments by name.
         source, within: as in `validated`.
         possible: the kinds that can be chosen here; empty: all of them.
-        reason: why not all, as in `the analysis of parameters`.
+        reason: why not all of them, for example `the analysis of parameters`.
 
     Raises:
         RequestError: there is no such kind, it cannot be chosen here, or an argument is unknown, missing,
@@ -131,12 +133,12 @@ def _most_telling(error: ValidationError) -> ErrorDetails:
 
 def _nearest(given: object, expected: str) -> str:
     """A hint for a misspelt word among those that a message of pydantic's lists in quotes."""
-    hint = suggestion(given, re.findall(r"'([^']*)'", expected)) if isinstance(given, str) else ""
-    return f"; {hint}" if hint.startswith("did you mean") else ""
+    hint = did_you_mean(given, re.findall(r"'([^']*)'", expected)) if isinstance(given, str) else ""
+    return f"; {hint}" if hint else ""
 
 
 def _located(model: Any, location: list[str], content: Any) -> tuple[list[str], list[str]]:
-    """A location without what says which of several sections is meant; and the fields beside its last."""
+    """A location without the parts that choose between forms of a section, and the fields beside its last."""
     models, path, siblings = [model], [], []
     for part in location:
         meant = [each for each in models if part in _kinds_of(each)]

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 
-def read_yaml(text: str) -> Any:
+def read_yaml(text: str) -> object:
     """The content of a YAML file.
 
     Raises:

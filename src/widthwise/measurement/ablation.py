@@ -17,11 +17,11 @@ from widthwise.tracing.network import Network, RecordedRun
 
 @dataclass
 class AblationCounts:
-    """How many of the labels seen so far stayed, for each sampling and level.
+    """Counts of the labels so far that stayed, for each sampling and level.
 
-    units: how many can be dropped: an example's values, or with granularity `channel` the layer's units.
+    units: the number that can be dropped: an example's values, or with granularity `channel` the layer's units.
     unchanged: the counts, on the device of the network, so that counting does not wait for it.
-    labels: how many labels were seen.
+    labels: the number of labels so far.
     """
 
     units: int
@@ -34,7 +34,7 @@ class AblationCounts:
 
 
 def no_counts(run: RecordedRun, layer: Layer, settings: Measurement) -> AblationCounts:
-    """Counts of 0, for a layer with the shape that it has in a first batch."""
+    """Counts of 0, for a layer with the shape that it has in the first batch."""
     value = run.values[layer.name]
     whole = settings.granularity == "channel"
     units = layer.units if whole else value.numel() // run.examples
@@ -52,17 +52,17 @@ def ablate(
     stream: tuple[int, int],
     replacement: Float[Tensor, " units"] | None,
 ) -> None:
-    """Add to `counts` how many of a batch's labels stay at every level and sampling of the layer.
+    """Add to `counts` the number of a batch's labels that stay at every level and sampling of the layer.
 
     Where nothing is dropped the network is intact, which needs no run; where everything is dropped there is nothing to
-    draw, so that one run does for all samplings.
+    draw, so one run serves all samplings.
 
     Args:
         network: the network.
         layer: the layer whose units are dropped.
         run: the intact run of the batch.
-        first: how many examples came before this batch. An example's draws depend on its index, not on its batch.
-        counts: of the layer.
+        first: the number of examples before this batch. An example's draws depend on its index, not on its batch.
+        counts: the layer's counts.
         settings: levels, samplings and granularity.
         stream: the seed of the random draws, and the index of the layer.
         replacement: the activity of each unit when it is dropped; None: zero.
@@ -97,7 +97,7 @@ def without(
 ) -> Tensor:
     """A layer's value, in its own memory layout, with the entries replaced for which `stays` is 0 and not 1.
 
-    It is written `into` memory that is given, else into new memory.
+    It is written `into` the given memory, or into new memory.
     """
     if replacement is None:
         return torch.mul(value, stays, out=into)
@@ -149,7 +149,7 @@ def unchanged_without_each(
     replacement: Float[Tensor, " units"] | None,
     together: int,
 ) -> Int[Tensor, " groups"]:
-    """How many labels of a batch stay when each group of units is dropped, for `together` groups at a time."""
+    """Number of labels of a batch that stay when each group of units is dropped, for `together` groups at a time."""
     value = run.values[layer.name]
     kept = torch.ones(len(groups), layer.units, dtype=value.dtype)
     for row, units in enumerate(groups):

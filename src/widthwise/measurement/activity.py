@@ -37,10 +37,10 @@ class ActivitySampler:
     """Correlations over all activation vectors of a layer or over random samples of them.
 
     Args:
-        units: how many units the layer has.
+        units: the number of units in the layer.
         drawn: the indices of the vectors in each sampling; None: all of them.
-        samplings: how many samplings there are.
-        device: where the activity is.
+        samplings: the number of samplings.
+        device: the device of the activity.
     """
 
     def __init__(self, units: int, drawn: list[np.ndarray] | None, samplings: int, device: torch.device):
@@ -63,6 +63,6 @@ class ActivitySampler:
         self._seen = end
 
     def repetitions(self, thresholds: Sequence[float]) -> list[Repetition]:
-        """One for each sampling. Samplings of everything are equal, so they are computed once."""
+        """One for each sampling. If every sampling has all vectors, they are equal and computed once."""
         results = [repetition(running, thresholds) for running in self.running]
         return results if self.sampled else results * self._samplings

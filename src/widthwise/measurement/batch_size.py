@@ -1,11 +1,11 @@
-"""How many examples to run at a time."""
+"""The number of examples to run at a time."""
 
 import torch
 
 from widthwise.tracing.network import Network
 
 MEMORY = 1 << 30
-"""How many bytes the values of a batch may take on a CPU; on a GPU it is a third of what is free."""
+"""Bytes that the values of a batch may take on a CPU; on a GPU it is a third of the free memory."""
 LARGEST_VALUE = 24 << 20
 """In bytes. Larger CPU blocks return to the OS between batches and are slow to reallocate."""
 LARGEST_BATCH = 1024
@@ -14,7 +14,7 @@ VALUES_HELD = 2
 
 
 def fitting_batch_size(network: Network, memory: int | None = None) -> int:
-    """How many examples can be run at a time in `memory` bytes and, on a CPU, without slow large blocks."""
+    """Number of examples that can be run at a time in `memory` bytes and, on a CPU, without slow large blocks."""
     if memory is None:
         on_gpu = network.device.type == "cuda"
         memory = torch.cuda.mem_get_info(network.device)[0] // 3 if on_gpu else MEMORY

@@ -12,13 +12,13 @@ from torch import Tensor
 
 HISTOGRAM_BINS = 50
 BLOCK_SAMPLES = 2048
-"""How many samples are taken at a time: enough for fast matrix products, and their copies fit the cache."""
+"""Number of samples taken at a time: enough for fast matrix products, and their copies fit in the cache."""
 SYMMETRIC_UNITS = 512
-"""Of more units, only one triangle of the products is computed; for fewer, that is no faster."""
+"""For more units, only one triangle of the products is computed; for fewer, that is no faster."""
 
 
 class RunningCorrelation:
-    """Pearson correlations between units from batches of activity, in memory that depends on the units alone.
+    """Pearson correlations between units from batches of activity, in memory that depends only on the number of units.
 
     Each block of samples is centred by its own mean before its products are taken, and blocks are merged in double
     precision (Chan, Golub & LeVeque 1983), so large means cost no accuracy.
@@ -92,7 +92,7 @@ class RunningCorrelation:
 
 @contextmanager
 def _full_precision(device: torch.device) -> Iterator[None]:
-    """Full single precision in matrix products, even if the user allows faster ones; put back afterwards."""
+    """Full single precision in matrix products, even if the user allows faster ones; restored afterwards."""
     allowed = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     try:
@@ -121,9 +121,9 @@ def _products(scaled: Float[Tensor, "samples units"]) -> Float[Tensor, "units un
 class Repetition:
     """A summary of the correlations of one layer.
 
-    similarity: for each threshold, the mean, over all units, of how many *other* units have |r| of at least the
+    similarity: for each threshold, the mean, over all units, of the number of *other* units with |r| of at least the
         threshold; a constant unit neither has nor is a similar unit. (Section 3)
-    histogram: over pairs of varying units, how many have |r| in each of equally wide bins from 0 to 1.
+    histogram: the number of pairs of varying units with |r| in each of equally wide bins from 0 to 1.
     """
 
     similarity: tuple[float, ...]
@@ -142,12 +142,14 @@ def repetition(running: RunningCorrelation, thresholds: Sequence[float]) -> Repe
 
 
 def _similar(absolute: Float[Tensor, "varying varying"], threshold: float) -> Int[Tensor, " varying"]:
-    """For each varying unit, how many others resemble it."""
+    """For each varying unit, the number of others that resemble it."""
     return (absolute >= threshold).sum(1) - (absolute.diagonal() >= threshold).long()
 
 
 def nearest(running: RunningCorrelation, threshold: float) -> pd.DataFrame:
-    """For each unit, how many others resemble it, which one does most, and their r: `similar_units, most_similar, r`.
+    """For each unit, the number of others that resemble it, the most similar one, and their r.
+
+    The columns are `similar_units, most_similar, r`.
 
     The last two are missing for units that are constant or the only ones that vary.
     """

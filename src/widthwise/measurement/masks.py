@@ -1,4 +1,4 @@
-"""Which units are dropped: random draws that do not depend on how the examples are batched.
+"""The choice of units to drop: random draws that do not depend on how the examples are batched.
 
 The draw for an example (for whole channels: for all examples) gives every unit a random key; at a level where c units
 are to be dropped, the c units with the smallest keys are. So what is dropped at one level is dropped at the higher ones
@@ -33,7 +33,7 @@ NARROW_UNITS = 2048
 """Up to this many units a key of 32 bits holds the unit's index and 21 random bits; more units get keys of 16 bits,
 which are sorted several times as fast but are not all different."""
 BLOCK_KEYS = 1 << 20
-"""How many keys are held at a time."""
+"""Number of keys in memory at a time."""
 DEVICE_BLOCK_ROWS = 64
 
 
@@ -43,7 +43,7 @@ def draw_seed(seed: int, layer: int, sampling: int) -> np.random.SeedSequence:
 
 
 def dropped_counts(units: int, levels: int) -> list[int]:
-    """How many of n `units` are dropped at each of `levels` equally spaced shares from 0 to 1: round(share * n)."""
+    """Number of n `units` that are dropped at each of `levels` equally spaced shares from 0 to 1: round(share * n)."""
     return [round(share * units) for share in np.linspace(0, 1, levels).tolist()]
 
 
@@ -55,18 +55,18 @@ def random_levels(counts: list[int], units: int) -> list[int]:
 def levels_survived(
     seed: np.random.SeedSequence, first: int, rows: int, units: int, counts: list[int], device: torch.device
 ) -> UInt8[Tensor, "rows units"]:
-    """For each unit, how many of the random levels of `counts` it survives.
+    """For each unit, the number of random levels of `counts` that it survives.
 
     At the k-th random level, counted from 0, the units that survive at most k levels are dropped: in every row exactly
-    as many as `counts` says.
+    the number in `counts`.
 
     Args:
         seed: see `draw_seed`.
         first, rows: the draws of this many examples, from the one with index `first` on. Each depends on the example's
             index alone.
-        units: how many units a row has.
-        counts: how many units are dropped at each level.
-        device: where to draw.
+        units: the number of units in a row.
+        counts: the number of units to drop at each level.
+        device: the device to draw on.
     """
     drawn = [counts[level] for level in random_levels(counts, units)]
     if device.type != "cpu":
@@ -106,8 +106,8 @@ def _draw_narrow(seed: np.random.SeedSequence, first: int, survived: np.ndarray,
 def _draw_wide(seed: np.random.SeedSequence, first: int, survived: np.ndarray, drawn: list[int]) -> None:
     """Fill `survived` by random keys, some of them equal.
 
-    Of the units whose key is just at the limit, those are dropped that come first, counted around from a random unit,
-    so that each is as likely as any other.
+    Of the units whose key is exactly at the limit, the first are dropped, counting around from a random unit, so that
+    each is as likely as any other.
     """
     rows, units = survived.shape
     words = -(-units // 4) + 1
@@ -176,8 +176,8 @@ def laid_out(
 def stays(survived: Tensor, number: int, into: Tensor | None = None) -> Tensor:
     """1 for each value that stays at the random level of that number, counted from 0, and 0 for the others.
 
-    The result is of floating point: comparing into it and multiplying by it are several times as fast as with booleans.
-    It is written `into` memory that is given, since allocating new memory takes as long as the comparison.
+    The result has a floating-point type: comparing into it and multiplying by it are several times as fast as with
+    booleans. It is written `into` the given memory, since allocating new memory takes as long as the comparison.
     """
     if into is None or into.shape != survived.shape:
         into = torch.empty_like(survived)

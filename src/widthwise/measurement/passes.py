@@ -1,4 +1,4 @@
-"""The passes of a measurement over the data, and what they gather of each layer."""
+"""The passes of a measurement over the data, and the numbers that they collect for each layer."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ from widthwise.tracing.outgoing_weights import OutgoingWeights, outgoing_weights
 
 @dataclass
 class LayerMeasures:
-    """What is gathered of one layer; positions: how many an example has of each unit."""
+    """The numbers collected for one layer; positions: the number that an example has of each unit."""
 
     counts: AblationCounts
     activity: ActivitySampler
@@ -34,19 +34,19 @@ class LayerMeasures:
 
 
 class Passes:
-    """The passes of one measurement, and what they gathered.
+    """The passes of one measurement, and the numbers that they collected.
 
-    measures: what was gathered of each layer, by its name.
-    examples: how many there are.
-    classes: how many labels there can be; 0 where the output holds the labels themselves.
+    measures: the numbers collected for each layer, by its name.
+    examples: the number of examples.
+    classes: the number of possible labels; 0 where the output holds the labels themselves.
 
     Args:
-        network: what is measured.
+        network: the network to measure.
         source: its inputs.
-        size: how many examples are run at a time.
-        settings: how it is measured.
-        seed: of the random draws.
-        on_progress: is called after each batch.
+        size: the number of examples to run at a time.
+        settings: the options of the measurement.
+        seed: the seed of the random draws.
+        on_progress: called after each batch.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Passes:
         self._done = 0
 
     def run(self) -> None:
-        """Gather everything: first the means that replace what is dropped, where they do; last the pairs of units."""
+        """Collect everything: first the means, if they replace dropped activity; last the pairs of units."""
         means = self._means() if self.settings.replacement == "mean" else {}
         first = 0
         for run in self._runs():

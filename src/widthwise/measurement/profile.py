@@ -1,4 +1,4 @@
-"""`profile`: the two measures of every layer of a network, and what is known of each unit."""
+"""`profile`: the two measures of every layer of a network, and evidence about each unit."""
 
 from collections.abc import Iterable
 
@@ -41,31 +41,31 @@ def profile(
         model: any network. A label is the argmax over the last axis of its output or of the output's `.logits`.
         batches: each is a tensor, a dictionary of arguments, or a tuple whose first element is the inputs (which may be
             a tuple of several arguments); examples first. An iterator, which ends after one pass, is held in memory.
-        settings: how the two measures are taken; the paper's way by default.
-        layers: which layers to measure: the name of a layer or module, a pattern with `*`, several of these, or a
+        settings: the options of the two measures; by default the paper's.
+        layers: the layers to measure: the name of a layer or module, a pattern with `*`, several of these, or a
             function that takes a `Layer` and returns whether to measure it. None: those that the model names in an
-            attribute `measured_layers`, else every value right after a nonlinearity that follows a dense layer or a
-            convolution.
-        attention_heads: also measure each attention's heads, as units.
+            attribute `measured_layers` or, if it has none, every value right after a nonlinearity that follows a dense
+            layer or a convolution.
+        attention_heads: also measure the heads of each attention, as units.
         predict: a function from the model's output to scores, whose argmax is the label, or to integer labels.
-        seed: seed of the random draws. The same seed gives the same profile, however the examples are batched.
-        replay: False to run the whole network again for each ablation, and not only what follows the layer.
-        batch_size: how many examples to run at a time; None: as many as `memory` holds.
-        memory: bytes that the values of a batch may take; None: 1 GiB on a CPU, a third of what is free on a GPU.
-        on_progress: is called after each batch with the number of examples done, over all passes.
+        seed: the seed of the random draws. The same seed gives the same profile, however the examples are batched.
+        replay: False: run the whole network again for each ablation, not only what follows the layer.
+        batch_size: the number of examples to run at a time; None: as many as fit in `memory`.
+        memory: bytes that the values of a batch may take; None: 1 GiB on a CPU, a third of the free memory on a GPU.
+        on_progress: called after each batch with the number of examples done, over all passes.
 
-    Returns: the tables of what was measured.
+    Returns: the tables of all that was measured.
 
     Raises:
-        RequestError: the model, its inputs or an argument are unfit; one sentence tells what is wrong.
+        RequestError: the model, its inputs or an argument cannot be used; one sentence says what is wrong.
         TrialError: there is not enough memory for the batch size.
     """
     if not isinstance(settings, Measurement):
-        raise RequestError(f"settings must be a widthwise.Measurement, not {type(settings).__name__}")
+        raise RequestError(f"must be a widthwise.Measurement, not {type(settings).__name__}", field="settings")
     if batch_size is not None and batch_size < 1:
-        raise RequestError(f"batch_size must be at least 1, got {batch_size}")
+        raise RequestError(f"must be at least 1, got {batch_size}", field="batch_size")
     if seed < 0:
-        raise RequestError(f"seed must be at least 0, got {seed}")
+        raise RequestError(f"must be at least 0, got {seed}", field="seed")
     model = _module(model)
     source = Batches(batches)
     with untouched(model):
@@ -119,10 +119,10 @@ def layers(
 
 
 def _module(model: object) -> nn.Module:
-    """The model; of one that `torch.compile` gave, the original, which computes the same and whose layers are visible.
+    """The model; for one that `torch.compile` returned, the original, which computes the same and has visible layers.
 
     Raises:
-        RequestError: it is no module.
+        RequestError: it is not a module.
     """
     if not isinstance(model, nn.Module):
         raise RequestError(f"the model must be a torch.nn.Module, not {type(model).__name__}")

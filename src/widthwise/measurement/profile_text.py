@@ -1,4 +1,4 @@
-"""A profile to read: its text for terminals and its table for notebooks and pages."""
+"""A profile as text for terminals and as a table for notebooks and pages."""
 
 import textwrap
 from html import escape
@@ -14,7 +14,7 @@ TERMINAL_WIDTH = 80
 
 
 def heading(profile: Profile) -> str:
-    """What was measured, in a line."""
+    """The model, and the numbers of layers and examples, in one line."""
     layers, examples = counted(len(profile.layers), "layer"), f"{profile.examples:,} examples"
     return f"Profile of {profile.about['model']}: {layers}, {examples}"
 
@@ -35,7 +35,7 @@ def rows(profile: Profile) -> list[tuple[str, ...]]:
 
 
 def notes(profile: Profile) -> list[str]:
-    """How it was measured, and what a reader must know."""
+    """Notes on how it was measured, and on what a reader must know."""
     kinds = profile.units["mechanism"].fillna("not told").value_counts()
     counts = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items())
     how = "Only what follows a layer was run again."
@@ -45,7 +45,7 @@ def notes(profile: Profile) -> list[str]:
 
 
 def as_text(profile: Profile) -> str:
-    """A table of at most 80 columns for the terminal; the middle ones of many layers are left out."""
+    """A table of at most 80 columns for the terminal; if there are many layers, the middle ones are left out."""
     shown = rows(profile)
     hidden = max(0, len(shown) - SHOWN_LAYERS)
     if hidden:

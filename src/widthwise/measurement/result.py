@@ -1,4 +1,4 @@
-"""`Profile`: what was measured, as tidy tables, in memory and in a file."""
+"""`Profile`: the result of a measurement, as tidy tables, in memory and in a file."""
 
 import io
 import json
@@ -15,19 +15,19 @@ from widthwise.files import write_whole
 FORMAT = 2
 TABLES = ("layers", "ablation", "correlation", "similarity", "units", "pairs")
 DEGENERATE_SHARE = 0.99
-"""A network that gives one label to a larger share of the inputs has collapsed; its measures mean nothing."""
+"""A network that predicts one label for a larger share of the inputs has collapsed; its measures mean nothing."""
 
 
 class About(TypedDict):
-    """What was measured and how.
+    """The network of a profile, and how it was measured.
 
     model: the type of the network.
-    classes: how many labels there can be.
-    labels: how many labels were compared.
+    classes: the number of possible labels.
+    labels: the number of labels that were compared.
     replayed, reason: whether only what follows a layer was run again; if not, why.
     settings: the fields of the `Measurement`.
-    seed: seed of the random draws.
-    device: where the network was.
+    seed: the seed of the random draws.
+    device: the device of the network.
     """
 
     model: str
@@ -42,7 +42,7 @@ class About(TypedDict):
 
 @dataclass(frozen=True, repr=False)
 class Profile:
-    """What a network does with its units, as tables with one observation in each row.
+    """The use that a network makes of its units, as tables with one observation in each row.
 
     layers: a row for each layer in order of depth. `layer, units, auc, auc_std, auc_corrected, auc_corrected_std,
         similarity, similarity_std, dead_fraction`. AUC is the area under the layer's ablation curve, in [0, 1];
@@ -50,16 +50,16 @@ class Profile:
         the mean number of other units that a unit resembles; the standard deviations are between samplings;
         `dead_fraction` is the share of constant units.
     ablation: `layer, sampling, share_dropped, units_dropped, unchanged`: the proportion of labels that stayed.
-    correlation: `layer, sampling, low, high, pairs`: how many pairs of units have |r| in [low, high).
+    correlation: `layer, sampling, low, high, pairs`: the number of pairs of units with |r| in [low, high).
     similarity: `layer, sampling, threshold, similarity`: similarity for several thresholds of |r|.
-    units: a row for each unit: how active it is, its outgoing weights, what it resembles, what happens without it, and
+    units: a row for each unit: its activity, its outgoing weights, similar units, the labels that stay without it, and
         the `mechanism` by which it is removable (see the documentation on measuring a model).
     pairs: the strongest pairs of each layer: `layer, unit, other, r, r_squared, slope, intercept`, where
         `other ≈ slope * unit + intercept`.
-    examples: how many inputs were measured.
+    examples: the number of inputs.
     most_frequent_label_share: the share of labels that are the most frequent one. Near 1 the network has collapsed:
         its AUC is 1 and means nothing.
-    about: what was measured and how.
+    about: the network, and how it was measured.
     """
 
     layers: pd.DataFrame
@@ -79,7 +79,7 @@ class Profile:
 
     @property
     def warnings(self) -> list[str]:
-        """What a reader of the numbers must know, a sentence each."""
+        """Warnings for a reader of the numbers, one sentence each."""
         if not self.degenerate:
             return []
         return [
@@ -88,7 +88,7 @@ class Profile:
         ]
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write it to one file: a ZIP archive with a Parquet file for each table, and one of JSON.
+        """Write the profile to one file: a ZIP archive with a Parquet file for each table, and a JSON file.
 
         Raises:
             OSError: the file cannot be written.
@@ -103,7 +103,7 @@ class Profile:
         write_whole(path, sink.getvalue())
 
     def summary(self) -> dict[str, object]:
-        """All that is not in a table, as plain data."""
+        """Everything that is not in a table, as plain data."""
         return {
             "format": FORMAT,
             "examples": self.examples,

@@ -1,4 +1,4 @@
-"""How the two measures are taken."""
+"""The options of the two measures."""
 
 import sys
 from collections.abc import Iterable
@@ -17,16 +17,16 @@ MOST_LEVELS = 256
 class Measurement:
     """All options of a measurement; the defaults are the paper's.
 
-    levels: how many equally spaced shares of dropped units, from 0 to 1, an ablation curve has.
-    samplings: how many independent draws of dropped units, and of activations, a mean is taken over.
-    granularity: what is dropped. `application`: every unit at every position by itself, drawn anew for each example.
+    levels: the number of equally spaced shares of dropped units, from 0 to 1, in an ablation curve.
+    samplings: the number of independent draws of dropped units, and of activations, that a mean is taken over.
+    granularity: the things to drop. `application`: every unit at every position by itself, drawn anew for each example.
         `channel`: whole units, the same for every example.
     threshold: units with at least this |r| are similar.
-    activations: at most this many activation vectors of a layer enter its correlations, drawn anew for each sampling;
+    activations: the largest number of activation vectors used for a layer's correlations, drawn anew for each sampling;
         None: all of them, which gives the exact value.
-    replacement: what a dropped unit's activity becomes: `zero`, as in the paper, or the unit's `mean`.
+    replacement: the activity of a dropped unit: `zero`, as in the paper, or the unit's `mean`.
     thresholds: further values of |r| for which similarity is reported.
-    single_units: also drop every unit alone, and with the one that it resembles most, to find out why it is removable.
+    single_units: also drop every unit alone, and with the unit that it resembles most, to find out why it is removable.
     tolerance: the share of labels that may change while a unit counts as removable.
 
     Raises:
@@ -45,7 +45,9 @@ class Measurement:
 
     def __post_init__(self) -> None:
         if not isinstance(self.thresholds, Iterable) or isinstance(self.thresholds, str):
-            raise RequestError(f"thresholds must be several numbers, such as (0.5, 0.9), got {self.thresholds!r}")
+            raise RequestError(
+                f"must be several numbers, such as (0.5, 0.9), got {self.thresholds!r}", field="thresholds"
+            )
         rules = {
             "levels": (_whole(self.levels, 2, MOST_LEVELS), f"a whole number from 2 to {MOST_LEVELS}"),
             "samplings": (_whole(self.samplings, 1), "a whole number of at least 1"),
@@ -62,7 +64,7 @@ class Measurement:
         }
         for field, (fits, right) in rules.items():
             if not fits:
-                raise RequestError(f"{field} must be {right}, got {getattr(self, field)!r}")
+                raise RequestError(f"must be {right}, got {getattr(self, field)!r}", field=field)
         object.__setattr__(self, "thresholds", tuple(sorted({*map(float, self.thresholds)})))  # one form for equal sets
 
     @property

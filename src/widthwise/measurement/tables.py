@@ -1,4 +1,4 @@
-"""The tables of a profile, from what the passes gathered of each layer."""
+"""The tables of a profile, from the numbers that the passes collected for each layer."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -21,7 +21,7 @@ PAIR_COLUMNS = ["layer", "unit", "other", "r", "r_squared", "slope", "intercept"
 
 
 def profile_tables(passes: Passes) -> Profile:
-    """The profile that some passes lead to."""
+    """The profile that results from the passes."""
     settings, layers, thresholds = passes.settings, passes.network.layers, passes.settings.reported_thresholds
     gathered = [passes.measures[layer.name] for layer in layers]
     names = [layer.name for layer in layers]

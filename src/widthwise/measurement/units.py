@@ -1,4 +1,4 @@
-"""Why a unit is removable: the mechanisms of Section 2.1, and what is known of each unit of a layer."""
+"""The mechanisms by which a unit is removable (Section 2.1), and the evidence about each unit of a layer."""
 
 from collections.abc import Sequence
 
@@ -24,7 +24,7 @@ UNIT_COLUMNS = (
 
 
 class UnitStatistics:
-    """How active each unit of a layer is, over every example and position."""
+    """The activity of each unit of a layer, over every example and position."""
 
     def __init__(self, units: int, device: torch.device):
         self.examples = 0
@@ -61,16 +61,16 @@ class UnitStatistics:
 
 
 class SingleAblations:
-    """How many labels stay when each unit of a layer is dropped alone, and with the unit that it resembles most.
+    """Counts of labels that stay when each unit of a layer is dropped alone, and with the unit that it resembles most.
 
     alone, paired: the counts for each unit.
-    labels: how many labels were seen.
+    labels: the number of labels so far.
 
     Args:
         network: the network.
         layer: the layer whose units are dropped.
         replacement: the activity of each unit when it is dropped; None: zero.
-        together: how many examples are run at a time, for several units where batches are smaller.
+        together: the number of examples to run at a time; if batches are smaller, for several units at once.
     """
 
     def __init__(self, network: Network, layer: Layer, replacement: Float[Tensor, " units"] | None, together: int):
@@ -118,19 +118,19 @@ def units_table(
 
 
 def mechanisms(table: pd.DataFrame, only_by_weights: bool, tolerance: float) -> pd.Series:
-    """The first of `MECHANISMS` that holds for each unit.
+    """The first of `MECHANISMS` that applies to each unit.
 
     Without single-unit ablations only `dead`, `disconnected` and `repeated` can be determined; else it is missing.
 
     dead: its activity is the same in every example and position.
-    disconnected: all its outgoing weights are 0, and nothing else takes its activity.
-    discarded: what follows takes its activity, but dropped alone it changes no label.
+    disconnected: all its outgoing weights are 0, and nothing else reads its activity.
+    discarded: what follows reads its activity, but dropped alone it changes no label.
     jointly removable only: dropped alone it changes labels, with the unit that it resembles most it changes none.
     repeated: it has similar units.
     needed: none of these.
 
     Args:
-        table: what is known of each unit (all other columns of `UNIT_COLUMNS`).
+        table: the evidence about each unit (all other columns of `UNIT_COLUMNS`).
         only_by_weights: whether the units act on what follows by their outgoing weights only.
         tolerance: the share of labels that may change and still count as none.
     """

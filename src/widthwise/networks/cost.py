@@ -105,6 +105,8 @@ def _cost_of_own(network: OwnNetwork, shape: _Frozen, classes: int) -> NetworkCo
         }
         try:
             return cost_of(module, zeros.get("", zeros))
+        except RequestError:  # it takes them, and gives no logits
+            raise
         except (RuntimeError, TypeError, IndexError, ValueError) as error:
             failure = failure or first_line(error)
     raise RequestError(f"the network of {network.factory} cannot take inputs of its data ({failure})", field="network")

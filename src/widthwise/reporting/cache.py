@@ -1,6 +1,5 @@
-"""Recognizing that the report in a store is up to date: made from the same results, with all its files there."""
+"""Recognizing that the report in a store is up to date: made from the same results, with all its files."""
 
-import json
 from collections.abc import Sequence
 from importlib.metadata import version
 
@@ -23,13 +22,13 @@ def stamp(store: Store, sweeps: Sequence[StoredSweep], formats: Sequence[FileFor
 
 
 def read_tables(store: Store, stamp: str, formats: Sequence[FileFormat]) -> dict[str, dict[str, pd.DataFrame]] | None:
-    """The tables of the report that is already there, if it was made from just what `stamp` says and is whole."""
+    """The tables of the existing report, if its stamp is `stamp` and all its files exist."""
     try:
-        found = json.loads(store.read(paths.STAMP))
+        found = store.read_json(paths.STAMP)
         if found["stamp"] != stamp:
             return None
         store.read(paths.PAGE)
-        drawn = [name.rpartition("/") for name in json.loads(store.read(paths.FIGURES))]
+        drawn = [name.rpartition("/") for name in store.read_json(paths.FIGURES)["figures"]]
         files = [paths.figure(experiment, name, each) for experiment, _, name in drawn for each in formats]
         if not all(map(store.has, files)):
             return None
@@ -37,5 +36,5 @@ def read_tables(store: Store, stamp: str, formats: Sequence[FileFormat]) -> dict
             key: {name: from_csv(store.read(paths.table(key, name))) for name in names}
             for key, names in found["tables"].items()
         }
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError):  # not there, damaged, or of another format
         return None

@@ -16,7 +16,7 @@ PANEL = 250
 """Width and height of the paper's three panels, in pixels."""
 SMALL_PANEL_HEIGHT = 180
 VIOLIN_REACH = 0.42
-"""Half the greatest width of a violin, as a share of the distance to the next."""
+"""Half the greatest width of a violin, as a share of the distance to the next violin."""
 ROUNDED = dict.fromkeys(("left", "right", "middle", "share"), 4)
 COLUMNS = 3
 LEGEND_COLUMNS = 3

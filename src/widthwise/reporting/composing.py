@@ -19,7 +19,7 @@ from widthwise.files import digest
 
 Specification = dict[str, Any]
 Chart = Callable[[Analysis, Sequence[str]], Specification]
-"""From tables and the series to show, in order, to a chart."""
+"""A function from tables and the series to show, in order, to a chart."""
 DIGITS = 10
 APART = "widthwise"
 NO_TABLE = {"name": "empty"}
@@ -29,14 +29,14 @@ _tables: ContextVar[dict[str, list[dict[str, Any]]]] = ContextVar("tables")
 
 
 def complete(make: Callable[[], Specification], **properties: Any) -> Specification:
-    """The specification that `make` gives, with each of its tables once, under `datasets`."""
+    """The specification that `make` returns, with each of its tables once, under `datasets`."""
     with _tables_apart() as tables:
         content = {**make(), **properties}
     return {"$schema": alt.SCHEMA_URL, **content, "datasets": tables}
 
 
 def view(chart: alt.Chart, **properties: Any) -> Specification:
-    """A single view; of a chart without a table one that draws from the table of what it is layered in."""
+    """A single view; a chart without a table draws from the table of the chart that it is layered in."""
     content = chart.to_dict(validate=False, context={"top_level": False})
     if content["data"] == NO_TABLE:
         del content["data"]
@@ -51,7 +51,7 @@ def layered(charts: Sequence[alt.Chart], **properties: Any) -> Specification:
 def joined(
     views: Sequence[Specification], shared: Sequence[str], isolating: str = "", columns: int | None = None
 ) -> Specification:
-    """Views beside each other, in rows of `columns`.
+    """Views side by side, in rows of `columns`.
 
     Args:
         shared: the scales that they have in common.
@@ -68,7 +68,7 @@ def joined(
 
 
 def where_isolated(field: str, faded: float, bright: float = 1.0) -> alt.OpacityValue:
-    """An opacity that leaves what is not isolated hardly visible."""
+    """An opacity that makes everything that is not isolated almost invisible."""
     return alt.OpacityValue(faded, condition={"param": f"isolated_{field}", "value": bright})
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 
 AS_TEXT = "'"
 FORMULA = ("=", "+", "-", "@", "\t", "\r", AS_TEXT)
-"""A spreadsheet would take text that begins so for a formula, or its beginning for the mark."""
+"""First characters of text that a spreadsheet would take for a formula, and the mark itself."""
 
 
 def to_csv(table: pd.DataFrame) -> bytes:

@@ -19,7 +19,7 @@ class DrawnFigure:
     name: such as `6a`.
     experiment: `EXPERIMENT.SCALE`.
     paths: its files.
-    left_out: the series that were not run. Where that is all of them there are no files.
+    left_out: the series that were not run. If these are all of them, there are no files.
     """
 
     name: str
@@ -31,10 +31,10 @@ class DrawnFigure:
 def draw(
     store: str | os.PathLike[str] | Store, figures: Sequence[str], formats: Sequence[FileFormat] = DEFAULT_FORMATS
 ) -> list[DrawnFigure]:
-    """Draw figures of the paper by name (`6` is 6a and 6b, `§2.3` those of a section) from what was run into a store.
+    """Draw figures of the paper by name (`6` is 6a and 6b, `§2.3` those of a section) from the results in a store.
 
     Raises:
-        RequestError: the paper has no such figure, or the experiment that makes it was not run into the store.
+        RequestError: the paper has no such figure, or the experiment that draws it was not run into the store.
     """
     from widthwise.analysis.analyze import analyze
     from widthwise.reporting.figures import figures as figures_of

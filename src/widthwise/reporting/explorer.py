@@ -20,7 +20,7 @@ Key = tuple[str, float, str]
 """A series, a width factor and a layer."""
 
 
-def content(analysis: Analysis) -> dict[str, Any]:
+def content(analysis: Analysis) -> dict[str, object]:
     """An experiment's layers as plain data.
 
     `rows` has one entry for each series, width factor and layer, in order of depth: the fields of `Analysis.layers`,
@@ -53,7 +53,7 @@ def _by_layer(table: pd.DataFrame, columns: list[str]) -> dict[Key, list[list[fl
     return {key: values[rows].tolist() for key, rows in indices.items()}
 
 
-def specification() -> dict[str, Any]:
+def specification() -> dict[str, object]:
     """The charts, without their tables `layers`, `curves` and `violins`."""
     by_depth = alt.hconcat(
         _by_depth("auc", "Removability (AUC)", from_zero=False),

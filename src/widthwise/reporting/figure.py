@@ -1,4 +1,4 @@
-"""A figure: a chart of an experiment's tables, with a title and a caption that say what it shows and of what."""
+"""A figure: a chart of an experiment's tables, with a title and a caption."""
 
 from dataclasses import dataclass
 
@@ -15,13 +15,13 @@ TITLE_ROOM = 46
 class Figure:
     """A chart with its title and caption.
 
-    name: of its files and of its HTML id: of a figure of the paper its number, such as `6a`, else a word.
-    title: what it shows, in a few words.
-    caption: what each mark is, in a sentence or two.
-    draw: the chart.
-    bars: the measures that its error bars are of.
-    series: those that it shows; empty: all of the experiment's.
-    panels: the number of panels beside each other.
+    name: the name of its files and its HTML id: for a figure of the paper its number, such as `6a`, otherwise a word.
+    title: its subject, in a few words.
+    caption: the meaning of each mark, in a sentence or two.
+    draw: the function that draws the chart.
+    bars: the measures that have error bars.
+    series: the series that it shows; empty: all of the experiment's.
+    panels: the number of panels side by side.
     of_paper: whether it is a figure of the paper.
     """
 
@@ -36,7 +36,7 @@ class Figure:
 
     @property
     def heading(self) -> str:
-        """Its title, with its number where it is a figure of the paper."""
+        """Its title, with its number if it is a figure of the paper."""
         return f"Figure {self.name}. {self.title}" if self.of_paper else self.title
 
     def shown(self, analysis: Analysis) -> list[str]:
@@ -59,7 +59,7 @@ def specification(figure: Figure, analysis: Analysis) -> Specification:
 
 
 def details(figure: Figure, analysis: Analysis) -> list[str]:
-    """Scale, data, number of networks, error bars and what is missing, a sentence each."""
+    """Scale, data, number of networks, error bars and missing series, one sentence each."""
     sentences = [f"Experiment {analysis.label}. {scale_in_words(analysis)}"]
     if analysis.data:
         sentences.append(f"Data: {analysis.data}.")
@@ -72,7 +72,7 @@ def details(figure: Figure, analysis: Analysis) -> list[str]:
 
 
 def scale_in_words(analysis: Analysis) -> str:
-    """The scale, and what it reduces."""
+    """The scale, and its reductions."""
     sweep = analysis.sweep
     note = sweep.note(analysis.scale)
     changed = ", ".join(f"{path} = {value}" for path, value in sweep.overrides.items())
@@ -81,7 +81,7 @@ def scale_in_words(analysis: Analysis) -> str:
 
 
 def wrapped(text: str, room: int) -> list[str]:
-    """`text` in lines of at most `room` characters, but for longer words."""
+    """`text` in lines of at most `room` characters, except for longer words."""
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".lstrip()

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 
 def template(name: str) -> Template:
-    """A page's template; whatever is put into it is shown as text."""
+    """The template of a page; all values put into it are shown as text."""
     environment = Environment(
         loader=PackageLoader("widthwise.reporting"),
         autoescape=True,

@@ -23,10 +23,10 @@ MOST_BESIDE = 3
 class Kind:
     """A kind of chart with its arguments: how it is drawn and explained.
 
-    draw: the chart.
-    caption: what each mark is, in a sentence or two.
-    bars: the measures that its error bars are of.
-    panels: the number of panels beside each other; None: one per series.
+    draw: the function that draws the chart.
+    caption: the meaning of each mark, in a sentence or two.
+    bars: the measures that have error bars.
+    panels: the number of panels side by side; None: one per series.
     one_series: whether it shows one series alone.
     """
 
@@ -37,7 +37,7 @@ class Kind:
     one_series: bool = False
 
     def panels_of(self, series: int) -> int:
-        """The number of panels beside each other for a number of series; 0: as many as there are."""
+        """The number of panels side by side for a number of series; 0: as many as there are."""
         return self.panels or min(series or MOST_BESIDE, MOST_BESIDE)
 
 

@@ -1,7 +1,6 @@
 """All of a store's experiments together: a summary in numbers, and a matrix of experiments by measures."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
 
@@ -12,7 +11,7 @@ ANSWERS = ("supported", "not supported", "no valid evidence")
 MARKS = {"all": "▲", "some": "△", "none": "▬", "untested": "–"}
 
 
-def overview(analyses: Sequence[Analysis]) -> dict[str, Any]:
+def overview(analyses: Sequence[Analysis]) -> dict[str, object]:
     """Counts for the opening of the page: of trainings and networks, of series by their verdict, and what grows.
 
     An earlier version of an experiment is not counted beside the later one.
@@ -33,7 +32,7 @@ def overview(analyses: Sequence[Analysis]) -> dict[str, Any]:
     }
 
 
-def matrix(analyses: Sequence[Analysis]) -> list[dict[str, Any]]:
+def matrix(analyses: Sequence[Analysis]) -> list[dict[str, object]]:
     """One row for each experiment with a verdict: in how many series removability and similarity grow and accuracy is
     kept, and by how much they change per doubling of width."""
     return [

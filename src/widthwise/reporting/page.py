@@ -5,7 +5,6 @@ import shlex
 from collections.abc import Sequence
 from concurrent.futures import Future
 from importlib.metadata import version
-from typing import Any
 
 import pandas as pd
 
@@ -40,7 +39,7 @@ def page(
 
     Args:
         store: its location, for the commands that the page names.
-        code: the script that draws the figures, which is awaited last.
+        code: a future of the script that draws the figures, whose result is needed last.
     """
     claims = compare_with_paper(analyses).sort_values("answer", key=lambda each: each == "not run", kind="stable")
     stated = [each.claims for each in analyses if len(each.claims) and not each.version]
@@ -72,7 +71,7 @@ def page(
     )
 
 
-def _experiment(analysis: Analysis, specifications: dict[str, Specification]) -> dict[str, Any]:
+def _experiment(analysis: Analysis, specifications: dict[str, Specification]) -> dict[str, object]:
     drawn = figures(analysis)
     return {
         "id": analysis.name,
@@ -103,7 +102,7 @@ def _experiment(analysis: Analysis, specifications: dict[str, Specification]) ->
             if figure.name in specifications
         ],
         "undrawn": [figure.heading for figure in drawn if figure.of_paper and figure.name not in specifications],
-        "assignments": [f"{path}={value}" for path, value in analysis.sweep.overrides.items()],
+        "overrides": [f"{path}={value}" for path, value in analysis.sweep.overrides.items()],
         "command": command(analysis),
         "tables": {name: _columns(_shown(analysis, name)) for name in TABLES if len(getattr(analysis, name))},
     }
@@ -115,7 +114,7 @@ def _for_page(specification: Specification) -> Specification:
 
 
 def _shown(analysis: Analysis, name: str) -> pd.DataFrame:
-    """A table as the page shows it: means come with the trials that they are of."""
+    """A table as the page shows it: means with the trials behind them."""
     table = getattr(analysis, name)
     if name != "summary" or "trial" not in analysis.networks:
         return table
@@ -124,15 +123,15 @@ def _shown(analysis: Analysis, name: str) -> pd.DataFrame:
     return table.join(trials, on=keys) if "trials" not in table else table
 
 
-def _columns(table: pd.DataFrame) -> dict[str, Any]:
+def _columns(table: pd.DataFrame) -> dict[str, object]:
     """A table for the page's script: titles, whether each column is of numbers, and the rows."""
     numeric = [bool(pd.api.types.is_numeric_dtype(table[name])) for name in table]
     rows = json.loads(table.to_json(orient="values", double_precision=DIGITS))
     return {"titles": [str(name) for name in table], "numeric": numeric, "rows": rows}
 
 
-def _settings(analysis: Analysis) -> dict[str, Any]:
-    """The settings that all trials share, and by trial those in which they differ."""
+def _settings(analysis: Analysis) -> dict[str, object]:
+    """The settings that all trials share, and for each trial those in which they differ."""
     table = analysis.settings.set_index("trial")
     text = table.astype(object).where(table.notna(), "").map(str)
     shared = [name for name in text if text[name].nunique() == 1]
@@ -143,7 +142,7 @@ def _settings(analysis: Analysis) -> dict[str, Any]:
 
 
 def command(analysis: Analysis) -> str:
-    """The command that makes an experiment again."""
+    """The command that runs an experiment again."""
     sweep = analysis.sweep
     name = sweep.experiment
     words = ["widthwise", "run", name if name in catalogue() else f"{name}.yaml", "--scale", analysis.scale]

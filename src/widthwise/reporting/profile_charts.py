@@ -21,7 +21,7 @@ VIOLIN_REACH = 0.42
 FADED = 0.08
 Layered = alt.LayerChart | alt.FacetChart
 NAMED_LAYERS = 12
-"""Up to this many layers have an entry each in the legend; for more, a scale shows their depth."""
+"""Up to this many layers each have an entry in the legend; for more, a scale shows their depth."""
 
 
 def network_map(profile: Profile) -> dict[str, object]:
@@ -42,7 +42,7 @@ def network_map(profile: Profile) -> dict[str, object]:
 
 
 def _with_short_names(profile: Profile) -> Profile:
-    """The profile with names of layers that fit an axis; where two would be alike they are numbered."""
+    """The profile with names of layers that fit on an axis; names that would be the same are numbered."""
     short: dict[str, str] = {}
     for number, name in enumerate(profile.layers["layer"], start=1):
         fitting = shortened(name, NAME_ROOM)

@@ -1,6 +1,5 @@
-"""`report`: the page of a profile, or of everything that was run into a store."""
+"""`report`: the page of a profile, or of everything in a store."""
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from widthwise.reporting.paths import DEFAULT_FORMATS, FORMATS, FileFormat
 class Report:
     """A written report.
 
-    page: its path, or URL.
+    page: the path or URL of the page.
     tables: each experiment's tables by `EXPERIMENT.SCALE` and name.
     """
 
@@ -52,14 +51,14 @@ def report(
 ) -> Report | str:
     """Write the page of a profile to `path`, or the report of everything that was run into a store.
 
-    A profile's page becomes its figure alone where `path` ends in .png, .svg or .pdf. A store's report lies in the
-    store, with each figure in `formats` beside the page; what of it is up to date is left as it is. With a `path` its
-    page, which needs no other file, is written there too.
+    If `path` ends in .png, .svg or .pdf, only the figure of a profile is written. The report of a store is written into
+    the store, with each figure in `formats` beside the page; files that are up to date are not written again. With a
+    `path`, its page, which needs no other file, is written there, too.
 
     Args:
         source: a profile; or a store, its folder or its URL.
         path: a file whose folder exists.
-        formats: the formats of a store's figures as files.
+        formats: the file formats of a store's figures.
 
     Returns: the path of a profile's page, or the store's report.
 
@@ -95,7 +94,7 @@ def stored_sweeps(source: Store) -> list[StoredSweep]:
 
 
 def check_figures_and_claims(sweep: Sweep) -> None:
-    """Refuse a user's sweep whose figures cannot be drawn or claims cannot be tested, before anything is trained.
+    """Refuse, before anything is trained, a user's sweep whose figures cannot be drawn or claims cannot be tested.
 
     Raises:
         RequestError: a kind, an argument, a measure or a series does not exist; it names file and field.
@@ -136,6 +135,5 @@ def _report_store(source: Store, formats: Sequence[FileFormat]) -> Report:
 
     page, analyses = write(source, (analyze(source, *stored) for stored in sweeps), formats)
     tables = {each.name: each.tables() for each in analyses}
-    content = {"stamp": made_from, "tables": {key: list(value) for key, value in tables.items()}}
-    source.write(paths.STAMP, json.dumps(content).encode())
+    source.write_json(paths.STAMP, {"stamp": made_from, "tables": {key: list(value) for key, value in tables.items()}})
     return Report(page, tables)

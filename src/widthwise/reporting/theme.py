@@ -1,14 +1,14 @@
-"""The look of every figure: the same on paper, on a light screen and on a dark one, and to the colour-blind."""
+"""The look of every figure: legible on paper, on light and dark screens, and for colour-blind readers."""
 
 from typing import Any
 
 INK = "#1f2328"
-"""The ink of figures as files; in the page they take the page's own."""
+"""The ink of figures in files; in the page they use the page's own."""
 PAGE_INK = "currentColor"
 FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', Helvetica, Arial, sans-serif"
 
 SERIES_COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6BB1", "#7F7F7F"]
-"""Okabe and Ito's palette, in an order that keeps neighbours apart, without its black and yellow."""
+"""Okabe and Ito's palette without black and yellow, in an order in which neighbours differ clearly."""
 SERIES_SHAPES = [
     "circle",
     "square",
@@ -19,7 +19,7 @@ SERIES_SHAPES = [
     "triangle-right",
     "triangle-left",
 ]
-"""Each series has a shape of its own too, so that colour is never all that tells it apart."""
+"""Each series also has its own shape, so that series never differ only by colour."""
 
 _WIDTH_COLOURS = ["#7E57C2", "#3F7FBF", "#1E9E89", "#8A9A1F", "#D9822B", "#C8412F", "#8E244D"]
 
@@ -43,7 +43,7 @@ def depth_colours(count: int) -> list[str]:
 
 
 def _between(one: str, other: str, share: float) -> str:
-    """A colour on the way from `one` to `other`."""
+    """A colour between `one` and `other`."""
     pairs = [(int(one[at : at + 2], 16), int(other[at : at + 2], 16)) for at in (1, 3, 5)]
     return "#" + "".join(f"{round(first + (last - first) * share):02X}" for first, last in pairs)
 

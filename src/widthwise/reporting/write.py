@@ -1,6 +1,5 @@
 """A store's report: one page that opens offline, and its tables and figures as files beside it."""
 
-import json
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from importlib.metadata import version
@@ -20,10 +19,10 @@ from widthwise.reporting.paths import FORMATS, FileFormat
 
 
 def write(store: Store, analyses: Iterable[Analysis], formats: Sequence[FileFormat]) -> tuple[str, list[Analysis]]:
-    """Write the report of `analyses` into the store; the page's path, and the analyses.
+    """Write the report of `analyses` into the store, and return the page's path and the analyses.
 
-    Figures that would show just what their files already show are not drawn again; files in other formats that were
-    drawn before are kept up to date, too. They are drawn in a process beside this one while the next are prepared.
+    Figures whose files are already up to date are not drawn again; files in other formats that were drawn before are
+    kept up to date, too. Figures are drawn in another process while the next ones are prepared.
     """
     before = _drawn_before(store)
     digests: dict[str, str] = {}
@@ -50,13 +49,13 @@ def write(store: Store, analyses: Iterable[Analysis], formats: Sequence[FileForm
         for path, file in drawing:
             store.write(path, file.result())
     _remove_earlier(store, prepared, before.keys() - digests.keys())
-    store.write(paths.FIGURES, json.dumps(digests).encode())
+    store.write_json(paths.FIGURES, {"figures": digests})
     store.write(paths.PAGE, content.encode())
     return store.path(paths.PAGE), prepared
 
 
 def _remove_earlier(store: Store, analyses: Iterable[Analysis], undrawn: Iterable[str]) -> None:
-    """Remove what an earlier report made and this one does not, as for another version of the experiment."""
+    """Remove files of an earlier report that this one does not have, such as those of another version."""
     for key in undrawn:
         experiment, _, name = key.rpartition("/")
         for file_format in FORMATS:
@@ -76,9 +75,8 @@ def write_figure(store: Store, analysis: Analysis, figure: Figure, formats: Sequ
 
 
 def _drawn_before(store: Store) -> dict[str, str]:
-    """Digests of what each figure's files were drawn from, by experiment and name; empty where nothing is known."""
+    """Digests of the specifications that figures' files were drawn from, by experiment and name; empty if unknown."""
     try:
-        found = json.loads(store.read(paths.FIGURES))
-    except (FileNotFoundError, ValueError):
+        return dict(store.read_json(paths.FIGURES)["figures"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):  # not there, damaged, or of another format
         return {}
-    return found if isinstance(found, dict) else {}

@@ -1,6 +1,5 @@
 """The search for a network's layers on the tape of a run."""
 
-import difflib
 from collections import Counter
 from collections.abc import Iterable
 
@@ -21,6 +20,7 @@ from widthwise.tracing.layer import HEAD, Layer
 from widthwise.tracing.structure import Slot
 from widthwise.tracing.tape import CallSite, ModuleCall, Operation, Tape
 from widthwise.tracing.unit_flow import Units, units_after
+from widthwise.wording import did_you_mean
 
 Located = tuple[int, Layer]
 """A layer's depth, which is the number of operations before its value, and the layer."""
@@ -34,7 +34,6 @@ class LayerSearch:
     """Finds layers on the tape of a model's run."""
 
     def __init__(self, model: nn.Module, tape: Tape):
-        self._model = model
         self._modules = dict(model.named_modules())
         self._parameters = {id(parameter) for parameter in model.parameters()}
         self._tape = tape
@@ -118,11 +117,10 @@ class LayerSearch:
         return layers
 
     def _hint(self, name: str, known: Iterable[str]) -> str:
-        near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.4)
         if name in self._modules:
             return "the network has such a module, but does not call it or it gives no tensor"
-        if near:
-            return f"did you mean {near[0]!r}?"
+        if hint := did_you_mean(name, known, likeness=0.4):
+            return hint
         layers = [layer.name for _, layer in self.after_nonlinearities()]
         return f"the first of its layers are {', '.join(layers[:8])}" if layers else "it has no layer"
 

@@ -33,13 +33,13 @@ class _Sum(torch.autograd.Function):
     """The sum of the values of all processes; so its gradient is the sum of their gradients."""
 
     @staticmethod
-    def forward(ctx, values: Tensor) -> Tensor:  # pyright: ignore
+    def forward(ctx, values: Tensor) -> Tensor:
         total = values.clone()
         torch.distributed.all_reduce(total)
         return total
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> Tensor:  # pyright: ignore
+    def backward(ctx, gradient: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         total = gradient.clone()
         torch.distributed.all_reduce(total)
         return total

@@ -1,7 +1,5 @@
 """Accuracy and loss of a network over a split."""
 
-from typing import Any
-
 import torch
 from torch import nn
 
@@ -27,6 +25,6 @@ def evaluate(network: nn.Module, split: Split, batch_size: int, limit: int | Non
     return (logits.argmax(-1) == labels).double().mean().item(), loss
 
 
-def called(network: nn.Module, inputs: Inputs) -> Any:
+def called(network: nn.Module, inputs: Inputs) -> object:
     """A network's output for inputs, which may be its arguments by name."""
     return network(**inputs) if isinstance(inputs, dict) else network(inputs)

@@ -6,7 +6,7 @@ which the history is one.
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import cast
@@ -91,34 +91,35 @@ def train(
     )
     if checkpoints is not None:
         resume(state, checkpoints)
-    callbacks: list[object] = [Clock(), Divergence(), EarlyStop()]
+    own: list[object] = [Clock(), Divergence(), EarlyStop()]
     if fabric.is_global_zero:
-        callbacks += [ProgressEvents(on_progress)]
-        callbacks += [WriteCheckpoints(checkpoints, interval)] if checkpoints is not None else []
+        own += [ProgressEvents(on_progress)]
+        own += [WriteCheckpoints(checkpoints, interval)] if checkpoints is not None else []
+    call = partial(_call, fabric, own, state)
     compiled = cast(nn.Module, torch.compile(network)) if recipe.compile else network
-    with _attached(fabric, callbacks, History(state.trained.history)), _own_draws(fabric.device):
+    with _logging_to(fabric, History(state.trained.history)), _own_draws(fabric.device):
         module, stepping = fabric.setup(compiled, optimizer)
         decays = {} if recipe.compile else momenta(network)  # a changing momentum would be compiled again and again
         step = BatchStep(fabric, module, stepping, network, recipe, seed, decays)
-        fabric.call("on_training_begin", state)
+        call("on_training_begin")
         for epoch in range(state.position.epoch, recipe.epochs):
             state.epoch = epoch + 1
-            _train_epoch(state, step, data.train)
+            _train_epoch(state, step, data.train, call)
             _measure_epoch(state, data.validation)
-            fabric.call("on_epoch_measured", state)
+            call("on_epoch_measured")
             state.metrics = fabric.broadcast(state.metrics)  # so that all processes end together
             fabric.log_dict(state.metrics, step=state.epoch)
             state.trained.damaged |= _damaged(fabric, data)
-            fabric.call("on_epoch_end", state)
+            call("on_epoch_end")
             state.position = Position(recipe.epochs if state.stopped else state.epoch, step=state.position.step)
-            fabric.call("on_next_epoch", state)
+            call("on_next_epoch")
             if state.stopped:
                 break
-        fabric.call("on_training_end", state)
+        call("on_training_end")
     return state.trained
 
 
-def _train_epoch(state: SingleTrainingState, step: BatchStep, split: Split) -> None:
+def _train_epoch(state: SingleTrainingState, step: BatchStep, split: Split, call: Callable[[str], None]) -> None:
     """Train on the batches of an epoch that are left, and leave their sums in the state's position."""
     fabric, recipe, position = step.fabric, state.recipe, state.position
     state.network.train()
@@ -146,10 +147,10 @@ def _train_epoch(state: SingleTrainingState, step: BatchStep, split: Split) -> N
             seen = time.perf_counter()
             position.loss, position.correct = over_processes(fabric, totals)
             if look:
-                fabric.call("on_look", state)
+                call("on_look")
             if state.stopped:
                 break
-            fabric.call("on_within_epoch", state)
+            call("on_within_epoch")
     position.loss, position.correct = over_processes(fabric, totals)
 
 
@@ -168,18 +169,25 @@ def _measure_epoch(state: SingleTrainingState, validation: Split) -> None:
     }
 
 
+def _call(fabric: Fabric, own: Sequence[object], state: SingleTrainingState, event: str) -> None:
+    """Call the methods for an event: of a training's own callbacks, then of those that `fabric` came with.
+
+    Fabric takes callbacks only when it is made, which is before there is a training.
+    """
+    for callback in own:
+        if method := getattr(callback, event, None):
+            method(state)
+    fabric.call(event, state)
+
+
 @contextmanager
-def _attached(fabric: Fabric, callbacks: Sequence[object], history: History) -> Iterator[None]:
-    """Put a training's own callbacks and history before those that `fabric` came with, and take them away again."""
-    own = [fabric._callbacks, fabric.loggers]  # Fabric takes callbacks at its making alone
-    before = [list(each) for each in own]
-    fabric._callbacks[:0] = callbacks
+def _logging_to(fabric: Fabric, history: History) -> Iterator[None]:
+    """Put a training's history before the loggers that `fabric` came with, and take it away again."""
     fabric.loggers.insert(0, cast(Logger, history))
     try:
         yield
     finally:
-        for each, content in zip(own, before, strict=True):
-            each[:] = content
+        del fabric.loggers[0]
 
 
 @contextmanager

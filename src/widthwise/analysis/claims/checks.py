@@ -1,5 +1,6 @@
 """The kinds of checks by the names that claims give them, and claims with their checks."""
 
+import sys
 from collections.abc import Callable
 from functools import cache
 
@@ -24,6 +25,7 @@ from widthwise.analysis.claims.trends import (
     supported,
 )
 from widthwise.analysis.experiment import planned_series
+from widthwise.experiments.figure import order_in_paper
 from widthwise.experiments.sweep import Sweep, catalogue
 from widthwise.experiments.validation import of_kind, refused
 from widthwise.wording import suggestion
@@ -55,6 +57,7 @@ CHECKS: dict[str, Callable[..., Check]] = {
 OF_ANALYSIS = {"parameters": ("multiplies",), "constructions": ("as_theory",)}
 """The kinds that an analysis without trends has the tables for."""
 OF_TREND = tuple(kind for kind in CHECKS if kind != "as_theory")
+WITHOUT_FIGURES = (True, sys.maxsize, "")
 
 
 def checked(sweep: Sweep) -> tuple[CheckedClaim, ...]:
@@ -80,9 +83,11 @@ def checked(sweep: Sweep) -> tuple[CheckedClaim, ...]:
 
 @cache
 def paper_claims() -> tuple[CheckedClaim, ...]:
-    """Every outcome that the paper states in words and an experiment of the catalogue can show, in the page's order."""
-    found: list[tuple[int, CheckedClaim]] = []
-    for sweep in map(Sweep.load, catalogue()):
-        for claim, with_check in zip(sweep.claims, checked(sweep), strict=True):
-            found.append((sweep.position if claim.position is None else claim.position, with_check))
-    return tuple(claim for _, claim in sorted(found, key=lambda pair: pair[0]))
+    """Every outcome that the paper states in words and an experiment of the catalogue can show.
+
+    Experiments come in the order of their first figures in the paper, those without figures last; the claims of each
+    as in its file.
+    """
+    sweeps = map(Sweep.load, catalogue())
+    in_order = sorted(sweeps, key=lambda sweep: min(map(order_in_paper, sweep.figures), default=WITHOUT_FIGURES))
+    return tuple(claim for sweep in in_order for claim in checked(sweep))

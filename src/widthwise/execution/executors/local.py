@@ -22,7 +22,7 @@ Work = Callable[[Cohort, OnProgress], None]
 """Trains, measures and keeps a cohort."""
 
 _events: SimpleQueue[Progress] | None = None
-"""In a worker: where its progress goes."""
+"""In a worker: the queue that its progress goes to."""
 
 
 def in_this_process(
@@ -38,17 +38,17 @@ def in_this_process(
 def in_processes(
     cohorts: Sequence[Cohort], work: Work, on_progress: OnProgress, workers: int
 ) -> Iterator[tuple[list[Cohort], int]]:
-    """Run cohorts in worker processes, a cohort each at a time.
+    """Run cohorts in worker processes, each one cohort at a time.
 
     Args:
         cohorts: the first ones begin first.
         work: can be pickled.
         on_progress: receives the workers' progress in this process.
-        workers: how many processes.
+        workers: the number of processes.
 
     Raises:
         TrialError: a worker was killed.
-        Exception: what `work` raised.
+        Exception: as `work` raised it.
     """
     context = multiprocessing.get_context("spawn")
     events: SimpleQueue[Progress] = context.SimpleQueue()

@@ -85,7 +85,7 @@ def _bases(size: int, kernel: int, dtype: torch.dtype) -> _Bases:
 
 class _Convolve(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:  # pyright: ignore
+    def forward(ctx, images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.bases = bases = _bases(images.shape[2], weight.shape[2], images.dtype)
         image = _to_frequencies(bases.to_image, images.permute(2, 3, 0, 1))
         kernel = _to_frequencies(bases.to_kernel, weight.permute(2, 3, 1, 0))
@@ -98,7 +98,7 @@ class _Convolve(torch.autograd.Function):
         return pixels_last.permute(0, 3, 1, 2)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor):  # pyright: ignore
+    def backward(ctx, gradient: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
         bases, (size, kernel_size) = ctx.bases, ctx.sizes
         image_real, image_imaginary, kernel_real, kernel_imaginary = ctx.saved_tensors
         of_output = _to_frequencies(bases.to_image, gradient.permute(2, 3, 0, 1))

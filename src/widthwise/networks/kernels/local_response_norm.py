@@ -40,14 +40,14 @@ class _Normalize(torch.autograd.Function):
     """With d = k + α/n Σ x² and g the gradient of y = x d^-β, that of x is g d^-β - 2 β α/n x Σ (g x d^-β / d)."""
 
     @staticmethod
-    def forward(ctx, values: Tensor, size: int, share: float, k: float) -> Tensor:  # pyright: ignore
+    def forward(ctx, values: Tensor, size: int, share: float, k: float) -> Tensor:
         divisor, factor = _divisor_and_factor(values, size, share, k)
         ctx.save_for_backward(values, divisor, factor)
         ctx.size, ctx.share = size, share
         return values * factor
 
     @staticmethod
-    def backward(ctx, gradient: Tensor):  # pyright: ignore
+    def backward(ctx, gradient: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
         values, divisor, factor = ctx.saved_tensors
         shared = (gradient * values).mul_(factor).div_(divisor)
         around = sum_of_neighbours(shared, ctx.size).mul_(values).mul_(-1.5 * ctx.share)
