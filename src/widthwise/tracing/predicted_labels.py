@@ -11,7 +11,7 @@ Predict = Callable[..., Tensor]
 
 
 class NoLabelError(RequestError):
-    """A model's output gives no labels."""
+    """A model's output has no labels."""
 
 
 def scores_of(output: object, predict: Predict | None) -> Tensor:
