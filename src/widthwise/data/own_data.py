@@ -1,4 +1,4 @@
-"""Data that a user's own function gives, in any of the forms that it may have."""
+"""Data that a user's own function returns, in any of the possible forms."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -29,10 +29,10 @@ Examples = tuple[Inputs, Int64[Tensor, " examples"]]
 
 
 def own_data(source: OwnData, device: torch.device) -> Dataset:
-    """The data that a user's own function gives, split as it says or by drawing, and kept on `device`.
+    """The data that a user's own function returns, with its splits or drawn ones, kept on `device`.
 
     Raises:
-        RequestError: the function fails, or gives something else than examples with labels.
+        RequestError: the function fails, or returns something other than examples with labels.
     """
     where = f"{source.function}() of {source.file}"
     given = _splits(source.result("data.factory", {"seed": source.seed}), where)
@@ -58,7 +58,7 @@ def own_data(source: OwnData, device: torch.device) -> Dataset:
 
 
 def _splits(given: Any, where: str) -> dict[str, Examples]:
-    """The examples of each split that the function gives."""
+    """The examples of each split that the function returns."""
     if not isinstance(given, Mapping):
         return {"train": _examples(given, where)}
     unknown = [f"{name!r}: {suggestion(str(name), SPLITS)}" for name in given if name not in SPLITS]
