@@ -1,4 +1,4 @@
-"""A network of a user's own: a function that gives it at a width factor."""
+"""A user's own network: a function that returns it for a width factor."""
 
 from typing import Any, ClassVar, Literal
 
@@ -11,10 +11,10 @@ from widthwise.networks.user_function import UserFunction
 
 
 class OwnNetwork(UserFunction, NetworkDescription):
-    """A network that a function of a user's own file gives.
+    """A network that a function in a user's own file returns.
 
-    It is called `FUNCTION(width_factor=…, **arguments)`, and with `shape=`, the shape of one input, and `classes=`, the
-    number of labels, where it has such parameters. It gives an `nn.Module` whose output for a batch is logits
+    It is called `FUNCTION(width_factor=…, **arguments)` and, if it has such parameters, with `shape=`, the shape of one
+    input, and `classes=`, the number of labels. It returns an `nn.Module` whose output for a batch is logits
     `examples classes`.
     """
 
@@ -24,8 +24,8 @@ class OwnNetwork(UserFunction, NetworkDescription):
 
     name: Literal["own"] = "own"  # pyright: ignore[reportIncompatibleVariableOverride]
     layers: tuple[str, ...] | None = None
-    """The modules whose units are measured; None: those that the network names in an attribute `measured_layers`, or
-    every value right after a nonlinearity."""
+    """The modules whose units are measured; None: those that the network names in an attribute `measured_layers` or, if
+    it has none, every value right after a nonlinearity."""
 
     __hash__ = UserFunction.__hash__
 
@@ -36,7 +36,7 @@ class OwnNetwork(UserFunction, NetworkDescription):
 
     @property
     def called(self) -> str:
-        """The function that gives it."""
+        """The function that returns it."""
         return self.factory
 
     def takes(self, shape: Shape) -> bool:
@@ -44,10 +44,10 @@ class OwnNetwork(UserFunction, NetworkDescription):
         return True
 
     def module(self, shape: Shape, classes: int) -> nn.Module:
-        """The network that the function gives.
+        """The network that the function returns.
 
         Raises:
-            RequestError: it fails, or gives no network.
+            RequestError: it fails, or returns no network.
         """
         offered = {"shape": shape, "classes": classes}
         network = self.result("network.factory", offered, {"width_factor": self.width_factor})
@@ -63,7 +63,7 @@ class OwnNetwork(UserFunction, NetworkDescription):
 
 
 def logits_of(output: Any) -> torch.Tensor:
-    """The logits in what a network gives: itself, the first of a tuple, or the field `logits`.
+    """The logits in the output of a network: the output itself, the first of a tuple, or the field `logits`.
 
     Raises:
         RequestError: there are none.
