@@ -105,7 +105,7 @@ def _refuse_cifar100(names: Iterable[str], where: Path) -> None:
 
 
 def _archive(file: Path) -> CIFAR10Files:
-    """The images of an archive, which is recognized by its MD5, under any name."""
+    """The content of an archive, which is recognized by its MD5, under any name."""
     _refuse_cifar100([file.name], file)
     archives = [BINARY_ARCHIVE, PYTHON_ARCHIVE]
     if file.name not in archives and not tarfile.is_tarfile(file):

@@ -47,16 +47,16 @@ class ResNetDescription(PublishedNetwork):
 class ResNet(nn.Module):
     """A stem, stages of residual blocks, the mean over pixels and a dense layer.
 
-    A stage's name is that of its layer. Each stage but the first halves the size. What comes before the first stage
-    besides the stem's convolution, batch norm and activation, and what the output is called, is a network's own.
+    A stage's name is that of its layer. Each stage but the first halves the size. Further parts of the stem, and the
+    name of the output, are defined by each network.
 
     Args:
-        units: of the stem and of each stage, by their names.
+        units: the units of the stem and of each stage, by their names.
         stem: the convolution that the network begins with.
-        shortcut: how a block's input is brought to another shape.
-        projected_first: whether the first block of the first stage has a shortcut with weights too.
-        blocks: of each stage.
-        activation: in place of ReLU.
+        shortcut: the form of shortcuts that change the shape.
+        projected_first: whether the first block of the first stage also has a shortcut with weights.
+        blocks: the number of blocks in each stage.
+        activation: replaces ReLU.
     """
 
     def __init__(
