@@ -69,12 +69,12 @@ class TeacherData(DataSource):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one input."""
+        """The shape of one input."""
         return (self.dimensions,)
 
     @property
     def classes(self) -> int:
-        """How many labels there are."""
+        """The number of labels."""
         return 2
 
     def in_words(self, found: str) -> str:
@@ -134,12 +134,12 @@ class CIFAR10Data(PublishedImages):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one input."""
+        """The shape of one input."""
         return (3, 32, 32)
 
     @property
     def classes(self) -> int:
-        """How many labels there are."""
+        """The number of labels."""
         return 10
 
 
@@ -155,13 +155,13 @@ class ImageNetData(PublishedImages):
     image_size: PositiveInt = 224
     """Height and width of what is cut out of a photograph."""
     classes: PositiveInt = 1000
-    """How many labels there are."""
+    """The number of labels."""
     validation_examples: PositiveInt = 10_000
     """Training images that are held out, drawn with seed 0; the official validation images are the test set."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one input."""
+        """The shape of one input."""
         return (3, self.image_size, self.image_size)
 
 
@@ -184,7 +184,7 @@ class ImageFolderData(ImageFiles):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one input."""
+        """The shape of one input."""
         return (3, self.image_size, self.image_size)
 
 

@@ -23,7 +23,7 @@ from widthwise.spawning import main_hidden
 
 MEAN = (0.485, 0.456, 0.406)
 STANDARD_DEVIATION = (0.229, 0.224, 0.225)
-"""Of each channel of ImageNet's training images, in [0, 1]."""
+"""Mean and standard deviation of each channel of ImageNet's training images, in [0, 1]."""
 SHORTER_SIDE = 256 / 224
 """The size to which photographs are resized for evaluation, relative to the part cut out of the middle."""
 AREA, ASPECT, TRIES = (0.08, 1.0), (3 / 4, 4 / 3), 10

@@ -13,7 +13,7 @@ from widthwise.networks.description import Activation, PublishedNetwork, Shape, 
 from widthwise.networks.dropout import Dropout
 
 MOMENTUM, EPSILON = 0.0003, 0.001
-"""Of batch norm: the paper's decay is 0.9997."""
+"""Momentum of batch norm: the paper's decay is 0.9997."""
 DROPOUT = 0.5
 SMALLEST_IMAGE = 299
 """The auxiliary head's last convolution covers 5×5 pixels, more than would be left of a smaller image."""
@@ -226,7 +226,7 @@ class InceptionV3(nn.Module):
     """
 
     auxiliary_weight = 0.4
-    """Of the auxiliary head's loss, beside that of the logits, as published."""
+    """Weight of the auxiliary head's loss, beside that of the logits, as published."""
     measured_layers = (*STEM, *BLOCKS)
 
     def __init__(

@@ -52,10 +52,12 @@ class OwnNetwork(UserFunction, NetworkDescription):
         offered = {"shape": shape, "classes": classes}
         network = self.result("network.factory", offered, {"width_factor": self.width_factor})
         if not isinstance(network, nn.Module):
-            problem = f"{self.function}() of {self.file} gives {type(network).__name__}; it must give a torch.nn.Module"
+            problem = (
+                f"{self.function}() of {self.file} returns {type(network).__name__}; it must return a torch.nn.Module"
+            )
             raise RequestError(problem, field="network.factory")
         if not any(parameter.requires_grad for parameter in network.parameters()):
-            problem = f"the network that {self.function}() of {self.file} gives has no parameters to train"
+            problem = f"the network that {self.function}() of {self.file} returns has no parameters to train"
             raise RequestError(problem, field="network.factory")
         if self.layers is not None:
             network.measured_layers = self.layers  # pyright: ignore[reportArgumentType] it is no parameter
@@ -76,5 +78,5 @@ def logits_of(output: Any) -> torch.Tensor:
         output = getattr(output, "logits", None)
     if not isinstance(output, torch.Tensor) or output.ndim != 2:
         shape = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
-        raise RequestError(f"a network must give logits of shape (examples, classes), not {shape}", field="network")
+        raise RequestError(f"a network must return logits of shape (examples, classes), not {shape}", field="network")
     return output

@@ -29,7 +29,7 @@ def check_repeatable(model: nn.Module, versions: Mapping[str, int], one: Tape, o
         raise RequestError(f"the network writes to its own parameter {changed[0]} when it is run; it must not")
     if not _alike(one.values[one.results[0]], other.values[other.results[0]]):
         raise RequestError(
-            "the network answers differently to the same inputs, so no label of it can be said to stay; "
+            "the network answers differently to the same inputs, so a change of a label would mean nothing; "
             "it must not be random in evaluation mode"
         )
 

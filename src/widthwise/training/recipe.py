@@ -14,7 +14,7 @@ class ConstantRate(Config):
     kind: Literal["constant"] = "constant"
 
     def factor(self, epoch: int) -> float:
-        """What multiplies the learning rate in `epoch`, counted from 0."""
+        """The factor of the learning rate in `epoch`, counted from 0."""
         return 1.0
 
 
@@ -26,7 +26,7 @@ class ExponentialDecay(Config):
     every: PositiveInt = 1
 
     def factor(self, epoch: int) -> float:
-        """What multiplies the learning rate in `epoch`, counted from 0."""
+        """The factor of the learning rate in `epoch`, counted from 0."""
         return self.rate ** (epoch // self.every)
 
 
@@ -38,7 +38,7 @@ class StepDecay(Config):
     at: tuple[PositiveInt, ...]
 
     def factor(self, epoch: int) -> float:
-        """What multiplies the learning rate in `epoch`, counted from 0."""
+        """The factor of the learning rate in `epoch`, counted from 0."""
         return self.rate ** sum(epoch >= milestone for milestone in self.at)
 
 
