@@ -1,6 +1,6 @@
-"""What turns the repository's own pages into the documentation's site: the README opens it, and results are part of it.
+"""Hooks that turn the repository's own pages into the documentation's site, with the README as its first page.
 
-The pages link to each other as they lie in the repository. In the site `docs/` is the top, and README.md is index.md.
+The pages link to each other as files of the repository. In the site `docs/` is the top, and README.md is index.md.
 """
 
 import posixpath
@@ -18,7 +18,7 @@ ELSEWHERE = re.compile(r"[a-z]+:")
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add what lies outside `docs/`."""
+    """Add the files outside `docs/`."""
     for pattern in SHOWN:
         for path in sorted(ROOT.glob(pattern)):
             if path.is_file():

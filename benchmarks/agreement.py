@@ -1,4 +1,4 @@
-"""Whether a saved profile says what the plain way of measuring says, on the same data and the same draws.
+"""Compare a saved profile with the plain way of measuring, on the same data and with the same draws.
 
     python -m benchmarks.agreement FILE.py:FACTORY --weights W --data D --mean M --std S --profile P
 

@@ -1,4 +1,4 @@
-"""Networks of the paper that are measured here, with random weights: what a measurement costs does not hang on them."""
+"""Networks of the paper to measure, with random weights: the cost of a measurement does not depend on the weights."""
 
 import torch
 from examples.resnet56_cifar10 import ResNet56

@@ -1,4 +1,4 @@
-"""The two measures the plain way, with no code of `widthwise` but its settings.
+"""The two measures the plain way, with no code of `widthwise` except its settings.
 
 Forward hooks, one pass of the whole network for each layer, level and sampling, activations concatenated,
 `numpy.corrcoef`. The units to drop and the activations are drawn by the scheme that `widthwise` documents (in
@@ -102,7 +102,7 @@ def with_indices(keys: np.ndarray) -> np.ndarray:
 
 
 def mask(kept: np.ndarray, value: Tensor) -> Tensor:
-    """What was drawn, a row for each example or one for all, in the shape of a value: 1 for what is kept, else 0."""
+    """The draws, a row for each example or one for all, in the shape of a value: 1 for what is kept, 0 otherwise."""
     examples, channels, *positions = value.shape
     if len(kept) == 1 and kept.size == channels:
         return torch.from_numpy(kept).to(value).view(1, channels, *[1] * len(positions))
@@ -111,7 +111,7 @@ def mask(kept: np.ndarray, value: Tensor) -> Tensor:
 
 
 def values_of(model: nn.Module, module: nn.Module, batches: Sequence[Tensor]) -> list[Tensor]:
-    """What a module returns for each batch."""
+    """The values that a module returns for each batch."""
     values: list[Tensor] = []
     hook = module.register_forward_hook(lambda module, inputs, output: values.append(output.clone()))
     for batch in batches:

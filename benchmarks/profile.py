@@ -1,11 +1,11 @@
-"""How fast `profile` is, against the plain way of measuring and against the work that cannot be avoided.
+"""The speed of `profile`, against the plain way of measuring and against the work that cannot be avoided.
 
     python -m benchmarks.profile alexnet       4 layers, 2,000 images: times the plain way, and the floor
     python -m benchmarks.profile resnet56      the stem and three stages, 500 images: times the plain way
     python -m benchmarks.profile correlation   1,024 units, 1,000,000 samples: against one X.T @ X, and memory
     python -m benchmarks.profile memory        AlexNet at 4x over 10,000 images: peak memory
 
-Each prints its ratio and the bar that it is held to. Both ways run in this process, and their tables are compared.
+Each prints its ratio and the bar that it has to reach. Both ways run in this process, and their tables are compared.
 """
 
 import argparse
@@ -126,7 +126,7 @@ def memory(count: int) -> None:
 
 
 def timed(work: Callable[[], Result]) -> tuple[float, Result]:
-    """Seconds that some work took, and what it gave."""
+    """The seconds that some work took, and its result."""
     started = time.perf_counter()
     result = work()
     if torch.cuda.is_available():
@@ -135,13 +135,13 @@ def timed(work: Callable[[], Result]) -> tuple[float, Result]:
 
 
 def resident() -> int:
-    """Bytes of memory that this process holds."""
+    """Bytes of memory that this process uses."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize()
 
 
 class Peak:
-    """The most memory that this process held, looked at every few milliseconds."""
+    """The peak memory of this process, sampled every few milliseconds."""
 
     def __enter__(self):
         self.bytes = 0

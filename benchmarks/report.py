@@ -1,9 +1,9 @@
 """Seconds, memory and page size of a report, by the number of trials in its store.
 
 `python -m benchmarks.report` generates stores of 250, 500 and 1,000 trials and writes the report of each in a process
-of its own. The trials are those of the whole catalogue at the paper's scale, in equal parts, as perceptrons, AlexNets,
-ResNets and Inceptions have them; their numbers are drawn at random, since nothing here trains. With Chromium the page
-of the largest is opened, too.
+of its own. The trials are those of the whole catalogue at the paper's scale, in equal parts, with the tables of
+perceptrons, AlexNets, ResNets and Inceptions; their numbers are drawn at random, since nothing is trained. With
+Chromium the page of the largest is opened, too.
 """
 
 import argparse
@@ -142,7 +142,7 @@ def _report(store: str) -> dict[str, float]:
     started = time.perf_counter()
     report.report(store)
     own, drawing = (resource.getrusage(of).ru_maxrss for of in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    most = (own + drawing) * (1 if sys.platform == "darwin" else 1024)  # as if both had their most at once
+    most = (own + drawing) * (1 if sys.platform == "darwin" else 1024)  # the sum of both peaks
     return {"seconds": time.perf_counter() - started, "bytes": most}
 
 

@@ -1,4 +1,4 @@
-"""How long it takes before anything happens: importing the package, and the command's help.
+"""The time before anything happens: importing the package, and the command's help.
 
     python -m benchmarks.startup
 

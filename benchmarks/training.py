@@ -1,4 +1,4 @@
-"""How fast training on images is, against the plain way and against the work that cannot be avoided.
+"""The speed of training on images, against the plain way and against the work that cannot be avoided.
 
     python -m benchmarks.training plain     AlexNet at 1x, training images a second: times a plain PyTorch loop
     python -m benchmarks.training bare      AlexNet's gradient: share of the rate of bare convolutions and products
@@ -6,7 +6,7 @@
     python -m benchmarks.training stacked   three AlexNets as one stack: times the three by themselves
     python -m benchmarks.training rates --device cuda    images a second of each network, and share of the matrix rate
 
-All but the last print a ratio and the bar that it is held to. Both ways run in this process, on images of CIFAR-10's
+All but the last print a ratio and the bar that it has to reach. Both ways run in this process, on images of CIFAR-10's
 shape.
 """
 
@@ -227,7 +227,7 @@ def rates(steps: int, device: str) -> None:
 
 
 def finished(device: str, value: Tensor) -> Tensor:
-    """The value, once it is there."""
+    """The value, when it is ready."""
     if device != "cpu":
         torch.cuda.synchronize()
     return value

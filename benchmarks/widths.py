@@ -1,9 +1,9 @@
-"""Every network at every width: it builds, takes a training step and is measured, and how many parameters it has.
+"""Build every network at every width, count its parameters, train it for a step and measure it.
 
     python -m benchmarks.widths FILE.csv [NETWORK …]
 
-The table is the data of the paper's Figure B1, which is drawn beside it as a PNG; with names of networks, only
-their rows are made anew. Images are random, and as few as a step needs: no accuracy is meant.
+The table is the data of the paper's Figure B1, which is drawn beside it as a PNG; with names of networks, only their
+rows are computed again. Images are random, and as few as a step needs: the accuracy means nothing.
 """
 
 import itertools
@@ -61,7 +61,7 @@ def row(name: str, width_factor: float) -> dict[str, Any]:
 
 
 def step(trial: Trial, network: torch.nn.Module, shape: tuple[int, ...], classes: int) -> tuple[float, torch.Tensor]:
-    """A training step, whose loss is given, and inputs to measure."""
+    """The loss of a training step, and inputs to measure."""
     recipe, cpu = trial.training.model_copy(update={"patience": None}), torch.device("cpu")
     if not trial.data.on_disk:
         data = load_dataset(trial.data, None, cpu, 0)

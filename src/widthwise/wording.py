@@ -1,4 +1,4 @@
-"""How messages count, list and suggest names."""
+"""Functions with which messages count, list and suggest names."""
 
 import difflib
 from collections.abc import Iterable, Sequence

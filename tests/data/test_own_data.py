@@ -151,8 +151,8 @@ def test_an_epoch_has_each_example_once_in_an_order_of_seed_and_epoch(tmp_path: 
     ("text", "said"),
     [
         ("raise KeyError('gone')", r"load\(\) of mydata\.py raised KeyError: 'gone'"),
-        ("return 3", r"load\(\) of mydata\.py gives int; it must give \(inputs, labels\), a torch"),
-        ("return {'test': 1}", "gives has no 'train'; it must give"),
+        ("return 3", r"load\(\) of mydata\.py returns int; it must return \(inputs, labels\), a torch"),
+        ("return {'test': 1}", "returns has no 'train'; it must return"),
         ("return {'train': (1, 2), 'tset': (1, 2)}", "has 'tset': did you mean test"),
         ("return torch.ones(3, 2), torch.ones(3)", "labels of type torch.float32 and shape .3,.; one whole number"),
         ("return torch.ones(3, 2), torch.ones(4).long()", "3 inputs and 4 labels; each input needs one label"),

@@ -120,7 +120,7 @@ def test_it_is_the_same_network_wherever_its_files_lie(tmp_path: Path):
     [
         ("import nothing_of_this_name", "importing mynet.py raised ModuleNotFoundError: No module named 'nothing_of"),
         ("def biuld(): ...", "mynet.py has no function 'build'; did you mean biuld?"),
-        ("def build(width_factor): return 3", "build() of mynet.py gives int; it must give a torch.nn.Module"),
+        ("def build(width_factor): return 3", "build() of mynet.py returns int; it must return a torch.nn.Module"),
         ("def build(): ...", "build() of mynet.py raised TypeError: build() got an unexpected keyword argument"),
         (
             "def build(width_factor):\n    raise RuntimeError('too wide\\nby far')",
@@ -128,7 +128,7 @@ def test_it_is_the_same_network_wherever_its_files_lie(tmp_path: Path):
         ),
         (
             "from torch import nn\ndef build(width_factor): return nn.ReLU()",
-            "build() of mynet.py gives has no parameters to train",
+            "build() of mynet.py returns has no parameters to train",
         ),
     ],
 )

@@ -70,7 +70,7 @@ COUNTED = ["series", "width_factor", "parameters", "forward_flops", "training_fl
 
 
 def _environments(chosen: pd.DataFrame, planned: list[PlannedTrial], store: Store) -> dict[Source, dict[str, str]]:
-    """Of each kind of data among the chosen trials, the environment of the first that was trained on it."""
+    """For each kind of data among the chosen trials, the environment of the first that was trained on it."""
     trials = {run.trial.id: run.trial for run in planned}
     kinds: dict[Source, str] = {}
     for identity in chosen["trial"]:

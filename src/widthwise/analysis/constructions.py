@@ -9,25 +9,26 @@ With n units in the small network, s its similarity, d its share of dead units a
 | repeated, [u, u] with [w/2 + η, w/2 - η] | only dead ones | 2s + 1 - d | d | below R |
 | dead, [u, 0] | n more | s / 2 | (1 + d) / 2 | R |
 
-The AUC does not rise with units of no effect: a random choice of a share p of all units holds, on average, the share p
-of those that matter. It does fall where no unit can be spared.
+Units without effect do not raise the AUC: a random choice of a share p of all units contains, on average, the share p
+of those that matter. It falls if no unit can be spared.
 """
 
 import pandas as pd
 
 OUTPUT_TOLERANCE = 1e-4
-"""Relative: what rounding may change of an output."""
+"""The largest relative change of an output by rounding."""
 AUC_TOLERANCE = 0.03
-"""Between a random choice among n units and one among 2n, half of which matter, and between samplings."""
+"""The difference between a random choice among n units and one among 2n, half of which matter, and between
+samplings."""
 UNCORRELATED_TOLERANCE = 0.1
-"""Of similarity and of the dead share: how far added units may resemble others, or stay silent, on new inputs."""
+"""For similarity and the dead share: added units may resemble others, or stay silent, on new inputs."""
 EXACT = 1e-9
 
 
 def compare(networks: pd.DataFrame) -> pd.DataFrame:
     """`series, replicate, width_factor, quantity, expected, measured, relation, holds`: theory beside measurement.
 
-    `relation` says how they should compare: `=`, `≈` or `<`. `removable units` are those that can be dropped, each
+    `relation` is the expected relation: `=`, `≈` or `<`. `removable units` are those that can be dropped, each
     alone, with every label unchanged.
     """
     rows = []

@@ -23,15 +23,15 @@ class Analysis:
     settings: all settings of every trial, one column for each, named by its path.
     networks: the chosen networks with their measures, one row each.
     summary: means and deviations by series and width factor.
-    layers: the same of each layer, in order of depth.
+    layers: the same for each layer, in order of depth.
     ablation, correlation: curves and distributions by series, width factor and layer.
     verdicts: one row per series; empty where the sweep tests no trend.
     claims: one row for each claim that the sweep's author states; empty for the catalogue's, which are the paper's.
     comparison: theory beside measurement, for the constructions of Section 2.3; empty otherwise.
-    environment: where the chosen networks were trained.
-    data: what they were trained and measured on, in words.
+    environment: the environment in which the chosen networks were trained.
+    data: the data that they were trained and measured on, in words.
     series: the names of the series that were planned, in their order.
-    version: a digest, where another version of the experiment was run into the store later.
+    version: a digest, if another version of the experiment was run into the store later.
     """
 
     sweep: Sweep
@@ -67,7 +67,7 @@ class Analysis:
 
 
 def planned_series(sweep: Sweep, scale: Scale) -> list[str]:
-    """The names of an experiment's series at a scale, in their order: of convergence one for each kept epoch."""
+    """The names of an experiment's series at a scale, in order; for convergence, one for each kept epoch."""
     if sweep.analysis == "convergence":
         return list(names_of_epochs(next(sweep.runs(scale)).trial.training).values())
     return sweep.series_names(scale)

@@ -12,7 +12,7 @@ NETWORK = ["trial", "series"]
 MEASURES = ["auc", "auc_std", "similarity", "similarity_std", "dead_fraction"]
 
 Varied = Mapping[str, Collection[str]]
-"""Of trials in which not every layer's width varies, those layers whose width does, by the trial's id."""
+"""For trials in which not every layer's width varies, the layers whose width does, by the trial's id."""
 
 
 def layers_of_networks(chosen: pd.DataFrame, store: Store) -> pd.DataFrame:
@@ -26,7 +26,8 @@ def measure_networks(chosen: pd.DataFrame, layers: pd.DataFrame, varied: Varied)
     """`chosen` with the measures of each network: means over its layers (Section 3, "Samplings and Replicates").
 
     Adds `units` (the sum over layers), `auc, auc_std, similarity, similarity_std, dead_fraction`; the deviations are
-    between samplings. Where the width of some layers alone varies, as in the paper's Inception-v3-layer, it is those.
+    between samplings. If the width of only some layers varies, as in the paper's Inception-v3-layer, the means are over
+    those.
     """
     counted = _of_varied(layers, varied)
     measures = counted.groupby(NETWORK)[MEASURES].mean()
@@ -35,7 +36,7 @@ def measure_networks(chosen: pd.DataFrame, layers: pd.DataFrame, varied: Varied)
 
 
 def measure_epochs(chosen: pd.DataFrame, store: Store, varied: Varied, names: Mapping[int, str]) -> pd.DataFrame:
-    """The chosen networks at each epoch that they keep, as `measure_networks` has them, one row each (Fig. B2).
+    """The chosen networks at each epoch that they keep, in the form of `measure_networks`, one row each (Fig. B2).
 
     Args:
         names: the series' names by epoch, which is counted from 1, in their order.
@@ -105,7 +106,7 @@ def ablation_curves(chosen: pd.DataFrame, store: Store, varied: Varied) -> pd.Da
 
 
 def correlation_distributions(chosen: pd.DataFrame, store: Store) -> pd.DataFrame:
-    """`series, width_factor, layer, low, high, share`: which share of the pairs of units has |r| in [low, high)."""
+    """`series, width_factor, layer, low, high, share`: the share of the pairs of units with |r| in [low, high)."""
     pairs = _stacked(chosen, store, "correlation")
     keys = ["series", "width_factor", "layer"]
     pairs = pairs.groupby([*keys, "low", "high"], sort=False, as_index=False)["pairs"].sum()

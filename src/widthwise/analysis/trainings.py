@@ -1,4 +1,4 @@
-"""Every run of a sweep as a row, and of those that differ in tuned values alone, the one that counts."""
+"""Every run of a sweep as a row, and of those that differ only in tuned values, the one that counts."""
 
 from collections.abc import Sequence
 
@@ -42,7 +42,7 @@ def collect(store: Store, runs: Sequence[PlannedTrial]) -> pd.DataFrame:
 
 
 def settings_of(runs: Sequence[PlannedTrial]) -> pd.DataFrame:
-    """One row per trial: `trial`, and every field of its settings by its path, missing where it has none."""
+    """One row per trial: `trial`, and every field of its settings by its path, missing if it has no such field."""
     trials = {run.trial.id: run.trial for run in runs}
     table = pd.DataFrame([by_path(trial.model_dump(mode="json")) for trial in trials.values()], dtype=object)
     return table.assign(trial=list(trials))
@@ -52,9 +52,9 @@ def choose(runs: pd.DataFrame) -> pd.DataFrame:
     """For each series, width and replicate, the trained run that counts.
 
     It is the one with the best validation accuracy among the networks that fit their training set: a training
-    accuracy of at least 0.95 or, where no run reaches that, within 0.02 of the best one's. Choosing by accuracy alone
-    would, on a hard task, find collapsed networks. Ties go to the better training accuracy, then to the first run.
-    Where a run is missing, the best is not known yet and none counts.
+    accuracy of at least 0.95 or, where no run reaches that, within 0.02 of the best one's. On a hard task, choosing by
+    validation accuracy alone would select collapsed networks. Ties go to the better training accuracy, then to the
+    first run. Where a run is missing, the best is not known yet and none counts.
     """
     missing = (runs["status"] == "missing").groupby([runs[name] for name in NETWORK]).transform("any")
     trained = runs[~missing & (runs["status"] == "trained")]

@@ -1,4 +1,4 @@
-"""Does something grow with width, and by how much? Tests over replicates, each trained at every width.
+"""Tests of whether a measure grows with width, and by how much, over replicates that are trained at every width.
 
 A table here has a row for each replicate and a column for each width factor, in increasing order.
 """
@@ -50,8 +50,8 @@ def holm(p_values: Float[np.ndarray, " tests"]) -> Float[np.ndarray, " tests"]:
 def slope_per_doubling(table: Table, widths: Float[np.ndarray, " widths"]) -> Slope:
     """The mean slope over log2 of the width factor, with its bootstrap interval over replicates.
 
-    Replicates are what was drawn independently, so they are what is drawn again. With few of them the interval can
-    reach no further than the replicates' own slopes do.
+    Replicates were drawn independently, so they are drawn again. With few of them the interval cannot extend beyond the
+    replicates' own slopes.
     """
     slopes = _slopes(table, np.log2(widths))
     if np.ptp(slopes) == 0:

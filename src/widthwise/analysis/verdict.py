@@ -1,4 +1,4 @@
-"""The paper's claim (Section 2.4), series by series: does removability or repetition grow with width?"""
+"""The test of the paper's claim (Section 2.4) that removability or repetition grows with width, series by series."""
 
 from dataclasses import asdict, dataclass
 from typing import Literal
@@ -36,7 +36,7 @@ class _Evidence:
 
     @property
     def obstacle(self) -> str:
-        """Why nothing can be tested; empty where it can."""
+        """The reason why nothing can be tested; empty if something can."""
         left_out = f" ({self.excluded} left out: a network diverged, collapsed to one label, or is missing)"
         if len(self.widths) < FEWEST_WIDTHS:
             return f"a trend needs at least {FEWEST_WIDTHS} widths, and there are {len(self.widths)}"
@@ -52,7 +52,7 @@ class _Evidence:
 
 
 def verdicts(networks: pd.DataFrame, series: list[str], widths: list[float], replicates: int) -> pd.DataFrame:
-    """One row a series: the tests, the slopes, the answer and its reason.
+    """One row per series: the tests, the slopes, the answer and its reason.
 
     A replicate counts if it has, at every width, a chosen network that has not collapsed to one label. Removability
     (AUC) and similarity are each tested for an increase by Page's trend test, the p-values of all series and both
@@ -62,7 +62,7 @@ def verdicts(networks: pd.DataFrame, series: list[str], widths: list[float], rep
 
     Args:
         networks: the chosen networks with their measures.
-        series, widths, replicates: what the sweep planned.
+        series, widths, replicates: those that the sweep planned.
     """
     evidence = [_gather(networks, name, widths, replicates) for name in series]
     rows = [{"series": each.series, "replicates": each.replicates, "obstacle": each.obstacle} for each in evidence]

@@ -31,7 +31,7 @@ def options_of(parameters: Iterable[Any]) -> dict[str, str]:
 
 
 def in_options(error: RequestError, options: Mapping[str, str]) -> str:
-    """What is wrong, and what to type instead. A field without an option keeps its name."""
+    """The error, and what to type instead. A field without an option keeps its name."""
     subject = f"{options.get(error.field, error.field)}: " if error.field else ""
     if not error.settings:
         return f"{subject}{error.problem}"

@@ -50,7 +50,7 @@ class Subject:
         """
         for batch in self.batches:
             return batch
-        raise RequestError(f"{self.name} gives no batches, so there is nothing to list layers with", field="data")
+        raise RequestError(f"{self.name} returns no batches, so there is nothing to list layers with", field="data")
 
 
 def load_subject(model: str, weights: str | None, inputs: InputOptions, device: str, trust_code: bool) -> Subject:
@@ -68,7 +68,9 @@ def load_subject(model: str, weights: str | None, inputs: InputOptions, device: 
         subject = load_trial(Path(model), Machine(tuple(inputs.data), on_device), trust_code)
     else:
         if not inputs.data:
-            raise RequestError("missing; give a folder of images, or MODULE:FACTORY, which gives batches", field="data")
+            raise RequestError(
+                "missing; give a folder of images, or MODULE:FACTORY, which returns batches", field="data"
+            )
         if len(inputs.data) > 1:
             raise RequestError(
                 f"given {len(inputs.data)} times, but a model is measured on one set of inputs", field="data"
@@ -86,7 +88,9 @@ def load_model(reference: str, weights: str | None) -> nn.Module:
     """
     model = _from_factory(reference, "model")
     if not isinstance(model, nn.Module):
-        raise RequestError(f"{reference} gives {type(model).__name__}; it must give a torch.nn.Module", field="model")
+        raise RequestError(
+            f"{reference} returns {type(model).__name__}; it must return a torch.nn.Module", field="model"
+        )
     if weights is not None:
         _load_weights(model, weights)
     return model
@@ -103,11 +107,13 @@ def load_batches(inputs: InputOptions) -> Iterable[object]:
         return ParquetImages(Path(reference), inputs.split, inputs.mean, inputs.std, inputs.examples)
     for option, value in (("mean", inputs.mean), ("std", inputs.std), ("examples", inputs.examples)):
         if value is not None:
-            raise RequestError(f"only for images in Parquet files; {reference} gives batches as they are", field=option)
+            raise RequestError(
+                f"only for images in Parquet files; {reference} returns batches as they are", field=option
+            )
     batches = _from_factory(reference, "data")
     if not isinstance(batches, Iterable):
         raise RequestError(
-            f"{reference} gives {type(batches).__name__}; it must give an iterable of batches", field="data"
+            f"{reference} returns {type(batches).__name__}; it must return an iterable of batches", field="data"
         )
     return batches
 

@@ -33,14 +33,14 @@ def profile(
     model: Annotated[
         str,
         typer.Argument(
-            help="MODULE:FACTORY or FILE.py:FACTORY, a function that gives a torch.nn.Module; or a finished run of a "
+            help="MODULE:FACTORY or FILE.py:FACTORY, a function that returns a torch.nn.Module; or a finished run of a "
             "store, STORE/trials/ID."
         ),
     ],
     data: Annotated[
         list[str] | None,
         typer.Option(
-            help="A Parquet file of images, a folder of them, or MODULE:FACTORY, which gives batches; of a finished "
+            help="A Parquet file of images, a folder of them, or MODULE:FACTORY, which returns batches; of a finished "
             "run on images, their folder, or as `widthwise train` takes them."
         ),
     ] = None,

@@ -37,7 +37,7 @@ def print_profile(profile: Profile, page: str | None, save: str | None, as_json:
     """Print what was measured, and which files were written."""
     if as_json:
         layers = json.loads(profile.layers.to_json(orient="records", double_precision=15))
-        kinds = profile.units.fillna({"mechanism": "not told"}).groupby("layer")["mechanism"].value_counts()
+        kinds = profile.units.fillna({"mechanism": "unknown"}).groupby("layer")["mechanism"].value_counts()
         mechanisms = {row["layer"]: kinds[row["layer"]].to_dict() for row in layers}
         print_json({**profile.summary(), "layers": layers, "mechanisms": mechanisms})
         return

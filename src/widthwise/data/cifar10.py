@@ -66,10 +66,10 @@ def read_cifar10(location: Path, damaged: Literal["refuse", "skip"]) -> CIFAR10F
     Args:
         location: the archive `cifar-10-binary.tar.gz` or `cifar-10-python.tar.gz`; the folder that one of them is
             extracted to; a folder that holds one of these; or a folder with Parquet files named for train and test.
-        damaged: what becomes of an image in a Parquet file that cannot be decoded.
+        damaged: `refuse` or `skip` an image in a Parquet file that cannot be decoded.
 
     Raises:
-        RequestError: there is no such data, it is not whole or not CIFAR-10, or a damaged image is refused.
+        RequestError: there is no such data, it is incomplete or not CIFAR-10, or a damaged image is refused.
     """
     if not location.exists():
         raise RequestError(f"there is no data at {location}: it must be an archive of CIFAR-10, or a folder")
@@ -105,7 +105,7 @@ def _refuse_cifar100(names: Iterable[str], where: Path) -> None:
 
 
 def _archive(file: Path) -> CIFAR10Files:
-    """Recognized by its MD5, so that another name is no hindrance."""
+    """The content of an archive, which is recognized by its MD5, under any name."""
     _refuse_cifar100([file.name], file)
     archives = [BINARY_ARCHIVE, PYTHON_ARCHIVE]
     if file.name not in archives and not tarfile.is_tarfile(file):
@@ -160,7 +160,7 @@ def _binary(content: bytes, file: Path) -> Part:
 
 
 def _python(content: bytes, file: Path) -> Part:
-    """A pickled dictionary, which is unpickled only if it is the published one to the byte."""
+    """A pickled dictionary, which is unpickled only if it is byte for byte the published one."""
     if (digest := _md5(content)) != PUBLISHED_MD5[file.name]:
         raise _altered(file, digest, [file.name])
     batch = unpickle_arrays(content, str(file))
@@ -216,10 +216,10 @@ def _parquet(folder: Path, damaged: Literal["refuse", "skip"]) -> CIFAR10Files:
 def _decoded(
     file: Path, kinds: set[str]
 ) -> tuple[UInt8[np.ndarray, "examples 32 32 3"], Int64[np.ndarray, " examples"], dict[int, str]]:
-    """A Parquet file's images, its labels, and why which rows cannot be decoded; adds the images' encodings to `kinds`.
+    """A Parquet file's images and labels, and rows that cannot be decoded, with reasons; adds encodings to `kinds`.
 
     Raises:
-        RequestError: it is not of CIFAR-10.
+        RequestError: the file is not one of CIFAR-10.
     """
     column = image_column(file)
     with whole(file):

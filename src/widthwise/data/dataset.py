@@ -1,4 +1,4 @@
-"""Labelled examples in three splits: what every split offers, however it is kept."""
+"""Labelled examples in three splits, and the interface of a split, whether in memory or in files."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ Inputs = Tensor | dict[str, Tensor]
 
 @runtime_checkable
 class Split(Protocol):
-    """Labelled examples, whose batches come on the device that they are to be used on."""
+    """Labelled examples, whose batches are on the device that uses them."""
 
     labels: Int[Tensor, " examples"]
     damaged: dict[str, str]
@@ -25,7 +25,7 @@ class Split(Protocol):
     def __len__(self) -> int: ...
 
     def batches(self, batch_size: int, limit: int | None = None) -> Iterator[tuple[Inputs, Tensor]]:
-        """All examples in order, or `limit` of them at even distances, as they are evaluated: inputs and labels."""
+        """All examples in order, or `limit` evenly spaced ones, as they are evaluated: inputs and labels."""
         ...
 
     def epoch(
@@ -48,8 +48,8 @@ class Split(Protocol):
 class Dataset:
     """Three disjoint splits of labelled examples, with labels 0 … `classes` - 1.
 
-    shape: of one input; of inputs with several parts, that of each by its name.
-    description: which data, in a phrase for captions; empty for data that was drawn.
+    shape: the shape of one input; for inputs with several parts, that of each by its name.
+    description: the data, in a phrase for captions; empty for data that was drawn.
     """
 
     train: Split
@@ -61,6 +61,6 @@ class Dataset:
 
 
 def spread(examples: int, limit: int | None) -> Int[Tensor, " chosen"]:
-    """The indices of all examples, or of `limit` of them at even distances."""
+    """The indices of all examples, or of `limit` evenly spaced ones."""
     chosen = examples if limit is None else min(limit, examples)
     return torch.arange(chosen) * examples // max(chosen, 1)

@@ -1,4 +1,4 @@
-"""A split of examples that live in memory on the device, as they are."""
+"""A split of examples that are kept in memory on the device, unchanged."""
 
 from collections.abc import Iterator
 
@@ -15,9 +15,9 @@ class ResidentExamples:
     """One split in memory.
 
     Args:
-        inputs: with the examples first; or a dictionary of such tensors.
-        labels: of the examples, in the same order.
-        device: where the examples are kept and batches come from.
+        inputs: a tensor with the examples first, or a dictionary of such tensors.
+        labels: the labels of the examples, in the same order.
+        device: the device that the examples and the batches are on.
     """
 
     def __init__(self, inputs: Inputs, labels: Int[Tensor, " examples"], device: torch.device | None = None):
@@ -31,13 +31,13 @@ class ResidentExamples:
 
     @property
     def shape(self) -> Shape:
-        """Of one input."""
+        """The shape of one input."""
         if isinstance(self.inputs, Tensor):
             return tuple(self.inputs.shape[1:])
         return {name: tuple(part.shape[1:]) for name, part in self.inputs.items()}
 
     def batches(self, batch_size: int, limit: int | None = None) -> Iterator[tuple[Inputs, Int[Tensor, " batch"]]]:
-        """All examples in order, or `limit` of them at even distances."""
+        """All examples in order, or `limit` evenly spaced ones."""
         for examples in spread(len(self), limit).to(self.labels.device).split(batch_size):
             yield self._chosen(examples)
 
@@ -54,11 +54,11 @@ class ResidentExamples:
     ) -> Iterator[tuple[Inputs, Int[Tensor, " share"], int]]:
         """An epoch's batches in an order of its own, from batch number `start` on.
 
-        The order depends on `seed` and `epoch` alone. Of each batch the share of one of several processes is given, and
-        the number of examples in the whole batch.
+        The order depends only on `seed` and `epoch`. For each batch, one process's share is returned, and the number of
+        examples in the whole batch.
 
         Raises:
-            ValueError: augmentation is asked for, which examples as they are do not have.
+            ValueError: augmentation is asked for, which is only for images.
         """
         if augment:
             raise ValueError("augmentation is for images")

@@ -1,4 +1,4 @@
-"""Images of one's own: folders of classes or Parquet files, decoded once, and kept in memory as bytes."""
+"""A user's own images: folders of classes or Parquet files, decoded once, and kept in memory as bytes."""
 
 import os
 from collections.abc import Mapping
@@ -28,14 +28,14 @@ def image_folder(source: ImageFolderData, location: Path, device: torch.device, 
     """Images in `location`, resized and cut to one size, with the labels of their folders or of a column.
 
     Args:
-        source: which of them, and their size.
+        source: the choice of images, and their size.
         location: a folder with `CLASS/IMAGE`; or with `train/CLASS/IMAGE` and, if there are, `val` or `validation` and
             `test`; or with Parquet files, which may be named for these splits; or one Parquet file.
-        device: where they are kept.
-        workers: processes that decode; 0 for this one.
+        device: the device to keep them on.
+        workers: the number of processes that decode; 0: decode in this process.
 
     Raises:
-        RequestError: there are no such images, they are too many for the memory, or one cannot be decoded.
+        RequestError: there are no such images, they do not fit in memory, or one cannot be decoded.
         TrialError: a file cannot be read, or a worker process was killed.
     """
     try:
@@ -65,7 +65,7 @@ def image_folder(source: ImageFolderData, location: Path, device: torch.device, 
 
 
 def _given(location: Path, classes: int | None) -> tuple[Mapping[str, Photographs], str]:
-    """The images of each split that the files have, and what kind of files they are."""
+    """The images of each split that the files have, and the kind of the files."""
     if location.is_file():
         image_column(location)
         return {"train": ParquetPhotographs([location], classes or MOST_CLASSES)}, "a Parquet file"
@@ -103,7 +103,7 @@ def _given(location: Path, classes: int | None) -> tuple[Mapping[str, Photograph
 def _decoded(
     source: ImageFolderData, photographs: Photographs, chosen: Int[Tensor, " examples"], workers: int
 ) -> tuple[UInt8[Tensor, "decoded 3 size size"], Int[Tensor, " decoded"], dict[str, str]]:
-    """Pixels, which images they are, and those that cannot be decoded with the reason."""
+    """Pixels, the indices of their images, and the images that cannot be decoded, with the reason."""
     decoding = Decoding(photographs, source.image_size, None, shorter_side=1.0)
     batches = chosen.split(DECODED_AT_ONCE)
     workers = workers if len(batches) > 2 else 0  # a few are decoded before a process has started
@@ -120,7 +120,7 @@ def _decoded(
 
 
 def _check_memory(count: int, size: int, location: Path, device: torch.device) -> None:
-    """See that the images fit beside a copy of them, which is there while they are read."""
+    """Check that the images fit in memory twice, since a copy of them exists while they are read."""
     needed = 2 * count * 3 * size * size
     available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else needed
     if device.type == "cuda":

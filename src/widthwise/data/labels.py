@@ -1,4 +1,4 @@
-"""Random labels: a share of what is learned replaced by uniform draws (Section 4.3)."""
+"""Random labels: a share of the labels to learn is replaced by uniform draws (Section 4.3)."""
 
 import torch
 from jaxtyping import Int
@@ -13,7 +13,7 @@ def partly_random(
 ) -> Int[Tensor, " examples"]:
     """The labels of a split, a share of them replaced by uniform draws; those of test examples stay.
 
-    The draws are a stream of their own of the source's seed: nothing else changes with the share.
+    The draws come from a separate stream of the source's seed: nothing else changes with the share.
     """
     if source.random_label_share == 0 or split == "test":
         return labels

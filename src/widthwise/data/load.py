@@ -1,4 +1,4 @@
-"""From where a trial's data comes from to three splits on a device."""
+"""From the source of a trial's data to three splits on a device."""
 
 import functools
 from dataclasses import replace
@@ -31,19 +31,19 @@ from widthwise.errors import RequestError
 from widthwise.randomness import generator
 
 HELD_OUT_SEED = 0
-"""Draws ImageNet's validation images: they are the same in every trial."""
+"""The seed that ImageNet's validation images are drawn with: they are the same in every trial."""
 FEWEST_FOR_DECODERS = 256
-"""Fewer photographs are decoded in less time than it takes to start processes for it."""
+"""Decoding fewer photographs than this takes less time than starting processes for it."""
 
 
 def load_dataset(source: DataSource, location: Path | None, device: torch.device, decoders: int) -> Dataset:
     """The data of a trial.
 
     Args:
-        source: which data, which of it, and whether its labels are random.
-        location: the files, of images.
-        device: where what is resident is kept, and where batches of photographs are put.
-        decoders: processes that decode photographs; 0 for this one.
+        source: the data, the choice of examples, and whether labels are random.
+        location: the location of image files.
+        device: the device of data in memory and of batches of photographs.
+        decoders: the number of processes that decode photographs; 0: decode in this process.
 
     Raises:
         RequestError: files are missing, damaged, of another data set, or hold too few examples; or a user's own
@@ -116,7 +116,7 @@ def _imagenet(source: ImageNetData, location: Path, device: torch.device, decode
 
 
 def _drawn(source: PublishedImages, split: str, available: int, location: Path) -> Int[Tensor, " examples"]:
-    """Which of a split's examples the trial uses, in order."""
+    """The indices of a split's examples that the trial uses, in order."""
     wanted = {"train": source.train_examples, "test": source.test_examples}[split]
     if wanted is None or wanted == available:
         return torch.arange(available)

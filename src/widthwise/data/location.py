@@ -1,4 +1,4 @@
-"""Where a data set lies, and whether it is the same one."""
+"""The location of a data set, and its fingerprint."""
 
 import hashlib
 import os
@@ -14,12 +14,12 @@ READ_AT_ONCE = 1 << 20
 
 
 def located(reference: str) -> Path:
-    """The path that `reference` names: itself, or of `hub:OWNER/NAME` where that data set is after it is downloaded.
+    """The path that `reference` names: itself, or for `hub:OWNER/NAME` the path of the downloaded data set.
 
-    The Parquet files of a data set of the Hugging Face hub are kept in its own cache, and downloaded once.
+    The Parquet files of a data set of the Hugging Face Hub are downloaded once, into the Hub's own cache.
 
     Raises:
-        RequestError: the hub cannot be reached, or has no such Parquet files, or its package is not installed.
+        RequestError: the Hub cannot be reached, or has no such Parquet files, or its package is not installed.
     """
     if not reference.startswith(HUB):
         return Path(reference)
@@ -35,7 +35,7 @@ def located(reference: str) -> Path:
         ) from None
     try:
         folder = Path(snapshot_download(name, repo_type="dataset", allow_patterns="*.parquet"))
-    except Exception as error:  # of the hub, of its HTTP client, or of the disk
+    except Exception as error:  # of the Hub, of its HTTP client, or of the disk
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise RequestError(f"{reference} cannot be downloaded ({reason})") from None
     if not any(folder.rglob("*.parquet")):
@@ -44,13 +44,13 @@ def located(reference: str) -> Path:
 
 
 def fingerprint(path: Path) -> str:
-    """A short digest of the files at `path`, wherever they lie: of a file's content, or of what a folder holds.
+    """A short digest of the files at `path`, whatever the path: of a file's content, or of a folder's files.
 
-    Of a folder the names and sizes of its files count, and their contents where all together have at most 1 GB. Hidden
+    For a folder the names and sizes of its files count, and, if they have at most 1 GB in total, their contents. Hidden
     files do not count.
 
     Raises:
-        RequestError: there is nothing, or it cannot be read.
+        RequestError: there is nothing at `path`, or it cannot be read.
     """
     if not path.exists():
         raise RequestError(f"there is no data at {path}")

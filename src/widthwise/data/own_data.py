@@ -1,4 +1,4 @@
-"""Data that a user's own function gives, in any of the forms that it may have."""
+"""Data that a user's own function returns, in any of the possible forms."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -29,10 +29,10 @@ Examples = tuple[Inputs, Int64[Tensor, " examples"]]
 
 
 def own_data(source: OwnData, device: torch.device) -> Dataset:
-    """The data that a user's own function gives, split as it says or by drawing, and kept on `device`.
+    """The data that a user's own function returns, with its splits or drawn ones, kept on `device`.
 
     Raises:
-        RequestError: the function fails, or gives something else than examples with labels.
+        RequestError: the function fails, or returns something other than examples with labels.
     """
     where = f"{source.function}() of {source.file}"
     given = _splits(source.result("data.factory", {"seed": source.seed}), where)
@@ -40,9 +40,11 @@ def own_data(source: OwnData, device: torch.device) -> Dataset:
     largest = max(int(labels.max()) for _, labels in given.values())
     classes = source.classes or largest + 1
     if largest >= classes:
-        raise RequestError(f"{where} gives the label {largest}, and labels are 0 … {classes - 1}", field="data.classes")
+        raise RequestError(
+            f"{where} returns the label {largest}, and labels are 0 … {classes - 1}", field="data.classes"
+        )
     if classes < 2:
-        raise _refused(f"all examples that {where} gives have the label 0; there must be two")
+        raise _refused(f"all examples that {where} returns have the label 0; there must be two")
 
     sizes = {name: len(labels) for name, (_, labels) in given.items()}
     splits: dict[str, ResidentExamples] = {}
@@ -53,18 +55,18 @@ def own_data(source: OwnData, device: torch.device) -> Dataset:
     shapes = {name: split.shape for name, split in splits.items()}
     for name, shape in shapes.items():
         if shape != shapes["train"]:
-            raise _refused(f"{where} gives inputs of shape {shapes['train']} to train and {shape} for {name}")
+            raise _refused(f"{where} returns inputs of shape {shapes['train']} to train and {shape} for {name}")
     return Dataset(**splits, classes=classes, shape=shapes["train"], description=f"data of {source.factory}")
 
 
 def _splits(given: Any, where: str) -> dict[str, Examples]:
-    """The examples of each split that the function gives."""
+    """The examples of each split that the function returns."""
     if not isinstance(given, Mapping):
         return {"train": _examples(given, where)}
     unknown = [f"{name!r}: {suggestion(str(name), SPLITS)}" for name in given if name not in SPLITS]
     if "train" not in given or unknown:
         problem = f"has {unknown[0]}" if unknown else "has no 'train'"
-        raise _refused(f"the dictionary that {where} gives {problem}; it must give {FORMS}")
+        raise _refused(f"the dictionary that {where} returns {problem}; it must return {FORMS}")
     return {name: _examples(part, f"{name} of {where}") for name, part in given.items()}
 
 
@@ -72,19 +74,19 @@ def _examples(given: Any, where: str) -> Examples:
     if isinstance(given, TorchDataset):
         given = _collated(given, where)
     if not isinstance(given, (tuple, list)) or len(given) != 2:
-        raise _refused(f"{where} gives {type(given).__name__}; it must give {FORMS}")
+        raise _refused(f"{where} returns {type(given).__name__}; it must return {FORMS}")
     inputs = _inputs(given[0], where)
     labels = _tensor(given[1], "labels", where)
     parts = [inputs] if isinstance(inputs, Tensor) else list(inputs.values())
     if labels.ndim != 1 or labels.is_floating_point() or labels.is_complex():
         problem = f"labels of type {labels.dtype} and shape {tuple(labels.shape)}; one whole number an example is right"
-        raise _refused(f"{where} gives {problem}")
+        raise _refused(f"{where} returns {problem}")
     if not len(labels) or any(len(part) != len(labels) for part in parts):
         problem = f"{' and '.join(str(len(part)) for part in parts)} inputs and {len(labels)} labels"
-        raise _refused(f"{where} gives {problem}; each input needs one label")
+        raise _refused(f"{where} returns {problem}; each input needs one label")
     labels = labels.long()
     if labels.min() < 0:
-        raise RequestError(f"{where} gives the label {int(labels.min())}; labels count from 0", field="data.factory")
+        raise RequestError(f"{where} returns the label {int(labels.min())}; labels count from 0", field="data.factory")
     return inputs, labels
 
 
@@ -92,7 +94,7 @@ def _inputs(given: Any, where: str) -> Inputs:
     if not isinstance(given, Mapping):
         return _single(_tensor(given, "inputs", where))
     if not given or not all(isinstance(name, str) for name in given):
-        raise _refused(f"{where} gives inputs without names")
+        raise _refused(f"{where} returns inputs without names")
     return {name: _single(_tensor(part, f"inputs[{name!r}]", where)) for name, part in given.items()}
 
 
@@ -108,7 +110,7 @@ def _tensor(given: Any, what: str, where: str) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(given))
     except (TypeError, ValueError):
         kind = type(given).__name__
-        raise _refused(f"{where} gives {what} that are no tensor or array, but {kind}") from None
+        raise _refused(f"{where} returns {what} that are no tensor or array, but {kind}") from None
 
 
 def _collated(dataset: TorchDataset, where: str) -> Any:
@@ -116,7 +118,7 @@ def _collated(dataset: TorchDataset, where: str) -> Any:
     try:
         return default_collate([dataset[number] for number in range(len(dataset))])  # pyright: ignore
     except Exception as error:  # whatever a user's own code raises
-        raise _refused(f"the examples that {where} gives cannot be put together ({first_line(error)})") from error
+        raise _refused(f"the examples that {where} returns cannot be put together ({first_line(error)})") from error
 
 
 def _refused(problem: str) -> RequestError:

@@ -1,4 +1,4 @@
-"""Images from Parquet files, in the columns that the Hugging Face hub uses: a struct of an encoded image's bytes."""
+"""Images from Parquet files, in the columns that the Hugging Face Hub uses: a struct of an encoded image's bytes."""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -24,9 +24,9 @@ class ParquetImages:
     Args:
         path: a Parquet file, or a folder in which files are named for their split, such as `test.parquet` or
             `data/test-00000-of-00001.parquet`.
-        split: which files of a folder.
-        mean, deviation: of each channel, subtracted and divided by.
-        examples: only the first so many.
+        split: the split whose files are read from a folder.
+        mean, deviation: for each channel, the mean to subtract and the standard deviation to divide by.
+        examples: only the first this many images are read.
 
     Raises:
         RequestError: there are no such files, or they hold no images.
@@ -68,7 +68,7 @@ class ParquetImages:
 
 
 def split_files(path: Path, *splits: str) -> list[Path]:
-    """The Parquet files of the first of `splits` that has some in a folder, sorted; a file is its own answer.
+    """The Parquet files of the first of `splits` that has some in a folder, sorted; for a file, the file itself.
 
     Raises:
         RequestError: there are none.
@@ -92,7 +92,7 @@ def image_column(file: Path) -> str:
     """The name of the first column that is a struct with the field `bytes`.
 
     Raises:
-        RequestError: there is none, or the file is no whole Parquet file.
+        RequestError: there is none, or the file is not a complete Parquet file.
     """
     with whole(file):
         schema = pq.read_schema(file)

@@ -1,4 +1,4 @@
-"""Photographs as their files hold them: a folder for each class, or shards of Parquet files."""
+"""Photographs in files: a folder for each class, or shards of Parquet files."""
 
 import os
 from collections import OrderedDict
@@ -28,7 +28,7 @@ class FolderPhotographs:
     """The images of one split in a folder for each class.
 
     Args:
-        folder: of the split.
+        folder: the folder of the split.
         classes: the names of the classes' folders; an image's label is the index of its own.
 
     Raises:
@@ -40,7 +40,7 @@ class FolderPhotographs:
             raise RequestError(f"{folder} has folders of classes that are none of the training images': {strange[:5]}")
         names = [_images(folder / name) for name in classes]
         self._folder = folder
-        self._names = pa.array(  # a million strings in one piece of memory, which goes to other processes at once
+        self._names = pa.array(  # a million strings in one block of memory, which is sent to other processes as a whole
             [f"{label}/{name}" for label, some in zip(classes, names, strict=True) for name in some], pa.string()
         )
         self.labels: Int64[Tensor, " examples"] = torch.repeat_interleave(torch.tensor([len(some) for some in names]))
@@ -52,7 +52,7 @@ class FolderPhotographs:
         return len(self.labels)
 
     def name(self, index: int) -> str:
-        """Where the image is: its file."""
+        """The location of the image: its file."""
         return str(self._folder / self._names[index].as_py())
 
     def read(self, index: int) -> bytes:
@@ -65,14 +65,14 @@ class FolderPhotographs:
 
 
 class ParquetPhotographs:
-    """The images of one split in Parquet files. A file is opened when it is read from.
+    """The images of one split in Parquet files. A file is opened when it is first read.
 
     Args:
-        files: in their order.
-        classes: how many there are.
+        files: the files, in order.
+        classes: the number of classes.
 
     Raises:
-        RequestError: they are no whole Parquet files with a column of images and labels from 0 to `classes` - 1.
+        RequestError: they are not complete Parquet files with a column of images and labels from 0 to `classes` - 1.
     """
 
     def __init__(self, files: list[Path], classes: int):
@@ -102,7 +102,7 @@ class ParquetPhotographs:
         return len(self.labels)
 
     def name(self, index: int) -> str:
-        """Where the image is: its file, and its row there, counted from 0."""
+        """The location of the image: its file, and its row there, counted from 0."""
         file = self._groups[self._group(index), 0]
         first = self._begin(int(np.searchsorted(self._groups[:, 0], file)))
         return f"{self._files[file]}, row {index - first}"
@@ -123,7 +123,7 @@ class ParquetPhotographs:
     def order(self, generator: torch.Generator) -> Int64[Tensor, " examples"]:
         """All examples in a random order in which neighbours share few row groups.
 
-        Row groups come in random order, and of each 16 successive ones the rows are shuffled.
+        Row groups are in random order, and the rows of every 16 successive groups are shuffled.
         """
         parts: list[Tensor] = []
         for groups in torch.randperm(len(self._ends), generator=generator).split(SHUFFLED_TOGETHER):
@@ -155,8 +155,8 @@ def read_photographs(location: Path, classes: int) -> PhotographFiles:
 
     Args:
         location: a folder with `train/CLASS/IMAGE` and `val/CLASS/IMAGE`, or with Parquet files that are named for
-            train and for val, validation or, failing these, test, and have the columns of the Hugging Face hub.
-        classes: how many there must be.
+            train and for val, validation or, failing these, test, and have the columns of the Hugging Face Hub.
+        classes: the required number of classes.
 
     Raises:
         RequestError: there is no such data, or it has other classes.
@@ -200,7 +200,7 @@ def _described(train: Photographs, test: Photographs, classes: int, kind: str) -
 
 
 def folders_in(folder: Path) -> list[str]:
-    """The names of the folders in one, sorted; none where there is no such folder."""
+    """The names of the folders in a folder, sorted; empty if it does not exist."""
     if not folder.is_dir():
         return []
     return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))

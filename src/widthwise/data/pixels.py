@@ -1,6 +1,6 @@
 """Batches of images as tensors of bytes: crop, flip and standardize, with no loop over images.
 
-Images lie here with the channels of a pixel side by side, so that a row of an image is one run of bytes.
+Images are stored with the channels of a pixel side by side, so that a row of an image is one run of bytes.
 """
 
 import torch
@@ -27,11 +27,11 @@ def crop_and_flip(
     left: Int[Tensor, " batch"],
     flipped: Bool[Tensor, " batch"],
 ) -> UInt8[Tensor, "batch height width 3"]:
-    """Of each chosen image the part that begins at row `top` and column `left`, mirrored if `flipped`.
+    """For each chosen image the part that begins at row `top` and column `left`, mirrored if `flipped`.
 
     Args:
         images: all images, each with its border.
-        chosen: which of them.
+        chosen: the indices of the chosen images.
         top, left: from 0 to 8, both included; 4 is the middle.
         flipped: whether left and right are exchanged.
     """
@@ -49,8 +49,8 @@ def crop_and_flip(
 def standardized(images: UInt8[Tensor, "batch height width 3"]) -> Float[Tensor, "batch 3 height width"]:
     """Each image by itself with mean 0 and standard deviation 1 over all of its values (Section 3, "Datasets").
 
-    The standard deviation is taken as at least one over the root of the number of values, as TensorFlow's per-image
-    standardization has it, so that an image of one colour becomes zeros.
+    The standard deviation is at least one over the root of the number of values, as in TensorFlow's per-image
+    standardization, so that an image of one colour becomes zeros.
     """
     count = images[0].numel() if len(images) else 1
     values = images.float().view(len(images), count)

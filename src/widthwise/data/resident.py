@@ -1,4 +1,4 @@
-"""A split of small images that lives on the device as bytes, and is augmented and standardized there."""
+"""A split of small images that is kept on the device as bytes, and is augmented and standardized there."""
 
 from collections.abc import Iterator
 
@@ -15,9 +15,9 @@ class ResidentImages:
     """One split in memory.
 
     Args:
-        images: bytes.
-        labels: of the images, in the same order.
-        device: where the images are kept and batches come from.
+        images: the images, as bytes.
+        labels: the labels of the images, in the same order.
+        device: the device that the images and the batches are on.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class ResidentImages:
     def batches(
         self, batch_size: int, limit: int | None = None
     ) -> Iterator[tuple[Float[Tensor, "batch 3 height width"], Int[Tensor, " batch"]]]:
-        """All examples in order, or `limit` of them at even distances."""
+        """All examples in order, or `limit` evenly spaced ones."""
         for examples in spread(len(self), limit).to(self.labels.device).split(batch_size):
             yield standardized(self._images.index_select(0, examples)), self.labels[examples]
 
@@ -52,8 +52,8 @@ class ResidentImages:
     ) -> Iterator[tuple[Float[Tensor, "share 3 height width"], Int[Tensor, " share"], int]]:
         """An epoch's batches in an order of its own, from batch number `start` on.
 
-        Order, crops and flips depend on `seed` and `epoch` alone. Of each batch the share of one of several processes
-        is given, and the number of examples in the whole batch.
+        Order, crops and flips depend only on `seed` and `epoch`. For each batch, one process's share is returned, and
+        the number of examples in the whole batch.
         """
         draws = self._draws(seed, epoch)
         if augment and self._bordered is None:
@@ -68,7 +68,7 @@ class ResidentImages:
             yield standardized(images), self.labels[examples], batch.shape[1]
 
     def _draws(self, seed: int, epoch: int) -> Int[Tensor, "4 examples"]:
-        """The order of examples, and of each the first row and column that it keeps and whether it is mirrored."""
+        """The order of examples, and for each the first row and column to keep and whether it is mirrored."""
         if self._order is None or self._order[0] != (seed, epoch):
             order = torch.randperm(len(self), generator=generator(seed, "order", epoch))
             stream = generator(seed, "augmentation", epoch)

@@ -1,4 +1,4 @@
-"""Where a trial's data comes from."""
+"""The sources of a trial's data."""
 
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -13,16 +13,16 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class DataSource(Config):
-    """The base of every source. Each says its `shape` and `classes` besides, None where only the data know them."""
+    """The base of every source. Each also has `shape` and `classes`; None: known only from the data."""
 
     title: ClassVar[str]
     """Its name in tables and captions."""
     on_disk: ClassVar[bool] = False
-    """Whether it is in files that `--data` names."""
+    """Whether it is in files that the user names."""
     augmentable: ClassVar[bool] = False
     """Whether it is images, which can be cropped and flipped at random."""
     resident: ClassVar[bool] = True
-    """Whether it is kept in memory on the device; else it is read while it is gone through."""
+    """Whether it is kept in memory on the device; otherwise it is read while it is used."""
 
     name: str
     train_examples: PositiveInt | None = None
@@ -32,7 +32,7 @@ class DataSource(Config):
     random_label_share: Share = 0.0
     """The share of training and of validation labels that uniform draws replace; 1 in the paper's Section 4.3."""
     seed: Seed = 0
-    """Of random labels and of which examples are drawn."""
+    """The seed of random labels and of the choice of examples."""
 
     @property
     def called(self) -> str:
@@ -41,7 +41,7 @@ class DataSource(Config):
 
     @property
     def training_examples(self) -> int | None:
-        """How many examples are trained on; None where only the data know."""
+        """Number of training examples; None: known only from the data."""
         return self.train_examples
 
     @property
@@ -79,12 +79,12 @@ class TeacherData(DataSource):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one input."""
+        """The shape of one input."""
         return (self.dimensions,)
 
     @property
     def classes(self) -> int:
-        """How many labels there are."""
+        """The number of labels."""
         return 2
 
     def in_words(self, found: str) -> str:
@@ -104,7 +104,8 @@ class ImageFiles(DataSource):
     augmentable: ClassVar[bool] = True
 
     damaged: Literal["refuse", "skip"] = "refuse"
-    """Whether an image that cannot be decoded is refused: the trial fails, or goes on without it and counts it."""
+    """Treatment of images that cannot be decoded: `refuse`: the trial fails; `skip`: it leaves them out and counts
+    them."""
 
 
 class PublishedImages(ImageFiles):
@@ -117,16 +118,16 @@ class PublishedImages(ImageFiles):
 
     validation_examples: PositiveInt
     synthetic: bool = False
-    """Small images that the program generates, in place of files: to see that all works, not to learn from."""
+    """Small images that the program generates, in place of files: to check that everything works."""
 
     @property
     def available(self) -> tuple[int, int]:
-        """Images to train and to test that there are, whether used or not."""
+        """Numbers of training and test images that exist, whether used or not."""
         return self.SYNTHETIC if self.synthetic else self.OFFICIAL
 
     @property
     def training_examples(self) -> int:
-        """How many examples are trained on."""
+        """Number of training examples."""
         return self.train_examples or self.available[0] - self.validation_examples
 
     @property
@@ -153,12 +154,12 @@ class CIFAR10Data(PublishedImages):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one input."""
+        """The shape of one input."""
         return (3, 32, 32)
 
     @property
     def classes(self) -> int:
-        """How many labels there are."""
+        """The number of labels."""
         return 10
 
 
@@ -174,20 +175,20 @@ class ImageNetData(PublishedImages):
     image_size: PositiveInt = 224
     """Height and width of what is cut out of a photograph."""
     classes: PositiveInt = 1000
-    """How many labels there are."""
+    """The number of labels."""
     validation_examples: PositiveInt = 10_000
     """Training images that are held out, drawn with seed 0; the official validation images are the test set."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one input."""
+        """The shape of one input."""
         return (3, self.image_size, self.image_size)
 
 
 class ImageFolderData(ImageFiles):
-    """Images of one's own, of any size and any classes, in folders of classes or in Parquet files.
+    """A user's own images, of any size and any classes, in folders of classes or in Parquet files.
 
-    Splits are those of the files; what these lack is drawn with `seed`.
+    Splits are those of the files; missing ones are drawn with `seed`.
     """
 
     title: ClassVar[str] = "images"
@@ -197,23 +198,23 @@ class ImageFolderData(ImageFiles):
     image_size: PositiveInt = 32
     """Height and width in pixels: the shorter side is resized to it and the middle cut out."""
     classes: PositiveInt | None = None
-    """How many labels there are; None: as many as the files have."""
+    """The number of labels; None: as many as the files have."""
     validation_examples: PositiveInt | None = None
     """None: all that the files have for it, or a tenth of the training images."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one input."""
+        """The shape of one input."""
         return (3, self.image_size, self.image_size)
 
 
 class OwnData(UserFunction, DataSource):
-    """Data that a function of a user's own file gives.
+    """Data that a function in a user's own file returns.
 
-    It is called `FUNCTION(**arguments)`, and with `seed=` of the data where it has such a parameter. It gives
+    It is called `FUNCTION(**arguments)` and, if it has such a parameter, with `seed=` of the data. It returns
     `(inputs, labels)`, a `torch.utils.data.Dataset` of `(input, label)`, or a dictionary with one of these as `train`
-    and, if there are, as `validation` and `test`. Inputs are a tensor or an array with the examples first, or a
-    dictionary of such, the network's arguments by name; labels are whole numbers from 0.
+    and, if there are such splits, as `validation` and `test`. Inputs are a tensor or an array with the examples first,
+    or a dictionary of these, the network's arguments by name; labels are whole numbers from 0.
     """
 
     title: ClassVar[str] = "own data"
@@ -221,7 +222,7 @@ class OwnData(UserFunction, DataSource):
 
     name: Literal["own"] = "own"  # pyright: ignore[reportIncompatibleVariableOverride]
     classes: PositiveInt | None = None
-    """How many labels there are; None: one more than the largest."""
+    """The number of labels; None: one more than the largest."""
     validation_examples: PositiveInt | None = None
     """None: all that the function gives for it, or a tenth of the examples."""
     test_examples: PositiveInt | None = None
@@ -231,7 +232,7 @@ class OwnData(UserFunction, DataSource):
 
     @property
     def called(self) -> str:
-        """The function that gives it."""
+        """The function that returns it."""
         return self.factory
 
     @property
@@ -246,7 +247,7 @@ KNOWN_AS = {source.model_fields["name"].default: source.title for source in SOUR
 
 
 def _named(content: Any) -> Any:
-    """A user's own where a factory is named, else teacher data."""
+    """A user's own data if a factory is named, otherwise teacher data."""
     return {"name": "own" if "factory" in content else "teacher", **content} if isinstance(content, dict) else content
 
 

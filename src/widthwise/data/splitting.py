@@ -1,4 +1,4 @@
-"""Which examples train, validate and test, where a user's files or function do not say all of it."""
+"""The splits for training, validation and testing, if a user's files or function do not have all of them."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from widthwise.errors import RequestError
 from widthwise.randomness import generator
 
 HELD_OUT = 10
-"""Where no number is given, one example in ten validates and one tests."""
+"""If no number is given, one example in ten is for validation and one in ten for testing."""
 
 Chosen = tuple[str, Int[Tensor, " examples"]]
 """The name of a split as it was given, and the indices of its examples."""
@@ -19,14 +19,15 @@ Chosen = tuple[str, Int[Tensor, " examples"]]
 def divided(given: Mapping[str, int], wanted: Mapping[str, int | None], seed: int, where: str) -> dict[str, Chosen]:
     """The examples of the splits `train`, `validation` and `test`.
 
-    What is not given is drawn from the examples of `train` with `seed`: first those that test, then those that
-    validate; the others train. Of what is given, `wanted` draws a number. Indices are ascending.
+    A missing split is drawn from the examples of `train` with `seed`: first the test examples, then the validation
+    examples; the others are for training. From a split that is given, `wanted` draws a number. Indices are ascending.
 
     Args:
         given: the number of examples of `train` and, if they are given, of `validation` and `test`.
-        wanted: how many each split is to have; None: all that is given, or of what is drawn a tenth of the examples.
-        seed: of the draws.
-        where: what the examples come from, for messages.
+        wanted: the number of examples in each split; None: all that are given, or for a drawn split a tenth
+            of the examples.
+        seed: the seed of the draws.
+        where: the source of the examples, for messages.
 
     Raises:
         RequestError: there are fewer examples than that.
@@ -48,7 +49,7 @@ def divided(given: Mapping[str, int], wanted: Mapping[str, int | None], seed: in
 
 
 def _drawn(available: int, wanted: int | None, seed: int, split: str, where: str) -> Int[Tensor, " examples"]:
-    """Which of a split's examples are used, in order."""
+    """The indices of a split's examples that are used, in order."""
     if wanted is None or wanted == available:
         return torch.arange(available)
     _enough(split, wanted, available, where)

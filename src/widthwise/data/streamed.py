@@ -1,4 +1,4 @@
-"""A split of photographs, too many for memory, decoded in worker processes while it is gone through."""
+"""A split of photographs, too large for memory, decoded in worker processes while it is read."""
 
 import io
 import math
@@ -23,9 +23,9 @@ from widthwise.spawning import main_hidden
 
 MEAN = (0.485, 0.456, 0.406)
 STANDARD_DEVIATION = (0.229, 0.224, 0.225)
-"""Of each channel of ImageNet's training images, in [0, 1]."""
+"""Mean and standard deviation of each channel of ImageNet's training images, in [0, 1]."""
 SHORTER_SIDE = 256 / 224
-"""To which photographs are resized for evaluation, relative to what is cut out of their middle."""
+"""The size to which photographs are resized for evaluation, relative to the part cut out of the middle."""
 AREA, ASPECT, TRIES = (0.08, 1.0), (3 / 4, 4 / 3), 10
 
 Region = tuple[float, float, float, float]
@@ -46,12 +46,12 @@ class StreamedImages:
 
     Args:
         photographs: the files.
-        chosen: which of them, each once; evaluated in this order, and read fastest where it is ascending.
-        labels: of the chosen ones.
-        image_size: height and width of what is cut out of a photograph.
-        damaged: what becomes of images that cannot be decoded.
-        workers: processes that decode; with 0 it is done in this one.
-        device: where batches are standardized and kept.
+        chosen: the indices of the examples, each once; evaluated in this order, and read fastest if it is ascending.
+        labels: the labels of the chosen examples.
+        image_size: height and width of the part cut out of a photograph.
+        damaged: `refuse` or `skip` images that cannot be decoded.
+        workers: the number of processes that decode; 0: decode in this process.
+        device: the device that standardizes and holds batches.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class StreamedImages:
     def batches(
         self, batch_size: int, limit: int | None = None
     ) -> Iterator[tuple[Float[Tensor, "batch 3 size size"], Int64[Tensor, " batch"]]]:
-        """All examples in order, or `limit` of them at even distances: resized, and the middle cut out.
+        """All examples in order, or `limit` evenly spaced ones: resized, and the middle cut out.
 
         Raises:
             RequestError: an image cannot be decoded, and that is refused.
@@ -98,9 +98,9 @@ class StreamedImages:
     ) -> Iterator[tuple[Float[Tensor, "share 3 size size"], Int64[Tensor, " share"], int]]:
         """An epoch's batches in an order of its own, from batch number `start` on.
 
-        The order depends on `seed` and `epoch` alone, and an image's crop and flip also on which image it is. Of each
-        batch the share of one of several processes is given, and the number of examples in the whole batch, those
-        included that cannot be decoded.
+        The order depends only on `seed` and `epoch`, and an image's crop and flip also on its index. For each batch,
+        one process's share is returned, and the number of examples in the whole batch, including those that cannot be
+        decoded.
 
         Args:
             augment: cut out a random region and mirror half of the images, instead of the middle.
@@ -166,7 +166,7 @@ def noted(failures: Iterable[Failure], refused: bool) -> dict[str, str]:
 def decoded_batches(
     decoding: "Decoding", batches: list[Int64[np.ndarray, " _"]], workers: int
 ) -> Generator[tuple[UInt8[Tensor, "decoded size size 3"], dict[int, Failure]], None, None]:
-    """Batches of photographs, decoded in processes, or with 0 workers in this one.
+    """Batches of photographs, decoded in worker processes, or with 0 workers in this one.
 
     Raises:
         TrialError: a worker process was killed.

@@ -1,4 +1,4 @@
-"""Small images that the program generates, in the formats of the official files: to see that all works."""
+"""Small images that the program generates, in the formats of the official files: to check that everything works."""
 
 import colorsys
 import io
@@ -28,10 +28,10 @@ class Examples:
 
 
 def synthetic_images(source: PublishedImages, folder: Path) -> Path:
-    """The folder with the images that are generated for `source`; where it is not there, it is written.
+    """The folder with the images that are generated for `source`; it is written if it does not exist.
 
-    It appears whole or not at all, and of several processes that write it at once each finds the first one's. An image
-    has a colour for its label, so that a network learns it in a few steps.
+    It appears whole or not at all; if several processes write it at once, all use that of the first. The colour of an
+    image shows its label, so that a network learns it in a few steps.
 
     Raises:
         OSError: it cannot be written.

@@ -38,7 +38,7 @@ def draw_teacher(dimensions: int, seed: int) -> nn.Module:
 def teacher_data(source: TeacherData, device: torch.device | None = None) -> Dataset:
     """Inputs from N(0, I) and the labels that a balanced random teacher gives them, some replaced by random ones.
 
-    The same source gives the same data, and its training examples do not depend on the sizes of the other splits.
+    The same source produces the same data, and its training examples do not depend on the sizes of the other splits.
     """
     teacher = draw_teacher(source.dimensions, source.seed)
 

@@ -1,4 +1,4 @@
-"""Arrays from pickles, without running what else a pickle may ask for."""
+"""Arrays from pickles, without running any other code that a pickle may ask for."""
 
 import io
 import pickle

@@ -21,9 +21,9 @@ from widthwise.training.loop import train
 TIMED_FLOPS = 4e11
 """A timing uses as many examples as this much arithmetic allows, and at most a batch."""
 RUNS_OF_A_MEASUREMENT = 17
-"""Of what follows a layer: 5 levels that are neither none nor all of the units, 3 samplings, and the whole twice."""
+"""Runs of what follows a layer: 5 levels with some but not all units dropped, in 3 samplings, and 2 whole runs."""
 SHARE_THAT_FOLLOWS = 0.5
-"""Of a network, behind one of its layers, on average."""
+"""Share of a network that follows one of its layers, on average."""
 FEWEST = 2
 
 

@@ -65,7 +65,7 @@ def chosen(axis: Any, values: Any, source: str, path: str) -> Any:
     if not isinstance(axis, dict) or isinstance(values, dict):
         return values
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise refused(source, f"{path} must be a list of names from {', '.join(axis)}")
+        raise refused(source, f"{path} must be a list of names, of {', '.join(axis)}")
     unknown = [value for value in values if value not in axis]
     if unknown:
         raise refused(source, f"{path} has no {unknown[0]!r}; there are {', '.join(axis)}")

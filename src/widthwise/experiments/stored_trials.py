@@ -22,7 +22,7 @@ NETWORK = "network.safetensors"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a trial gave.
+    """The result of a trial.
 
     status: `trained`; `diverged` if the loss stopped being finite, and the network is not kept or measured; or
         `counted` if it was not to be trained.

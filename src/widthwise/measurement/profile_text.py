@@ -36,7 +36,7 @@ def rows(profile: Profile) -> list[tuple[str, ...]]:
 
 def notes(profile: Profile) -> list[str]:
     """Notes on how it was measured, and on what a reader must know."""
-    kinds = profile.units["mechanism"].fillna("not told").value_counts()
+    kinds = profile.units["mechanism"].fillna("unknown").value_counts()
     counts = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items())
     how = "Only what follows a layer was run again."
     if not profile.about["replayed"]:

@@ -14,10 +14,10 @@ from widthwise.networks.kernels.fourier_convolution import FourierConv2d
 from widthwise.networks.kernels.local_response_norm import LocalResponseNorm
 
 UNITS = {"conv1": 96, "conv2": 256, "dense1": 384, "dense2": 192}
-"""Of the measured layers, at width factor 1."""
+"""Units of the measured layers, at width factor 1."""
 IMAGE = (3, 32, 32)
 POOLED = 8 * 8
-"""Pixels that the two poolings leave of an image."""
+"""Number of pixels of an image after the two poolings."""
 
 
 class AlexNetDescription(PublishedNetwork):
@@ -40,11 +40,11 @@ class AlexNetDescription(PublishedNetwork):
 
     name: Literal["alexnet"] = "alexnet"  # pyright: ignore[reportIncompatibleVariableOverride]
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Of each of the two dense layers' units while training."""
+    """Share of each of the two dense layers' units that is dropped while training."""
 
     @property
     def measured_layers(self) -> tuple[str, ...]:
-        """All but the output."""
+        """All layers except the output."""
         return tuple(UNITS)
 
     @property

@@ -15,12 +15,12 @@ def build_initialized(
     """The network, its weights drawn by `initialization` from `seed`.
 
     Args:
-        description: which network.
-        initialization: how its weights begin. With `as_built` they are as the network's own code draws them.
-        shape: of one input.
-        classes: how many labels there are.
-        seed: of the weights. PyTorch's own random numbers on the CPU are drawn from it too while the network is
-            built, and go on afterwards as if nothing had been drawn.
+        description: the network to build.
+        initialization: the initial weights. With `as_built` they are as the network's own code draws them.
+        shape: the shape of one input.
+        classes: the number of labels.
+        seed: the seed of the weights. While the network is built, PyTorch's own random numbers on the CPU also depend
+            on it; afterwards their state is restored.
 
     Raises:
         ValueError: the network cannot take inputs of that shape, or a user's own function fails.

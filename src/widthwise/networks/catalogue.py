@@ -22,7 +22,7 @@ DEFAULT, OWN = "mlp", "own"
 
 
 def network_name(settings: Mapping[str, Any]) -> Any:
-    """The name of the network that some settings are of: a user's own where they name a factory, else `mlp`."""
+    """The name of the network of some settings: a user's own if they name a factory, otherwise `mlp`."""
     return settings.get("name", OWN if "factory" in settings else DEFAULT)
 
 
@@ -38,12 +38,12 @@ def description_class(name: str) -> type[NetworkDescription]:
 
 
 def paper_recipe(name: str) -> dict[str, Any]:
-    """How the paper trains a network, section by section; empty where it is not the paper's."""
+    """The paper's recipe for a network, section by section; empty if the network is not the paper's."""
     return description_class(name).recipe if name in NETWORKS else {}
 
 
 def described(settings: Any) -> Any:
-    """The description that a mapping of settings is of; anything else as it is.
+    """The description that belongs to a mapping of settings; anything else is returned as it is.
 
     Raises:
         ValidationError: there is no such network, or it has no such settings.

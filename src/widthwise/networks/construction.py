@@ -24,9 +24,9 @@ def construct(small: MLP, construction: Construction, inputs: Float[Tensor, "exa
 
     Args:
         small: a trained MLP with two outputs.
-        construction: which of the paper's networks to build.
+        construction: the network of the paper to build.
         inputs: examples on which added units must be uncorrelated.
-        seed: of the incoming weights of added units.
+        seed: the seed of the incoming weights of added units.
 
     Raises:
         RuntimeError: not enough uncorrelated units exist; the small network has too many units for its inputs.
@@ -58,9 +58,9 @@ def construct(small: MLP, construction: Construction, inputs: Float[Tensor, "exa
 def _uncorrelated_units(
     small: MLP, inputs: Float[Tensor, "examples features"], seed: int
 ) -> tuple[Float[Tensor, "units features"], Float[Tensor, " units"]]:
-    """As many random ReLU units as the small network has, correlated with none of its units nor with each other.
+    """As many random ReLU units as the small network has, uncorrelated with its units and with each other.
 
-    Random candidates are taken one after the other if they correlate with nothing taken before.
+    Random candidates are accepted one after the other if they correlate with none accepted before.
     """
     units, features = small.linear.weight.shape
     stream = generator(seed, "uncorrelated units")

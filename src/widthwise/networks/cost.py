@@ -21,17 +21,17 @@ from widthwise.networks.user_function import first_line
 EXAMPLES = 2
 """Batch normalization needs more than one."""
 INPUT_TYPES = (torch.float32, torch.int64, torch.bool)
-"""Tried one after the other on a user's own network, of whose inputs only the shapes are known."""
+"""Types that are tried one after the other on a user's own network, since only the shapes of its inputs are known."""
 
 
 @dataclass(frozen=True)
 class Arithmetic:
     """The arithmetic of a network.
 
-    parameters: that are trained.
-    activations: values that its modules compute for one example.
+    parameters: the number of trainable parameters.
+    activations: the number of values that its modules compute for one example.
     forward_flops, training_flops: floating-point operations of matrix products and convolutions for one example, a
-        multiplication and an addition counted as two: to predict, and to predict and find the gradient.
+        multiplication and an addition counted as two: to predict, and to predict and compute the gradient.
     """
 
     parameters: int
@@ -44,7 +44,7 @@ class Arithmetic:
 class NetworkCost(Arithmetic):
     """The cost of one network.
 
-    kept_bytes: what is kept of one example until its gradient is known.
+    kept_bytes: bytes that one example needs until its gradient is known.
     """
 
     kept_bytes: int
@@ -62,9 +62,9 @@ def network_cost(description: NetworkDescription, shape: Shape, classes: int) ->
 def arithmetic(description: NetworkDescription, shape: Shape, classes: int) -> Arithmetic:
     """The arithmetic of a network for inputs of `shape` for `classes` labels, counted without computing anything.
 
-    The gradient of a dense layer or a convolution takes its arithmetic once more for the weights, and once more for
-    the values that it was given, where these have a gradient: inputs have none. A user's own network is run, since its
-    arithmetic may be anywhere.
+    The gradient of a dense layer or a convolution takes the same arithmetic once more for the weights, and once more
+    for the layer's inputs if these have a gradient; the network's own inputs have none. A user's own network is run,
+    since its arithmetic may be anywhere.
 
     Raises:
         ValueError: the network cannot take inputs of that shape, or a user's own function fails.
@@ -129,11 +129,11 @@ def _arithmetic(description: NetworkDescription, shape: _Frozen, classes: int) -
 
     for module in network.modules():
         if isinstance(module, (nn.BatchNorm2d, nn.LocalResponseNorm, nn.ReLU)):
-            module.forward = _as_it_is  # shapes alone count, and those of these take PyTorch longest
+            module.forward = _as_it_is  # only shapes matter, and these take PyTorch longest
         if not list(module.children()):
             module.register_forward_hook(count)
     network.eval()
-    network.training = True  # an auxiliary head computes too; its parts may go on as in evaluation, which is faster
+    network.training = True  # an auxiliary head computes, too; its parts may stay in evaluation mode, which is faster
     outputs = network(inputs[:1])
     training = sum(flops) + sum(gradients)
     if isinstance(outputs, tuple):  # predicting takes less than the forward pass of training
@@ -147,11 +147,11 @@ def cost_of(network: nn.Module, inputs: Tensor | Mapping[str, Tensor]) -> Networ
     """The cost of any network, counted while a copy of it predicts and learns these inputs once.
 
     Args:
-        network: gives logits `examples classes`, or what holds them.
+        network: returns logits `examples classes`, or an object with them.
         inputs: at least two examples, on its device; a mapping's values are its arguments by name.
 
     Raises:
-        RequestError: it does not give logits.
+        RequestError: it does not return logits.
     """
     examples = len(inputs if isinstance(inputs, Tensor) else next(iter(inputs.values())))
     network = copy.deepcopy(network)
@@ -196,7 +196,7 @@ def _without_numbers(description: NetworkDescription, shape: _Frozen, classes: i
 
 
 def parameters(network: nn.Module) -> int:
-    """How many numbers are trained."""
+    """Number of trainable parameters."""
     return sum(parameter.numel() for parameter in network.parameters())
 
 

@@ -1,4 +1,4 @@
-"""The base of every network's description: its settings, and all that the rest of the program asks about it."""
+"""The base of every network's description: its settings, and all that the rest of the program needs to know."""
 
 import math
 from abc import abstractmethod
@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # PyTorch takes long to import
     from torch import nn
 
 Shape = tuple[int, ...] | dict[str, tuple[int, ...]]
-"""The shape of one input; of inputs with several parts, that of each by its name."""
+"""The shape of one input; for inputs with several parts, that of each by its name."""
 
 Activation = Literal["relu", "leaky_relu", "gelu", "silu", "tanh", "sigmoid"]
 """The nonlinearity after every layer; a leaky ReLU has slope 0.01 below zero, and GELU is exact."""
@@ -39,14 +39,14 @@ def scaled_units(units: int, width_factor: float) -> int:
 
 
 class NetworkDescription(Config):
-    """Which network, and how wide. A network is one file, which holds its description and its module, and one entry
-    in `networks.catalogue`."""
+    """A network and its width. A network is one file, which holds its description and its module, and one entry in
+    `networks.catalogue`."""
 
     title: ClassVar[str]
     """Its name in tables and captions."""
     recipe: ClassVar[dict[str, dict[str, Any]]] = {}
-    """How the paper trains it, for the sections `initialization`, `data` and `training` of a trial; what it leaves out
-    is the fields' default."""
+    """The paper's recipe, for the sections `initialization`, `data` and `training` of a trial; fields that it leaves
+    out have their defaults."""
     normalized: ClassVar[bool] = False
     """Whether it has batch normalization."""
     stackable: ClassVar[bool] = False
@@ -74,7 +74,7 @@ class NetworkDescription(Config):
         """Whether it takes inputs of `shape`."""
 
     def check_shape(self, shape: Shape) -> None:
-        """See that it can take inputs of `shape`.
+        """Check that it can take inputs of `shape`.
 
         Raises:
             ValueError: it cannot.
@@ -83,7 +83,7 @@ class NetworkDescription(Config):
             raise ValueError(f"the network {self.called} takes inputs of shape {self.shapes_in_words}, not {shape}")
 
     def check_construction(self) -> None:
-        """See that the constructions of Section 2.3 can be built from it.
+        """Check that the constructions of Section 2.3 can be built from it.
 
         Raises:
             ValueError: they cannot.
@@ -94,8 +94,8 @@ class NetworkDescription(Config):
         """The network, with initial weights as PyTorch or its own code draws them.
 
         Args:
-            shape: of one input.
-            classes: how many labels there are.
+            shape: the shape of one input.
+            classes: the number of labels.
 
         Raises:
             ValueError: it cannot take inputs of that shape.
@@ -117,7 +117,7 @@ class PublishedNetwork(NetworkDescription):
     """A network of the paper (Table 1), whose layers' units at 1x are published."""
 
     activation: Activation = "relu"
-    """In place of every ReLU."""
+    """Replaces every ReLU."""
 
     @property
     @abstractmethod

@@ -1,4 +1,4 @@
-"""Dropout whose draws are an example's own, however a batch is divided between processes or computed in pieces."""
+"""Dropout with draws for each example that do not depend on how a batch is divided or computed in pieces."""
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ class Dropout(nn.Dropout):
     """Dropout of a dense layer. Until `draw_dropout` is called it is PyTorch's own."""
 
     draws: tuple[int, int, int] | None = None
-    """The seed of the batch's draws, its number of examples, and which of them is the first here."""
+    """The seed of the batch's draws, its number of examples, and the index of the first one here."""
 
     def forward(self, input: Tensor) -> Tensor:
         if not self.training or self.p == 0 or self.draws is None:
@@ -22,14 +22,14 @@ class Dropout(nn.Dropout):
 
 
 def draw_dropout(network: nn.Module, seed: int, step: int, examples: int, first: int) -> None:
-    """Say which draws of its dropouts a network is to use next.
+    """Choose the draws that the dropouts of a network use next.
 
     Args:
         network: any network.
-        seed: of the training.
+        seed: the seed of the training.
         step: the number of the batch since training began.
-        examples: in the whole batch.
-        first: the number in it of the first example that the network is given.
+        examples: the number of examples in the whole batch.
+        first: the index, in the batch, of the first example that the network receives.
     """
     dropouts = [module for module in network.modules() if isinstance(module, Dropout)]
     for number, module in enumerate(dropouts):

@@ -1,6 +1,6 @@
-"""Importing Python text under names that no other module has, so that two versions of a file can be there at once.
+"""Importing Python text under unique module names, so that two versions of a file can be loaded at once.
 
-Its files find each other under their own names: `import helpers` in one of them finds the text of `helpers.py` first.
+The files find each other under their own names: `import helpers` in one of them finds the text of `helpers.py` first.
 """
 
 import builtins
@@ -27,10 +27,10 @@ def imported(code: Mapping[str, str], file: str, folder: str = "") -> ModuleType
     Args:
         code: the text of each file, by its path from a common folder.
         file: one of these paths.
-        folder: where the files are; `__file__` lies there if they still say the same, else in a temporary copy.
+        folder: the folder of the files; `__file__` lies there if they are unchanged, otherwise in a temporary copy.
 
     Raises:
-        Exception: whatever the text raises.
+        Exception: as the text raises it.
     """
     package = f"{PREFIX}{digest([dict(code), folder])[:16]}"
     if package not in sys.modules:
@@ -51,7 +51,7 @@ def _module_name(file: str) -> str:
 
 
 def _source_folder(code: Mapping[str, str], folder: str) -> Path:
-    """The folder whose files say what `code` says: `folder`, or a temporary copy that lasts as long as the process."""
+    """The folder whose files equal `code`: `folder`, or a temporary copy that lasts as long as the process."""
     try:
         if folder and all((Path(folder) / name).read_text(encoding="utf-8") == text for name, text in code.items()):
             return Path(folder)
@@ -76,7 +76,7 @@ def _temporary_folder() -> Path:
 
 
 class _Finder(MetaPathFinder):
-    """Finds the modules of one package, whose text is given."""
+    """Finds the modules of one package from their text."""
 
     def __init__(self, package: str, code: Mapping[str, str], folder: Path):
         self.package, self.code, self.folder = package, code, folder

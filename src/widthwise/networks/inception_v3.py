@@ -13,10 +13,10 @@ from widthwise.networks.description import Activation, PublishedNetwork, Shape, 
 from widthwise.networks.dropout import Dropout
 
 MOMENTUM, EPSILON = 0.0003, 0.001
-"""Of batch norm: the paper's decay is 0.9997."""
+"""Momentum of batch norm: the paper's decay is 0.9997."""
 DROPOUT = 0.5
 SMALLEST_IMAGE = 299
-"""The auxiliary head's last convolution covers 5×5 pixels, and fewer would be left of a smaller image."""
+"""The auxiliary head's last convolution covers 5×5 pixels, more than would be left of a smaller image."""
 NARROWEST = {"all": 32, "mixed_5d": 48}
 """The units at 1x of the narrowest convolution that is scaled."""
 
@@ -25,7 +25,7 @@ Scale = Callable[[int], int]
 
 
 class Convolution(NamedTuple):
-    """Units at 1x and kernel. With a stride of 2 nothing is padded; else the size stays as it is."""
+    """Units at 1x and kernel. With a stride of 2 nothing is padded; otherwise the size stays the same."""
 
     units: int
     kernel: tuple[int, int]
@@ -33,7 +33,7 @@ class Convolution(NamedTuple):
 
 
 Branch = Sequence[Convolution | tuple[Convolution, Convolution]]
-"""Convolutions one after the other; the last may be two beside each other."""
+"""Convolutions one after the other; the last may be two side by side."""
 
 
 def _conv(units: int, height: int, width: int, stride: int = 1) -> Convolution:
@@ -119,7 +119,7 @@ class InceptionV3Description(PublishedNetwork):
 
     name: Literal["inception-v3"] = "inception-v3"  # pyright: ignore[reportIncompatibleVariableOverride]
     scaled: Literal["all", "mixed_5d"] = "all"
-    """The layers that the width factor multiplies: all, or the third 35×35 mixed block alone (Inception-v3-layer)."""
+    """The layers that the width factor multiplies: all, or only the third 35×35 mixed block (Inception-v3-layer)."""
 
     @property
     def measured_layers(self) -> tuple[str, ...]:
@@ -221,12 +221,12 @@ class AuxiliaryHead(nn.Module):
 class InceptionV3(nn.Module):
     """The published network with every layer's units times `width_factor`, or those of one block alone.
 
-    In training it gives logits and auxiliary logits, in evaluation logits; without `auxiliary` it has no such head.
+    In training it returns logits and auxiliary logits, in evaluation logits; without `auxiliary` it has no such head.
     Images need to be 299×299 or larger for the head, and 75×75 without it. `activation` replaces ReLU.
     """
 
     auxiliary_weight = 0.4
-    """Of the auxiliary head's loss, beside that of the logits, as published."""
+    """Weight of the auxiliary head's loss, beside that of the logits, as published."""
     measured_layers = (*STEM, *BLOCKS)
 
     def __init__(

@@ -1,4 +1,4 @@
-"""How the weights of a network begin (Section 3, "Initializations"): a distribution, and a variance from the fans."""
+"""The initial weights of a network (Section 3, "Initializations"): a distribution, and a variance from the fans."""
 
 import math
 from typing import Literal
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from widthwise.networks.scheme import Initialization
 
 TRUNCATION = 2.0
-"""A truncated normal draws again what falls beyond this many standard deviations."""
+"""For a truncated normal, values beyond this many standard deviations are drawn again."""
 
 
 def fans(weight: Float[Tensor, "outputs inputs *kernel"]) -> tuple[int, int]:
@@ -22,8 +22,8 @@ def fans(weight: Float[Tensor, "outputs inputs *kernel"]) -> tuple[int, int]:
 def standard_deviation(initialization: Initialization, fan_in: int, fan_out: int) -> float:
     """The standard deviation that the weights are drawn with.
 
-    Glorot 2 / (fan_in + fan_out), He 2 / fan_in and LeCun 1 / fan_in are variances, the same for the normal and
-    the uniform form (Section 3). The plain and the truncated normal have theirs given.
+    Glorot 2 / (fan_in + fan_out), He 2 / fan_in and LeCun 1 / fan_in are variances, the same for the normal and the
+    uniform form (Section 3). For the plain and the truncated normal the deviation is a setting.
 
     Raises:
         ValueError: nothing is drawn with the scheme.
@@ -49,8 +49,8 @@ def draw_(
 ) -> None:
     """Fill `weight` from the distribution with mean 0 and scale `deviation`.
 
-    The uniform distribution has standard deviation `deviation`. The truncated normal has `deviation` before what
-    lies beyond two of them is drawn again, as the published recipe of Inception-v3 has it.
+    The uniform distribution has standard deviation `deviation`. The truncated normal has `deviation` before values
+    beyond two of them are drawn again, as in the published recipe of Inception-v3.
     """
     match distribution:
         case "normal":
@@ -65,7 +65,7 @@ def draw_(
 
 @torch.no_grad()
 def initialize(network: nn.Module, initialization: Initialization, generator: torch.Generator) -> None:
-    """Draw every dense and convolution weight of `network` afresh, in module order; biases become 0."""
+    """Draw every dense and convolution weight of `network` again, in module order; biases become 0."""
     for module in network.modules():
         if isinstance(module, (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)):
             deviation = standard_deviation(initialization, *fans(module.weight))

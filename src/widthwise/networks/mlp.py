@@ -11,7 +11,7 @@ from widthwise.networks.activation import ACTIVATION_MODULES
 from widthwise.networks.description import Activation, PublishedNetwork, Shape, scaled_units
 
 HIDDEN_UNITS = 128
-"""At width factor 1."""
+"""Hidden units at width factor 1."""
 
 
 class MLPDescription(PublishedNetwork):
@@ -23,11 +23,11 @@ class MLPDescription(PublishedNetwork):
 
     name: Literal["mlp"] = "mlp"  # pyright: ignore[reportIncompatibleVariableOverride]
     hidden_layers: PositiveInt = 1
-    """One after the other, each of as many units as the first."""
+    """Number of hidden layers, all with the same number of units."""
 
     @property
     def measured_layers(self) -> tuple[str, ...]:
-        """`hidden`, or `hidden1`, `hidden2` and so on of several."""
+        """`hidden`, or `hidden1`, `hidden2` and so on if there are several."""
         return hidden_names(self.hidden_layers)
 
     @property
@@ -40,10 +40,10 @@ class MLPDescription(PublishedNetwork):
         return isinstance(shape, tuple) and len(shape) == 1
 
     def check_construction(self) -> None:
-        """See that there is one hidden layer of ReLU units.
+        """Check that there is one hidden layer of ReLU units.
 
         Raises:
-            ValueError: there are several, or other ones.
+            ValueError: there are several layers, or other units.
         """
         if (self.hidden_layers, self.activation) != (1, "relu"):
             raise ValueError(

@@ -1,4 +1,4 @@
-"""A network of a user's own: a function that gives it at a width factor."""
+"""A user's own network: a function that returns it for a width factor."""
 
 from typing import Any, ClassVar, Literal
 
@@ -11,10 +11,10 @@ from widthwise.networks.user_function import UserFunction
 
 
 class OwnNetwork(UserFunction, NetworkDescription):
-    """A network that a function of a user's own file gives.
+    """A network that a function in a user's own file returns.
 
-    It is called `FUNCTION(width_factor=…, **arguments)`, and with `shape=`, the shape of one input, and `classes=`, the
-    number of labels, where it has such parameters. It gives an `nn.Module` whose output for a batch is logits
+    It is called `FUNCTION(width_factor=…, **arguments)` and, if it has such parameters, with `shape=`, the shape of one
+    input, and `classes=`, the number of labels. It returns an `nn.Module` whose output for a batch is logits
     `examples classes`.
     """
 
@@ -24,8 +24,8 @@ class OwnNetwork(UserFunction, NetworkDescription):
 
     name: Literal["own"] = "own"  # pyright: ignore[reportIncompatibleVariableOverride]
     layers: tuple[str, ...] | None = None
-    """The modules whose units are measured; None: those that the network names in an attribute `measured_layers`, or
-    every value right after a nonlinearity."""
+    """The modules whose units are measured; None: those that the network names in an attribute `measured_layers` or, if
+    it has none, every value right after a nonlinearity."""
 
     __hash__ = UserFunction.__hash__
 
@@ -36,7 +36,7 @@ class OwnNetwork(UserFunction, NetworkDescription):
 
     @property
     def called(self) -> str:
-        """The function that gives it."""
+        """The function that returns it."""
         return self.factory
 
     def takes(self, shape: Shape) -> bool:
@@ -44,18 +44,20 @@ class OwnNetwork(UserFunction, NetworkDescription):
         return True
 
     def module(self, shape: Shape, classes: int) -> nn.Module:
-        """The network that the function gives.
+        """The network that the function returns.
 
         Raises:
-            RequestError: it fails, or gives no network.
+            RequestError: it fails, or returns no network.
         """
         offered = {"shape": shape, "classes": classes}
         network = self.result("network.factory", offered, {"width_factor": self.width_factor})
         if not isinstance(network, nn.Module):
-            problem = f"{self.function}() of {self.file} gives {type(network).__name__}; it must give a torch.nn.Module"
+            problem = (
+                f"{self.function}() of {self.file} returns {type(network).__name__}; it must return a torch.nn.Module"
+            )
             raise RequestError(problem, field="network.factory")
         if not any(parameter.requires_grad for parameter in network.parameters()):
-            problem = f"the network that {self.function}() of {self.file} gives has no parameters to train"
+            problem = f"the network that {self.function}() of {self.file} returns has no parameters to train"
             raise RequestError(problem, field="network.factory")
         if self.layers is not None:
             network.measured_layers = self.layers  # pyright: ignore[reportArgumentType] it is no parameter
@@ -63,7 +65,7 @@ class OwnNetwork(UserFunction, NetworkDescription):
 
 
 def logits_of(output: Any) -> torch.Tensor:
-    """The logits in what a network gives: itself, the first of a tuple, or the field `logits`.
+    """The logits in the output of a network: the output itself, the first of a tuple, or the field `logits`.
 
     Raises:
         RequestError: there are none.
@@ -76,5 +78,5 @@ def logits_of(output: Any) -> torch.Tensor:
         output = getattr(output, "logits", None)
     if not isinstance(output, torch.Tensor) or output.ndim != 2:
         shape = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
-        raise RequestError(f"a network must give logits of shape (examples, classes), not {shape}", field="network")
+        raise RequestError(f"a network must return logits of shape (examples, classes), not {shape}", field="network")
     return output

@@ -11,17 +11,17 @@ from widthwise.networks.activation import ACTIVATION_FUNCTIONS, ACTIVATION_MODUL
 from widthwise.networks.description import Activation, PublishedNetwork, Shape, is_colour_image, scaled_units
 
 Shortcut = Literal["projection", "zero_padding"]
-"""How a residual block's input is added to an output of another shape: by a 1×1 convolution and batch norm, or as every
-second pixel with channels of zeros on both sides."""
+"""The shortcut of a residual block whose output has another shape than its input: a 1×1 convolution and batch norm, or
+every second pixel with channels of zeros on both sides."""
 
 
 class ResNetDescription(PublishedNetwork):
-    """The base of the residual networks' descriptions. Each has a number of `blocks` besides."""
+    """The base of the residual networks' descriptions. Each also has a number of `blocks`."""
 
     normalized: ClassVar[bool] = True
     shapes_in_words: ClassVar[str] = "(3, height, width)"
     units: ClassVar[dict[str, int]]
-    """Of the measured layers, the stem and the stages, at width factor 1."""
+    """Units of the measured layers, the stem and the stages, at width factor 1."""
 
     shortcut: Shortcut = "projection"
 
@@ -47,16 +47,16 @@ class ResNetDescription(PublishedNetwork):
 class ResNet(nn.Module):
     """A stem, stages of residual blocks, the mean over pixels and a dense layer.
 
-    A stage's name is that of its layer. Each stage but the first halves the size. What comes before the first stage
-    besides the stem's convolution, batch norm and activation, and what the output is called, is a network's own.
+    A stage's name is that of its layer. Each stage but the first halves the size. Further parts of the stem, and the
+    name of the output, are defined by each network.
 
     Args:
-        units: of the stem and of each stage, by their names.
+        units: the units of the stem and of each stage, by their names.
         stem: the convolution that the network begins with.
-        shortcut: how a block's input is brought to another shape.
-        projected_first: whether the first block of the first stage has a shortcut with weights too.
-        blocks: of each stage.
-        activation: in place of ReLU.
+        shortcut: the form of shortcuts that change the shape.
+        projected_first: whether the first block of the first stage also has a shortcut with weights.
+        blocks: the number of blocks in each stage.
+        activation: replaces ReLU.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class ResNet(nn.Module):
 
     @no_type_check  # tracing calls it with stand-ins for tensors
     def features(self, value: Float[Tensor, "batch units height width"]) -> Float[Tensor, "batch features"]:
-        """The mean over pixels of what the stages make of the stem's value."""
+        """The mean over pixels of the value after the stages."""
         for name in self.measured_layers[1:]:
             value = self.get_submodule(name)(value)
         return value.mean((2, 3))
@@ -128,7 +128,7 @@ class BasicBlock(nn.Module):
 
 
 class Projection(nn.Conv2d):
-    """A 1×1 convolution of every `stride`-th pixel.
+    """A 1×1 convolution on every `stride`-th pixel.
 
     The pixels are chosen first: the gradient of a strided 1×1 convolution of 8 channels, with channels last, ends
     PyTorch 2.13 with a segmentation fault on some CPUs.

@@ -31,7 +31,7 @@ class ResNet18Description(ResNetDescription):
 
     name: Literal["resnet18"] = "resnet18"  # pyright: ignore[reportIncompatibleVariableOverride]
     blocks: PositiveInt = 2
-    """Of each of the four stages: the network has 8 × blocks + 2 layers."""
+    """Number of blocks in each of the four stages: the network has 8 × blocks + 2 layers."""
 
     def module(self, shape: Shape, classes: int) -> nn.Module:
         """The network for images."""

@@ -31,7 +31,7 @@ class ResNet56Description(ResNetDescription):
 
     name: Literal["resnet56"] = "resnet56"  # pyright: ignore[reportIncompatibleVariableOverride]
     blocks: PositiveInt = 9
-    """Of each of the three stages: the network has 6 × blocks + 2 layers."""
+    """Number of blocks in each of the three stages: the network has 6 × blocks + 2 layers."""
 
     def module(self, shape: Shape, classes: int) -> nn.Module:
         """The network for images."""

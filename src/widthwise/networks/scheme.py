@@ -1,4 +1,4 @@
-"""Which initialization: a scheme's name, and the standard deviation where the scheme does not imply it."""
+"""The initialization: the name of a scheme, and the standard deviation if the scheme does not imply it."""
 
 from typing import Literal
 
@@ -43,7 +43,7 @@ class Initialization(Config):
 
     @property
     def variance(self) -> Literal["glorot", "he", "lecun", "given", "as_built"]:
-        """Where the variance comes from."""
+        """The source of the variance."""
         match self.scheme:
             case "glorot_normal" | "glorot_uniform":
                 return "glorot"

@@ -1,4 +1,4 @@
-"""A function of a user's own, which a trial holds as text: its file, and what that imports beside it."""
+"""A user's own function, which a trial holds as text: its file, and the files beside it that it imports."""
 
 import inspect
 import json
@@ -22,8 +22,8 @@ def _named(factory: str) -> str:
 class UserFunction(Config):
     """A function in a Python file, and the text of that file and of those beside it that it imports.
 
-    The text is what a trial's id counts and what is run, so that a changed function is another trial. Nothing is run
-    before `result` is called. Two are equal where their text is, wherever it lies.
+    A trial's id depends on the text, and the text is what is run, so a changed function is another trial. Nothing is
+    run before `result` is called. Two functions are equal if their texts are, wherever the files lie.
     """
 
     factory: Annotated[str, AfterValidator(_named)]
@@ -31,10 +31,10 @@ class UserFunction(Config):
     arguments: dict[str, Any] = {}
     """Passed to it by name."""
     code: dict[str, str] = {}
-    """The text of its file and of what that imports beside it, by path from the file's folder."""
+    """The text of its file and of the files beside it that it imports, by path from the file's folder."""
     folder: str = Field(default="", exclude=True)
-    """Where the files were read; neither hashed nor written. Where they still say the same, they are run there, so that
-    a function finds what lies beside it."""
+    """The folder that the files were read from; neither hashed nor written. Unchanged files are run there, so that a
+    function finds the files beside it."""
 
     @model_validator(mode="after")
     def _code_is_there(self):
@@ -61,12 +61,12 @@ class UserFunction(Config):
         return self.factory.rpartition(":")[2]
 
     def result(self, field: str, offered: Mapping[str, Any], required: Mapping[str, Any] = {}) -> Any:
-        """Run the function and give what it returns.
+        """Run the function and return its result.
 
         Args:
             field: the field of a trial that names it, for messages.
-            offered: passed by name where the function has a parameter of that name.
-            required: passed by name in any case.
+            offered: passed by name if the function has a parameter of that name.
+            required: always passed by name.
 
         Raises:
             RequestError: there is no such function, its file cannot be imported, or it fails; in one sentence with the
@@ -98,5 +98,5 @@ class UserFunction(Config):
 
 
 def first_line(error: BaseException) -> str:
-    """The kind of an error and the first line of what it says."""
+    """The type of an error and the first line of its message."""
     return f"{type(error).__name__}: {error}".splitlines()[0].removesuffix(": ")

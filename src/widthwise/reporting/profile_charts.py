@@ -125,9 +125,9 @@ def _similarity(layers: pd.DataFrame, chosen: alt.Parameter) -> Layered:
 
 
 def _mechanisms(units: pd.DataFrame, layers: pd.DataFrame, chosen: alt.Parameter) -> alt.Chart:
-    named = units.assign(mechanism=units["mechanism"].fillna("not told"))
+    named = units.assign(mechanism=units["mechanism"].fillna("unknown"))
     counts = named.groupby(["layer", "mechanism"], sort=False).size().rename("units").reset_index()
-    kinds = [*MECHANISMS, "not told"]
+    kinds = [*MECHANISMS, "unknown"]
     counts["order"] = counts["mechanism"].map({kind: index for index, kind in enumerate(kinds)})
     colours = ["#7F7F7F", "#CC79A7", "#0072B2", "#56B4E9", "#009E73", "#D55E00", "#C9CDD2"]
     shown = [kind for kind in kinds if kind in set(counts["mechanism"])]

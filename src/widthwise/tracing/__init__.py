@@ -1,1 +1,1 @@
-"""A run of any network as a tape: its layers, where their units go, and runs again with a value replaced."""
+"""A run of any network as a tape: its layers, the flow of their units, and runs again with a value replaced."""

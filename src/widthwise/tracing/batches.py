@@ -12,12 +12,12 @@ from widthwise.wording import one_line
 
 
 class Batches:
-    """The inputs of a measurement, which can be gone through several times.
+    """The inputs of a measurement, which can be read several times.
 
-    An iterator, which can be gone through only once, is held in memory.
+    An iterator, which can be read only once, is held in memory.
 
     Raises:
-        RequestError: it is one tensor, is no iterable of batches, or is empty.
+        RequestError: it is one tensor, is not an iterable of batches, or is empty.
     """
 
     def __init__(self, batches: object):
@@ -38,11 +38,11 @@ class Batches:
 
     @property
     def examples(self) -> int:
-        """The number of examples, found by going through all of them."""
+        """The number of examples, found by reading all of them."""
         return sum(inputs.examples for inputs in _read(self._source))
 
     def of_size(self, size: int) -> Iterator[Inputs]:
-        """The examples in order, `size` at a time where batches can be cut and joined, else as they come."""
+        """The examples in order, `size` at a time if batches can be cut and joined, otherwise as they come."""
         waiting: list[Inputs] = []
         for inputs in _read(self._source):
             if not inputs.divisible:

@@ -1,4 +1,4 @@
-"""Call sites of a running model: hooks on its modules, and how often each call was made."""
+"""Call sites of a running model: hooks on its modules, and the count of each call."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -11,13 +11,13 @@ from widthwise.tracing.structure import tensors_in
 from widthwise.tracing.tape import CallSite
 
 Enter = Callable[[str, list[Tensor]], None]
-"""Takes the path of a module that is called, and the tensors that it is given."""
+"""A function of the path of a module that is called, and the tensors in its arguments."""
 Leave = Callable[[str, object], Tensor | None]
-"""Takes the path of a module that returns, and its output; gives what takes the output's place, or None."""
+"""A function of the path of a module that returns, and its output; returns a replacement for the output, or None."""
 
 
 class CallSites:
-    """Which module's `forward` is running, and how often each call was made."""
+    """The module whose `forward` is running, and the count of each call."""
 
     def __init__(self) -> None:
         self._running = [""]
@@ -29,11 +29,11 @@ class CallSites:
         return self._running[-1]
 
     def enter(self, path: str) -> None:
-        """Take note that a module is called."""
+        """Record that a module is called."""
         self._running.append(path)
 
     def leave(self, path: str) -> None:
-        """Take note that a module ended, and with it those inside it that an error ended early."""
+        """Record that a module ended, and with it those inside it that an error ended early."""
         while self._running.pop() != path:
             pass
 

@@ -1,4 +1,4 @@
-"""The PyTorch functions that tracing tells apart by name: what computes, normalizes or only moves values."""
+"""The PyTorch functions that tracing distinguishes by name: those that compute, normalize or only move values."""
 
 CONVOLUTIONS = {*(f"conv{n}d" for n in (1, 2, 3)), *(f"conv_transpose{n}d" for n in (1, 2, 3))}
 DENSE = {"linear", "bilinear"}

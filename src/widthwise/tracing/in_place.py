@@ -1,4 +1,4 @@
-"""Which calls write to tensors that were there before, and which tensors share memory."""
+"""Calls that write to existing tensors, and tensors that share memory."""
 
 from collections.abc import Sequence
 
@@ -28,7 +28,7 @@ _POSITIONAL_INPLACE = {
 
 
 def write_counts(tensors: Sequence[Tensor]) -> list[int]:
-    """How often each was written to; always 0 for tensors made in inference mode, whose writes are not counted."""
+    """Number of writes to each; always 0 for tensors made in inference mode, whose writes are not counted."""
     return [0 if tensor.is_inference() else tensor._version for tensor in tensors]
 
 

@@ -11,7 +11,7 @@ from widthwise.tracing.structure import mapped, tensors_in
 
 @dataclass(frozen=True)
 class Inputs:
-    """The arguments of one call of a model. Every tensor with a row for each example is about the examples."""
+    """The arguments of one call of a model. Every tensor with one row per example counts as data of the examples."""
 
     args: tuple[object, ...]
     kwargs: dict[str, object]
@@ -29,7 +29,7 @@ class Inputs:
 
     @property
     def divisible(self) -> bool:
-        """Whether batches can be cut and joined: every tensor is about the examples, and all else is plain data."""
+        """Whether batches can be cut and joined: every tensor has one row per example, and all else is plain data."""
         tensors = tensors_in((self.args, self.kwargs))
         return all(tensor.dim() and tensor.shape[0] == self.examples for tensor in tensors) and all(
             isinstance(other, (NoneType, bool, int, float, str)) for other in self._others
@@ -37,7 +37,7 @@ class Inputs:
 
     @property
     def _others(self) -> list[object]:
-        """The leaves that are no tensors."""
+        """The leaves that are not tensors."""
         found: list[object] = []
 
         def gather(structure: object) -> None:
@@ -53,7 +53,7 @@ class Inputs:
         return found
 
     def joins(self, other: "Inputs") -> bool:
-        """Whether examples of both can be given to the model in one call."""
+        """Whether examples of both can be passed to the model in one call."""
         kinds = [
             mapped((each.args, each.kwargs), lambda tensor: (tensor.shape[1:], tensor.dtype, tensor.device))
             for each in (self, other)

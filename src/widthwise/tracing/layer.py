@@ -14,13 +14,13 @@ HEAD = "attention head"
 class Layer:
     """A value in a network whose units are measured.
 
-    name: the path of the module that returns the value; if a function gives it, the path of the module whose code calls
-        the function, followed by the function's name. `NAME:2` is from the second call.
-    call_site: which call in the network gives the value.
-    units: how many units there are, along dimension `unit_dimension` of the value.
+    name: the path of the module that returns the value; if a function returns it, the path of the module whose code
+        calls the function, followed by the function's name. `NAME:2` is from the second call.
+    call_site: the call in the network that returns the value.
+    units: the number of units, along dimension `unit_dimension` of the value.
     shape: the shape of the value without the examples.
-    kind: the type of the module or the name of the function that gives the value, or `attention head`.
-    follows: the path of the module that is the dense layer or convolution before it; empty where there is none.
+    kind: the type of the module or the name of the function that returns the value, or `attention head`.
+    follows: the path of the module that is the dense layer or convolution before it; empty if there is none.
     example_dimension: the dimension of the value along which the examples lie.
     """
 

@@ -27,7 +27,7 @@ Located = tuple[int, Layer]
 Product = tuple[Operation, int | None]
 """A dense layer or convolution, and the dimension of a later value along which its units lie; None if unknown."""
 Step = tuple[Operation, Slot]
-"""An operation on the way from a product to a nonlinearity, and the value that it gives."""
+"""An operation on the way from a product to a nonlinearity, and its value."""
 
 
 class LayerSearch:
@@ -68,7 +68,7 @@ class LayerSearch:
         ]
 
     def attention_heads(self) -> list[Located]:
-        """What each attention gives, `examples heads positions features`, before its heads are joined."""
+        """The value of each attention, `examples heads positions features`, before its heads are joined."""
         layers, calls = [], Counter[str]()
         for operation in self._tape.operations:
             if self._is_attention(operation):
@@ -166,7 +166,7 @@ class LayerSearch:
         return found
 
     def _product_before(self, start: Slot) -> Product | None:
-        """The dense layer or convolution of which `start` is the transformed value; None where there is none."""
+        """The dense layer or convolution whose transformed value is `start`; None: there is none."""
         steps: dict[Slot, Step | None] = {start: None}
         waiting = [start]
         while waiting:
@@ -186,7 +186,7 @@ class LayerSearch:
         return None
 
     def _dimension_after(self, slot: Slot, units: Units, steps: dict[Slot, Step | None]) -> int | None:
-        """The dimension along which units lie after all steps from `slot` on; None where it cannot be determined."""
+        """The dimension along which units lie after all steps from `slot` on; None: it cannot be determined."""
         while (step := steps[slot]) is not None:
             operation, after = step
             same = self._tape.values[slot].shape == self._tape.values[after].shape

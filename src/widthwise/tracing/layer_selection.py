@@ -1,4 +1,4 @@
-"""Which of a network's layers are measured: all, those that the model names, or those that a user chooses."""
+"""The choice of a network's layers to measure: all, those that the model names, or those that a user chooses."""
 
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
@@ -16,8 +16,8 @@ Selection = str | Iterable[str] | Callable[[Layer], bool]
 def find_layers(model: nn.Module, tape: Tape, selection: Selection | None, attention_heads: bool) -> list[Layer]:
     """The layers to measure, in order of depth.
 
-    Without a selection they are those that the model names in an attribute `measured_layers`, else every value right
-    after a nonlinearity that follows a dense layer or a convolution.
+    Without a selection they are those that the model names in an attribute `measured_layers` or, if it has none, every
+    value right after a nonlinearity that follows a dense layer or a convolution.
 
     Raises:
         RequestError: there are none, or no layer has a chosen name or fits a chosen pattern.

@@ -20,19 +20,19 @@ from widthwise.wording import one_line
 
 PROBE_EXAMPLES = 4
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
-"""What PyTorch says on GPUs, on Linux and on Windows."""
+"""PyTorch's words on GPUs, on Linux and on Windows."""
 DTYPES_FASTER_CHANNELS_LAST = (torch.float32, torch.bfloat16, torch.float16)
 
 
 @dataclass(frozen=True)
 class RecordedRun:
-    """The run of one batch, and what it takes to run parts of it again.
+    """The run of one batch, and all that is needed to run parts of it again.
 
     inputs: the batch.
     labels: the predicted labels, examples first; a language model predicts one for each position.
-    classes: how many labels there can be; 0 where the output holds the labels themselves.
+    classes: the number of possible labels; 0 where the output holds the labels themselves.
     values: the value of each layer, by the layer's name.
-    tape, plans: the tape, and how to replay it from each layer on.
+    tape, plans: the tape, and the plan to replay it from each layer on.
     """
 
     inputs: Inputs
@@ -44,7 +44,7 @@ class RecordedRun:
 
     @property
     def examples(self) -> int:
-        """How many examples the batch has."""
+        """The number of examples in the batch."""
         return self.inputs.examples
 
 
@@ -60,12 +60,12 @@ class Network:
     Args:
         model: in evaluation mode.
         example: a batch, of which the first examples are run to find the layers.
-        layers, attention_heads: which layers to find, see `find_layers`.
+        layers, attention_heads: the layers to find, see `find_layers`.
         predict: a function from the model's output to scores, whose argmax over the last axis is a label, or to labels.
-        replay: False to run the whole model each time.
+        replay: False: run the whole model each time.
 
     Raises:
-        RequestError: the model has no such layers, its output gives no labels, or it answers differently each time.
+        RequestError: the model has no such layers, its output has no labels, or it answers differently each time.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class Network:
 
     @property
     def device(self) -> torch.device:
-        """Where the model is, and where its inputs are moved."""
+        """The device of the model, to which its inputs are moved."""
         return next(iter(self._devices), torch.device("cpu"))
 
     def prepared(self, inputs: Inputs) -> Inputs:
@@ -121,7 +121,7 @@ class Network:
         return inputs.each(prepare)
 
     def run(self, inputs: Inputs, number: int = 1) -> RecordedRun:
-        """Run the model on a batch, and keep what other runs of it need.
+        """Run the model on a batch, and keep the values that other runs of it need.
 
         Args:
             inputs: the batch.
@@ -193,7 +193,7 @@ class Network:
     def _with_examples(self, layers: list[Layer], probe: Inputs, tape: Tape, chosen: bool) -> list[Layer]:
         """The layers with the dimension along which the examples lie in each value, found by running fewer examples.
 
-        A value without such a dimension is no layer: it is left out or, if a user chose it, refused.
+        A value without such a dimension is not a layer: it is left out or, if a user chose it, refused.
         """
         if not probe.divisible or probe.examples == 1:
             return layers
@@ -223,7 +223,7 @@ def _fails_without(layer: Layer, error: Exception) -> RequestError | TrialError:
 
 
 def _failure(problem: str, error: Exception) -> RequestError | TrialError:
-    """What to raise for an error of the model's code; not enough memory is no fault of the request."""
+    """The exception to raise for an error of the model's code; too little memory is not an error of the request."""
     if isinstance(error, MemoryError) or any(words in str(error) for words in OUT_OF_MEMORY):
         return TrialError(f"{problem}; a smaller batch_size takes less memory")
     return RequestError(problem)
@@ -238,7 +238,7 @@ def _check_weights(model: nn.Module) -> None:
 
 
 def _own_bytes(tape: Tape) -> list[int]:
-    """How many bytes each value of a run takes, inputs and parameters aside."""
+    """Size in bytes of each value of a run, except inputs and parameters."""
     sizes = []
     for slot, operation in tape.producers().items():
         if operation.owns_result or operation.overwritten:
@@ -247,7 +247,7 @@ def _own_bytes(tape: Tape) -> list[int]:
 
 
 def _gains_from_channels_last(tape: Tape, probe: Inputs) -> bool:
-    """Whether channels should be last in the inputs' memory: where they are images for a 2-D convolution."""
+    """Whether channels should be last in the inputs' memory: true for images for a 2-D convolution."""
     given = [*probe.args, *probe.kwargs.values()]
     images = [tensor for tensor in given if isinstance(tensor, Tensor) and tensor.dim() == 4]
     convolved = any(operation.call_site.function == "conv2d" for operation in tape.operations)

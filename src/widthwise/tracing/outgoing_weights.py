@@ -18,11 +18,11 @@ WEIGHT_LAST = {"addmm", "matmul", "mm", "__matmul__"}
 
 @dataclass(frozen=True)
 class OutgoingWeights:
-    """How strongly each unit acts on what comes after its layer.
+    """The strength with which each unit acts on what comes after its layer.
 
-    norms: Euclidean norm of each unit's weights in the dense layers and convolutions that take the layer's value, past
+    norms: Euclidean norm of each unit's weights in the dense layers and convolutions that read the layer's value, past
         normalization, pooling, sums and joins but no other nonlinearity; NaN where they cannot be found.
-    only: whether nothing else takes the value, so that a unit of norm 0 has no effect at all.
+    only: whether nothing else reads the value, so that a unit of norm 0 has no effect at all.
     """
 
     norms: Float[Tensor, " units"]
@@ -64,7 +64,7 @@ def outgoing_weights(tape: Tape, layer: Layer) -> OutgoingWeights:
 
 
 def _weight_squares(tape: Tape, operation: Operation, slot: Slot, units: Units) -> Float[Tensor, " inputs"] | None:
-    """The sum of squared weights of each input of a dense layer or convolution; None for other operations."""
+    """The sum of squared weights of each input of a dense layer or convolution; None: another operation."""
     name = operation.name
     value = tape.values[slot]
     operands = operation.inputs

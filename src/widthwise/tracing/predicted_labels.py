@@ -11,7 +11,7 @@ Predict = Callable[..., Tensor]
 
 
 class NoLabelError(RequestError):
-    """A model's output gives no labels."""
+    """A model's output has no labels."""
 
 
 def scores_of(output: object, predict: Predict | None) -> Tensor:
@@ -21,7 +21,7 @@ def scores_of(output: object, predict: Predict | None) -> Tensor:
         NoLabelError: the output holds neither.
     """
     if predict is not None:
-        scores, giver = predict(output), "predict gives"
+        scores, giver = predict(output), "predict returns"
     else:
         found = output.get("logits") if isinstance(output, Mapping) else getattr(output, "logits", output)
         scores, giver = found, "the model returns"
@@ -30,16 +30,16 @@ def scores_of(output: object, predict: Predict | None) -> Tensor:
         if isinstance(output, Mapping) and predict is None:
             kind = f"a dictionary with {', '.join(map(str, output)) or 'nothing'} and no logits"
         raise NoLabelError(
-            f"{giver} {kind}, of which no label can be formed; a label is the argmax over the last axis of a tensor or "
-            "of an output's .logits: give such a tensor, in Python by predict=, a function of the output"
+            f"{giver} {kind}, from which no label can be formed; a label is the argmax over the last axis of a tensor "
+            "or of an output's .logits: give such a tensor, in Python by predict=, a function of the output"
         )
     if scores.is_floating_point() and (scores.dim() < 2 or scores.shape[-1] < 2):
         remedy = "for a single output give two, in Python by predict=lambda output: output[:, 0] > 0"
         if predict is not None:
             remedy = "labels themselves must be whole numbers or truth values"
         raise NoLabelError(
-            f"{giver} a tensor of shape {tuple(scores.shape)}, of which no label can be formed: a label is the argmax "
-            f"over several outputs; {remedy}"
+            f"{giver} a tensor of shape {tuple(scores.shape)}, from which no label can be formed: a label is the "
+            f"argmax over several outputs; {remedy}"
         )
     return scores
 

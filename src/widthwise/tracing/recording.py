@@ -18,12 +18,12 @@ WITHOUT_VALUES = {
     *("result_type", "can_cast", "promote_types", "broadcast_shapes", "has_names", "register_hook", "__dir__"),
     *("_is_view", "_has_compatible_shallow_copy_type"),
 }
-"""Functions whose results are no tensors and depend only on the shapes, types or memory of their arguments."""
+"""Functions whose results are not tensors and depend only on the shapes, types or memory of their arguments."""
 SHAPES_FROM_VALUES = {
     *("nonzero", "argwhere", "unique", "unique_consecutive", "_unique2", "_unique", "masked_select", "bincount"),
     *("repeat_interleave",),
 }
-"""Functions the shape of whose result depends on the values of their arguments."""
+"""Functions whose result has a shape that depends on the values of their arguments."""
 
 
 def record(model: nn.Module, run: Callable[[], Sequence[Tensor]]) -> Tape:
@@ -43,7 +43,7 @@ class _Recorder(TorchFunctionMode):
         self.tape = Tape()
         self._count = 0
         self._slots: dict[int, Slot] = {}
-        self._held: list[Tensor] = []  # so that no two tensors of a run have one identity
+        self._held: list[Tensor] = []  # so that no two tensors of a run have the same `id`
         self._in_memory: dict[int, list[tuple[Tensor, Slot]]] = {}
         self._stale: dict[int, set[Slot]] = {}
         self._sites = CallSites()
@@ -122,7 +122,7 @@ class _Recorder(TorchFunctionMode):
         return result
 
     def _save(self, overwritten: Tensor) -> Slot:
-        """Copy what a tensor and others in the same memory hold before it is overwritten; return the tensor's slot."""
+        """Copy a tensor and others in the same memory before it is overwritten; return the tensor's slot."""
         before = self.slot(overwritten)
         copies: dict[int, Tensor] = {}
         for tensor, slot in self._in_memory[storage(overwritten)]:
@@ -133,7 +133,7 @@ class _Recorder(TorchFunctionMode):
         return before
 
     def _mark_stale(self, overwritten: Tensor, written: Slot) -> None:
-        """Note which other tensors share the memory: reading one from now on gives what was written."""
+        """Record which other tensors share the memory: reading one from now on returns what was written."""
         for tensor, _ in self._in_memory[storage(overwritten)]:
             if tensor is not overwritten:
                 self._stale.setdefault(id(tensor), set()).update((self._slots[id(tensor)], written))

@@ -1,4 +1,4 @@
-"""Running a model with the value that one of its calls gives replaced by another."""
+"""Running a model with the value of one of its calls replaced by another."""
 
 from collections.abc import Callable, Sequence
 
@@ -12,7 +12,7 @@ from widthwise.tracing.tape import CallSite
 
 
 def run_with(model: nn.Module, run: Callable[[], Sequence[Tensor]], site: CallSite, value: Tensor) -> Sequence[Tensor]:
-    """The results of `run()`, which calls `model`, if its call `site` gave `value`.
+    """The results of `run()`, which calls `model`, as if its call `site` returned `value`.
 
     Raises:
         RequestError: the run did not reach that call.
@@ -27,7 +27,7 @@ def run_with(model: nn.Module, run: Callable[[], Sequence[Tensor]], site: CallSi
 
 
 class _Replacer(TorchFunctionMode):
-    """Replaces the value that one call gives, while it is active."""
+    """Replaces the value of one call, while it is active."""
 
     def __init__(self, site: CallSite, value: Tensor):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Proof that replaying a tape gives what the model itself gives, before it is relied on."""
+"""A check that replaying a tape gives the same as the model itself, before the tape is relied on."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -18,7 +18,7 @@ def check_repeatable(model: nn.Module, versions: Mapping[str, int], one: Tape, o
 
     Args:
         model: the model.
-        versions: how often each parameter was written to before the two runs.
+        versions: the number of writes to each parameter before the two runs.
         one, other: tapes of two runs on the same inputs.
 
     Raises:
@@ -29,13 +29,13 @@ def check_repeatable(model: nn.Module, versions: Mapping[str, int], one: Tape, o
         raise RequestError(f"the network writes to its own parameter {changed[0]} when it is run; it must not")
     if not _alike(one.values[one.results[0]], other.values[other.results[0]]):
         raise RequestError(
-            "the network answers differently to the same inputs, so no label of it can be said to stay; "
+            "the network answers differently to the same inputs, so a change of a label would mean nothing; "
             "it must not be random in evaluation mode"
         )
 
 
 def unseen_source(tape: Tape, constants: Mapping[int, Tensor]) -> str:
-    """Why a run cannot be replayed: it used a tensor that no recorded function gave; empty where there is none.
+    """The reason why a run cannot be replayed: it used a tensor that no recorded function returned; empty if it can.
 
     Args:
         tape: the run.
@@ -49,10 +49,10 @@ def unseen_source(tape: Tape, constants: Mapping[int, Tensor]) -> str:
 
 
 def replay_problem(tape: Tape, layers: Sequence[Layer], scores_with: Callable[[Layer, Tensor], Tensor]) -> str:
-    """Why replaying the tape from a layer on would not give what the model gives; empty where it would.
+    """The reason why replaying the tape from a layer on would differ from the model; empty if it would not.
 
     The tape is searched for escapes, then tried: with half of each layer's values dropped, the other half, and all of
-    them, the replay must give what the whole model gives.
+    them, the replay must give the same as the whole model.
 
     Args:
         tape: a run, with all its values.
@@ -78,7 +78,7 @@ def replay_problem(tape: Tape, layers: Sequence[Layer], scores_with: Callable[[L
 
 
 def escape_reason(layer: str, escape: Escape) -> str:
-    """Why a network cannot be replayed from a layer on: its code looks at a value."""
+    """The reason why a network cannot be replayed from a layer on: its code reads a value."""
     where = f"in {escape.path}" if escape.path else "in its forward"
     return f"what the network does depends on a value behind {layer} ({escape.reader}, {where})"
 

@@ -1,4 +1,4 @@
-"""Nested tuples, lists, dicts and slices that hold tensors, or slots in place of tensors."""
+"""Nested tuples, lists, dicts and slices that hold tensors, or slots instead of tensors."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

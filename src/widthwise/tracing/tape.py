@@ -1,7 +1,7 @@
 """A run of a model as a tape: every PyTorch function that it called, with its arguments and results.
 
 The tape of a batch can be replayed from any value on: only what is downstream of that value is computed again; all else
-is taken from the run. A tape is of one run, with its shapes and its branches, so it needs no cooperation from the
+is taken from the run. A tape belongs to one run, with its shapes and branches, so it needs no cooperation from the
 model's code: any control flow is fine as long as it does not depend on the replaced value.
 """
 
@@ -16,11 +16,11 @@ from widthwise.tracing.structure import Slot, filled, slots_in, tensors_in
 
 
 class CallSite(NamedTuple):
-    """Which call in a network gives a value.
+    """The call in a network that returns a value.
 
-    path: the path of the module in whose `forward` a function is called; of a value that a module returns, its own.
+    path: the path of the module in whose `forward` a function is called; for a value that a module returns, its own.
     function: the function's name; empty for a value that a module returns.
-    number: how many calls of that function in that module, or of that module, came before.
+    number: the number of earlier calls of that function in that module, or of that module.
     """
 
     path: str
@@ -32,10 +32,10 @@ class CallSite(NamedTuple):
 class Operation:
     """One call of a PyTorch function.
 
-    function: what was called.
+    function: the function that was called.
     args, kwargs, result: its arguments and result, with a `Slot` in place of each tensor.
-    call_site: where the call stands in the network.
-    overwritten: where the function writes in place, the values of its first argument before and after.
+    call_site: the position of the call in the network.
+    overwritten: if the function writes in place, the values of its first argument before and after.
     owns_result: whether the result has memory of its own, and does not share that of an argument.
     """
 
@@ -59,7 +59,7 @@ class Operation:
 
     @property
     def outputs(self) -> list[Slot]:
-        """The values that it gives."""
+        """The values that it returns."""
         return [*slots_in(self.result), *(self.overwritten[1:] if self.overwritten else ())]
 
 
@@ -75,9 +75,9 @@ class ModuleCall:
 
 @dataclass(frozen=True)
 class Escape:
-    """A value that left the tape: the model's Python code looked at what a tensor holds.
+    """A value that left the tape: the model's Python code read the content of a tensor.
 
-    slot: the value. reader: the function that looked. path: the path of the module in whose `forward` it did.
+    slot: the value. reader: the function that read it. path: the path of the module in whose `forward` it did.
     """
 
     slot: Slot
@@ -90,8 +90,8 @@ class Tape:
     """The recorded run.
 
     values: the tensor of each slot.
-    results: the slots of what the run returned.
-    sources: the tensors that no recorded function gave: inputs, parameters, and those from elsewhere.
+    results: the slots of the tensors that the run returned.
+    sources: the tensors that no recorded function returned: inputs, parameters, and those from elsewhere.
     """
 
     operations: list[Operation] = field(default_factory=list)
@@ -102,11 +102,11 @@ class Tape:
     sources: list[Tensor] = field(default_factory=list)
 
     def producers(self) -> dict[Slot, Operation]:
-        """The operation that gave each value; inputs, parameters and constants have none."""
+        """The operation that returned each value; inputs, parameters and constants have none."""
         return {output: operation for operation in self.operations for output in operation.outputs}
 
     def replay_plan(self, start: Slot, target: Slot) -> "ReplayPlan":
-        """How to get `target` from another value of `start`."""
+        """The plan to compute `target` from another value of `start`."""
         reached, downstream = {start}, []
         for operation in self.operations:
             if not reached.isdisjoint(operation.inputs) and start not in operation.outputs:
@@ -173,10 +173,10 @@ class ReplayPlan:
     """The operations that lead from one value to another.
 
     start, target: the two values.
-    operations: what to run, in order.
+    operations: the operations to run, in order.
     frees: for each operation, the values that nothing needs after it.
     frontier: the values that the operations take from the recorded run.
-    escape: where the model's Python code looked at a value on the way. Another start might then take another branch,
+    escape: a value on the way that the model's Python code read. Another start might then take another branch,
         so the plan must not be used.
     """
 

@@ -1,4 +1,4 @@
-"""Where a layer's units lie after an operation that only moves, scales or pools values."""
+"""The position of a layer's units after an operation that only moves, scales or pools values."""
 
 import math
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ class Units:
 
 
 def units_after(tape: Tape, operation: Operation, slot: Slot, units: Units) -> list[Units]:
-    """Where the units of one of an operation's inputs lie in its output; empty where that cannot be determined.
+    """The positions of the units of an operation's input in its output; empty if they cannot be determined.
 
     An input that is joined to itself lies at several offsets.
     """
@@ -85,7 +85,7 @@ def _reshaped(before: Sequence[int], after: Sequence[int], units: Units) -> Unit
 
 
 def _indexed(index: object, units: Units) -> Units | None:
-    """The units after indexing by integers and slices; None where the index touches their dimension."""
+    """The units after indexing by integers and slices; None: the index affects their dimension."""
     parts = index if isinstance(index, tuple) else (index,)
     if len(parts) > units.dimension and not all(part == slice(None) for part in parts[units.dimension :]):
         return None

@@ -1,4 +1,4 @@
-"""One batch of a training: a step with the gradient of all of it, shared between processes and taken in pieces."""
+"""One batch of a training: a step with the gradient of the whole batch, shared between processes and in pieces."""
 
 from dataclasses import dataclass
 from typing import Any, cast
@@ -25,7 +25,7 @@ class BatchStep:
     fabric: device, precision and processes.
     module, optimizer: as Fabric wraps them; the module's wrapper is a private class.
     network: the module itself.
-    recipe, seed: of the training.
+    recipe, seed: those of the training.
     momenta: of batch normalizations whose running statistics are plain means at first.
     """
 
@@ -42,7 +42,7 @@ class BatchStep:
 
         Args:
             inputs, labels: this process's share of the batch.
-            examples: in the whole batch.
+            examples: the number of examples in the whole batch.
             step: the number of the batch since training began, counted from 0.
 
         Returns:

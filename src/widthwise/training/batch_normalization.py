@@ -48,7 +48,7 @@ class _Sum(torch.autograd.Function):
 class SynchronizedBatchNorm2d(nn.BatchNorm2d):
     """Normalizes by the mean and variance over the batches of all processes together.
 
-    PyTorch's `SyncBatchNorm` does so on GPUs only.
+    PyTorch's `SyncBatchNorm` does this on GPUs only.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -73,7 +73,7 @@ class SynchronizedBatchNorm2d(nn.BatchNorm2d):
 
 
 def synchronized(network: nn.Module, device: torch.device) -> nn.Module:
-    """The network with batch normalizations that work over all processes together."""
+    """The network with batch normalizations over all processes together."""
     if device.type != "cpu":
         return nn.SyncBatchNorm.convert_sync_batchnorm(network)
     for module in network.modules():

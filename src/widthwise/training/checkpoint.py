@@ -1,7 +1,7 @@
 """The state of a training as one safetensors file, from which it continues as if it had never stopped.
 
-Order, crops, flips and dropout are drawn from streams that are named by epoch and step, so there is no random state to
-keep: the epoch and the number of the batch are enough.
+Order, crops, flips and dropout are drawn from streams that are derived from epoch and step, so there is no random state
+to keep: the epoch and the number of the batch are enough.
 """
 
 import json
@@ -108,10 +108,10 @@ def _parsed(about: dict[str, Any], tensors: Parameters) -> Checkpoint:
 
 
 def restore(checkpoint: Checkpoint, network: nn.Module, optimizer: Optimizer, path: str) -> None:
-    """Put a checkpoint's network and optimizer in the place of these.
+    """Load the network and optimizer of a checkpoint into these.
 
     Raises:
-        RequestError: it is that of another network.
+        RequestError: the checkpoint is that of another network.
     """
     expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     found = {name: tuple(value.shape) for name, value in checkpoint.network.items()}

@@ -8,12 +8,12 @@ from widthwise.data.examples import of_each
 from widthwise.networks.own_network import logits_of
 
 SINGLE_BATCH = 250
-"""Examples that a network by itself predicts at once."""
+"""Number of examples that a network by itself predicts at once."""
 
 
 @torch.no_grad()
 def evaluate(network: nn.Module, split: Split, batch_size: int, limit: int | None = None) -> tuple[float, float]:
-    """Accuracy and mean cross-entropy over a split, or over `limit` of its examples at even distances."""
+    """Accuracy and mean cross-entropy over a split, or over `limit` evenly spaced examples of it."""
     network.eval()
     device = next(network.parameters()).device
     batches = [

@@ -1,4 +1,4 @@
-"""The history of a training: a row an epoch, collected through the interface of Lightning Fabric's loggers."""
+"""The history of a training: one row per epoch, collected through the interface of Lightning Fabric's loggers."""
 
 from argparse import Namespace
 from collections.abc import Mapping
@@ -26,8 +26,8 @@ def empty_history() -> Columns:
 class History:
     """A logger that appends each epoch's numbers to the columns of a history.
 
-    It is one of Lightning Fabric's loggers by what it does, and `loop` registers it as one. It does not import that
-    class: this would take each process that trains stacks a second.
+    It behaves like one of Lightning Fabric's loggers, and `loop` registers it as one. It does not import that class,
+    which would take one second in each process that trains stacks.
     """
 
     name = "history"

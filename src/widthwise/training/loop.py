@@ -34,8 +34,8 @@ from widthwise.training.state import Position, SingleTrainingState
 from widthwise.training.trained_network import Parameters, TrainedNetwork
 
 LOOK_EVERY = 50
-"""After this many batches the callbacks look at the training: a network that has diverged ends there, progress is
-shown, and a checkpoint written if it is time."""
+"""After this many batches the callbacks check the training: it ends if it has diverged, progress is shown, and a
+checkpoint is written if it is time."""
 SECONDS_BETWEEN_LOOKS = 10.0
 """One process alone also shows progress, and writes, after this time."""
 
@@ -55,21 +55,21 @@ def train(
 ) -> TrainedNetwork:
     """Train `network` in place by `recipe`.
 
-    With several processes each computes its share of every batch, and the result is that of one process with the
-    whole batch, but for the order in which sums are taken. A training that continues from a checkpoint ends with the
-    numbers of an unbroken one, to the bit on a CPU.
+    With several processes each computes its share of every batch, and the result is that of one process with the whole
+    batch, except for the order of summation. A training that continues from a checkpoint ends with the numbers of an
+    uninterrupted one, bit for bit on a CPU.
 
     Args:
         network: the initial network, on the CPU.
         data: of any kind that the network takes; its batches come on the device of `fabric`.
-        recipe: how to train.
-        seed: of the order of examples, augmentation and dropout.
+        recipe: the recipe to train by.
+        seed: the seed of the order of examples, augmentation and dropout.
         fabric: device, precision and processes, launched. Its loggers receive each epoch's numbers: `learning_rate`,
             `train_loss`, `train_accuracy`, `validation_loss`, `validation_accuracy`, `seconds` and
             `examples_per_second`, with the epoch, counted from 1, as the step. Its callbacks are called after the
             training's own (`widthwise.training.callbacks`).
-        checkpoints: where to continue from and to write to; of several processes the first one writes.
-        interval: how often to write.
+        checkpoints: the storage to continue from and to write to; of several processes the first one writes.
+        interval: the interval between checkpoints.
         on_progress: receives an event every few batches and at each epoch's end, in the first process.
 
     Raises:
@@ -155,7 +155,7 @@ def _train_epoch(state: SingleTrainingState, step: BatchStep, split: Split, call
 
 
 def _measure_epoch(state: SingleTrainingState, validation: Split) -> None:
-    """Put the epoch's numbers into the state's metrics. A network that has diverged is not evaluated."""
+    """Write the epoch's numbers into the state's metrics. A network that has diverged is not evaluated."""
     position = state.position
     accuracy = loss = math.nan
     if math.isfinite(position.loss):
@@ -182,7 +182,7 @@ def _call(fabric: Fabric, own: Sequence[object], state: SingleTrainingState, eve
 
 @contextmanager
 def _logging_to(fabric: Fabric, history: History) -> Iterator[None]:
-    """Put a training's history before the loggers that `fabric` came with, and take it away again."""
+    """Put a training's history before the loggers of `fabric`, and remove it afterwards."""
     fabric.loggers.insert(0, cast(Logger, history))
     try:
         yield
@@ -192,7 +192,7 @@ def _logging_to(fabric: Fabric, history: History) -> Iterator[None]:
 
 @contextmanager
 def _own_draws(device: torch.device) -> Iterator[None]:
-    """Leave the global streams of random numbers, which each step sets, as they were."""
+    """Restore the global streams of random numbers, which each step sets."""
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         yield
 

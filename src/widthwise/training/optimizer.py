@@ -27,7 +27,7 @@ def build_optimizer(recipe: Recipe, parameters: Sequence[Tensor] | list[dict[str
 def decaying_weights_alone(recipe: Recipe, network: nn.Module) -> list[dict[str, Any]]:
     """A network's parameters in two groups: weights decay; biases, and a batch normalization's scale and shift, do not.
 
-    It is the custom of the recipes that the paper cites.
+    The recipes that the paper cites do the same.
     """
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     weights = [parameter for parameter in parameters if parameter.dim() > 1]
@@ -37,7 +37,7 @@ def decaying_weights_alone(recipe: Recipe, network: nn.Module) -> list[dict[str,
 
 
 def keep_members(optimizer: Optimizer, parameters: Sequence[Tensor], members: torch.Tensor) -> None:
-    """Make `optimizer` go on with `parameters`, which hold only these `members`, and with their share of its state."""
+    """Continue `optimizer` with `parameters`, which hold only these `members`, and with their share of its state."""
     group = optimizer.param_groups[0]
     for before, after in zip(list(group["params"]), parameters, strict=True):
         state = optimizer.state.pop(before, {})  # plain gradient descent has none

@@ -1,4 +1,4 @@
-"""How a network is trained (the table "Training" of the paper's Appendix A.1, as settings)."""
+"""The recipe of a training (the table "Training" of the paper's Appendix A.1, as settings)."""
 
 import math
 from typing import Annotated, Literal
@@ -14,7 +14,7 @@ class ConstantRate(Config):
     kind: Literal["constant"] = "constant"
 
     def factor(self, epoch: int) -> float:
-        """What multiplies the learning rate in `epoch`, counted from 0."""
+        """The factor of the learning rate in `epoch`, counted from 0."""
         return 1.0
 
 
@@ -26,7 +26,7 @@ class ExponentialDecay(Config):
     every: PositiveInt = 1
 
     def factor(self, epoch: int) -> float:
-        """What multiplies the learning rate in `epoch`, counted from 0."""
+        """The factor of the learning rate in `epoch`, counted from 0."""
         return self.rate ** (epoch // self.every)
 
 
@@ -38,7 +38,7 @@ class StepDecay(Config):
     at: tuple[PositiveInt, ...]
 
     def factor(self, epoch: int) -> float:
-        """What multiplies the learning rate in `epoch`, counted from 0."""
+        """The factor of the learning rate in `epoch`, counted from 0."""
         return self.rate ** sum(epoch >= milestone for milestone in self.at)
 
 
@@ -52,11 +52,11 @@ class Recipe(Config):
     learning_rate: PositiveFloat = 0.01
     decay: Decay = ConstantRate()
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    """Of the optimizers `momentum` and `rmsprop`; the others have none."""
+    """For the optimizers `momentum` and `rmsprop`; the others have none."""
     epsilon: PositiveFloat = 1e-8
-    """What `adam` and `rmsprop` add to the root that they divide by."""
+    """Added by `adam` and `rmsprop` to the root that they divide by."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    """Of the weights of dense layers and convolutions; of a perceptron, of its biases too."""
+    """Applies to the weights of dense layers and convolutions; in a perceptron, also to its biases."""
     batch_size: PositiveInt = 128
     scale: PositiveFloat = 1.0
     """The paper's k: multiplies the batch size and the learning rate together."""
@@ -64,9 +64,9 @@ class Recipe(Config):
     """Compute a batch's gradient in pieces of at most this many examples, for a batch that does not fit in memory.
     Batch normalization then works on each piece by itself."""
     epochs: NonNegativeInt = 50
-    """With 0 the network is not trained nor measured: its parameters and its arithmetic are counted."""
+    """With 0 the network is neither trained nor measured: its parameters and its arithmetic are counted."""
     stop_on: Literal["validation_accuracy", "train_accuracy"] = "validation_accuracy"
-    """What `patience` and `stop_at` look at."""
+    """The accuracy that `patience` and `stop_at` use."""
     patience: PositiveInt | None = None
     """Stop after this many epochs without a better accuracy and keep the best epoch; None: run all epochs and keep the
     last."""

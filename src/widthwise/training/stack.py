@@ -1,11 +1,11 @@
 """Replicates of one network trained as one: their parameters stacked, a step for all of them as one list of operations.
 
-`torch.func` turns the gradient of one network into that of a stack. Walking through its transformations anew at every
-step costs more than a small network's arithmetic, so the stacked step is traced once into the flat list of tensor
-operations that it comes down to, and that list is run. No operation mixes members, so each member's numbers are what
+`torch.func` turns the gradient of one network into that of a stack. Its transformations at every step cost more than a
+small network's arithmetic, so the stacked step is traced once into a flat list of tensor operations, and that list is
+run. No operation mixes members, so each member's numbers are what
 they would be if it were trained alone: to the bit, on one CPU thread, where each member's part of every tensor begins
 at a multiple of 16 bytes, as it does at all of the paper's widths. Elsewhere matrix products may differ in the last
-digit, since the processor's library chooses its way by where in memory a matrix begins.
+digit, since the algorithm of the processor's library depends on the memory alignment of a matrix.
 """
 
 import copy
@@ -59,7 +59,7 @@ class Stack:
         return {name: stacked[index].clone() for name, stacked in self.parameters.items()}
 
     def keep(self, members: Bool[Tensor, " members"]) -> None:
-        """Go on with these members alone."""
+        """Continue with only these members."""
         self.parameters = {name: stacked[members] for name, stacked in self.parameters.items()}
 
     def gradients(
@@ -98,7 +98,7 @@ _TRACED: dict[tuple, fx.GraphModule] = {}
 
 
 def _kind(network: nn.Module) -> tuple:
-    """What two networks must share to compute by the same operations: their modules and all that those were given."""
+    """All that two networks must share to compute by the same operations: their modules, with all their arguments."""
     return tuple(
         (name, type(module), repr({key: value for key, value in vars(module).items() if not key.startswith("_")}))
         for name, module in network.named_modules()
@@ -126,7 +126,7 @@ def _gradients_of_one(network: nn.Module, parameters: Parameters, inputs: Tensor
 def _trace(function: Callable, arguments: tuple) -> fx.GraphModule:
     """The tensor operations of `function` at the shapes of `arguments`, in the form that runs fastest.
 
-    A small network's step is bound by memory, so what writes to new memory without need is replaced.
+    A small network's step is limited by memory, so operations that write to new memory without need are replaced.
     """
     traced = make_fx(function, tracing_mode="fake")(*arguments)
     traced.graph.set_codegen(CodeGen())

@@ -29,11 +29,11 @@ def train_stack(
     """Train each network on its data set by `recipe`, all as one stack; the networks themselves stay as they are.
 
     The order of the examples is drawn afresh each epoch from the network's seed. A network whose loss is no longer
-    finite has diverged: it ends there and is recorded so. Each result is what training that network by itself gives,
-    to the bit on one CPU thread.
+    finite has diverged: it ends there and is recorded as diverged. Each result is that of training the network by
+        itself, bit for bit on one CPU thread.
 
     Args:
-        networks: initial networks of one architecture, one a member.
+        networks: initial networks of one architecture, one per member.
         datasets: each member's data; members may share one.
         seeds: each member's seed.
     """

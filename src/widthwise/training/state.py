@@ -1,4 +1,4 @@
-"""A training as it stands: what a loop holds, and what callbacks read and change."""
+"""The state of a training, which a loop holds and callbacks read and change."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,10 +14,10 @@ from widthwise.training.trained_network import Parameters, TrainedNetwork
 class TrainingState:
     """The training of one network, by itself or in a stack.
 
-    recipe: how it is trained.
-    parameters: gives a copy of the network's present parameters and buffers, on the CPU.
+    recipe: the recipe that it is trained by.
+    parameters: a function that returns a copy of the network's current parameters and buffers, on the CPU.
     trained: the result so far; its history holds each epoch that has ended.
-    epoch: the present epoch, counted from 1.
+    epoch: the current epoch, counted from 1.
     stopped: a callback sets it to end the training; within an epoch, that epoch is the last.
     """
 
@@ -33,9 +33,9 @@ class Position:
     """The next batch to train on, and the sums over the epoch's batches before it.
 
     epoch, batch: counted from 0.
-    step: batches since training began.
-    seconds: that training took so far.
-    loss, correct, examples: the summed loss, the number of correct answers, and how many examples they are of.
+    step: the number of batches since training began.
+    seconds: the time that training has taken so far.
+    loss, correct, examples: the summed loss, the number of correct answers, and the number of examples.
     """
 
     epoch: int = 0
@@ -51,12 +51,12 @@ class Position:
 class SingleTrainingState(TrainingState):
     """The training of a network by itself, batch by batch.
 
-    network, optimizer: as they are now.
-    examples: in the training set.
-    batches: of an epoch.
-    position: where the training is.
+    network, optimizer: their current state.
+    examples: the number of examples in the training set.
+    batches: the number of batches in an epoch.
+    position: the position of the training.
     metrics: the numbers of the epoch that just ended, by name; callbacks add theirs before they are logged.
-    speed: examples a second since this process began to train.
+    speed: examples per second since this process began to train.
     seconds_left: an estimate; it counts all of the recipe's epochs.
     """
 

@@ -14,14 +14,14 @@ Parameters = dict[str, Tensor]
 class TrainedNetwork:
     """One trained network.
 
-    status: `diverged` where a loss was no longer finite; then no parameters are kept.
-    epoch: the epoch, counted from 1, whose parameters were kept; of a diverged network the epoch that it diverged in.
-    parameters: of that epoch, by name, buffers included.
+    status: `diverged` if a loss was no longer finite; then no parameters are kept.
+    epoch: the epoch, counted from 1, whose parameters were kept; for a diverged network the epoch that it diverged in.
+    parameters: the parameters of that epoch, by name, including buffers.
     kept: the parameters of further epochs that the recipe asks for.
     damaged: images that could not be decoded and were left out: name → reason.
-    history: a row an epoch, in the columns `HISTORY`. Training loss and accuracy are means over the epoch's batches,
-        each taken before its step; validation is measured at the epoch's end; seconds are those since the training
-        began, of a whole stack.
+    history: one row per epoch, in the columns `HISTORY`. Training loss and accuracy are means over the epoch's batches,
+        each computed before its step; validation is measured at the epoch's end; seconds are those since the training
+        began, for a stack those of the whole stack.
     """
 
     status: Literal["trained", "diverged"] = "trained"

@@ -1,4 +1,4 @@
-"""Claims beside ours: each with the answer of the experiments that were run."""
+"""The answers to claims, from the experiments that were run."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,11 +15,11 @@ NOT_RUN = Finding("not run", "Nothing was run.")
 
 
 def compare_with_paper(analyses: Sequence[Analysis]) -> pd.DataFrame:
-    """A row for each claim of the paper: what is stated, how it is tested, and what our networks say.
+    """A row for each claim of the paper: its statement, its test, and the answer of our networks.
 
-    The experiment counts at the largest scale at which anything was run of the series that the claim is about, with
-    more replicates where that alone is set otherwise, as where the paper has one. Other sweeps in which something is
-    set otherwise do not count, nor earlier versions.
+    The experiment counts at the largest scale at which any series that the claim is about was run. A sweep in which
+    only the number of replicates is changed, to more, counts too, since the paper may have only one. Sweeps with other
+    changes do not count, nor do earlier versions.
 
     Returns: `name, statement, source, experiment, scale, criterion, answer, evidence`. `answer` is `agrees`,
         `disagrees`, `cannot be told` (there is too little) or `not run`; `scale` is empty where nothing was run.

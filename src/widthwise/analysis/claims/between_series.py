@@ -31,9 +31,9 @@ from widthwise.analysis.verdict import ACCURACY_MARGIN, FEWEST_REPLICATES, SIGNI
 from widthwise.wording import counted, listed
 
 ALIKE: dict[Measure, float] = {AUC: 0.05, ACCURACY: ACCURACY_MARGIN, SIMILARITY: 0.2}
-"""The most that networks may differ by and be called alike; of similarity as a share of what they have."""
+"""The most by which networks that are alike may differ; for similarity, as a share of it."""
 LEAST_SIMILARITY = 0.5
-"""A difference of similarity is a share of this if the pair has less."""
+"""A difference of similarity is taken as a share of this if the similarity of the pair is less."""
 FEWEST_PAIRS = 5
 """The fewest pairs among which the signed-rank test can find a difference."""
 
@@ -47,13 +47,13 @@ def greater(
     pairs: Annotated[Pairs, Field(min_length=1)],
     widest: Annotated[int, Field(ge=1)] | None = None,
 ) -> Check:
-    """Of each pair of series the first has more: one-sided Wilcoxon signed-rank test of the paired differences.
+    """In each pair of series the first has more: one-sided Wilcoxon signed-rank test of the paired differences.
 
     Pairs that do not differ are left out of the ranks. It disagrees where the reverse is significant.
 
     Args:
         pairs: two series each, of which the first is claimed to have more.
-        widest: how many of the scale's widths count, from the widest down; by default all.
+        widest: the number of the scale's widths that count, from the widest down; by default all.
     """
 
     def judge(analysis: Analysis, more: str, less: str) -> Finding:
@@ -116,11 +116,11 @@ def alike(measure: Measure, pairs: Pairs = (), control: str = "") -> Check:
 
 
 def same_trend(pairs: Pairs = (), control: str = "") -> Check:
-    """Of each pair of series both grow, or neither grows and their changes over the widths differ by little, in
+    """In each pair of series both grow, or neither grows and their changes over the widths differ little, in
     removability and in similarity (`verdict`).
 
-    That one trend is significant and another is not does not show that they differ: it disagrees only where, besides,
-    that which grows gains more over the widths than the other, replicate by replicate (one-sided at 5%, Student's t).
+    That one trend is significant and another is not does not show that they differ: it disagrees only if, in addition,
+    the one that grows gains more over the widths than the other, replicate by replicate (one-sided at 5%, Student's t).
 
     Args:
         pairs: the series to compare; empty: every other one with `control`.

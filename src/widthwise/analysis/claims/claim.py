@@ -1,4 +1,4 @@
-"""A claim with its check on an experiment's tables, and what a check finds."""
+"""A claim with its check on an experiment's tables, and the finding of a check."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Finding:
 
 
 Judge = Callable[[Analysis, Sequence[str]], Finding]
-"""From an experiment's tables and the series that a claim needs to a finding."""
+"""A function from an experiment's tables and the series that a claim needs to a finding."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Check:
 
     criterion: the test in one sentence: when it agrees and when it disagrees.
     judge: the test.
-    series: those that it needs; empty: all that the experiment has at its scale.
-    excluding: of all, those that it is not about.
+    series: the series that it needs; empty: all that the experiment has at its scale.
+    excluding: the series that it is not about.
     control: the series that all others are compared with, if there is one.
     layers: the layers that it names.
     """
@@ -86,10 +86,10 @@ class Check:
 class CheckedClaim:
     """A claim of the paper or of a sweep's author, with its check.
 
-    name: short, unique in its experiment, fit to be an HTML id.
+    name: short, unique in its experiment, usable as an HTML id.
     statement: the outcome in one sentence.
-    source: where it is stated.
-    experiment: the one that shows it.
+    source: the text that states it.
+    experiment: the experiment that shows it.
     check: the test that decides whether our networks agree.
     """
 
@@ -108,7 +108,7 @@ class CheckedClaim:
 def together(findings: Iterable[Finding]) -> Finding:
     """Several findings as one on a claim about them all: it agrees where each does, and disagrees where any does.
 
-    Each is tested by itself at 5%. That all agree is no easier for their being several; that one disagrees is.
+    Each is tested by itself at 5%. With several tests it is no easier for all to agree, but easier for one to disagree.
     """
     parts = list(findings)
     answers = {part.answer for part in parts}

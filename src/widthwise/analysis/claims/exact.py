@@ -14,16 +14,16 @@ from widthwise.analysis.trainings import ENOUGH_ACCURACY
 from widthwise.wording import counted, listed
 
 NEGLIGIBLE = 0.01
-"""A negligible difference of AUC, of a share of labels, and of similarity as a share of it."""
+"""A negligible difference in AUC, in a share of labels, and in similarity as a share of it."""
 
 AddedUnits = Literal["both", "removable", "repeated", "dead"]
-"""A construction, by what its added units are."""
+"""A construction, named for its added units."""
 
 
 def fits_training_set(series: Names = (), from_width: float = 1.0) -> Check:
     """Every network of that width or wider has fitted its training set: it disagrees where one that counts has not.
 
-    Where one has collapsed to one label, diverged or is missing, it is not known of all.
+    If one has collapsed to one label, diverged or is missing, the answer is `cannot be told`.
     """
 
     def judge(analysis: Analysis, name: str) -> Finding:

@@ -1,7 +1,7 @@
 """Kinds of test of single layers, on their means over replicates.
 
-That one layer leads another is a statement about each network, so every width is an observation of it. That a layer
-changes with width is a trend, and needs replicates as that of a network does.
+A claim that one layer has more than another is about each network, so every width is an observation. A claim that a
+layer changes with width is about a trend, and needs replicates like a trend of networks.
 """
 
 from collections.abc import Callable, Sequence
@@ -52,7 +52,7 @@ def lead(measure: Measure, series: str, layers: SomeNames, among: Names = ()) ->
 
 
 def in_order(measure: Measure, series: str, layers: SomeNames) -> Check:
-    """These layers have ever more of a measure, from the first to the last, at every width."""
+    """Each of these layers has more of a measure than the one before, at every width."""
     return _at_each_width(
         f"{WORDS[measure]} rises from {' over '.join(layers[:-1])} to {layers[-1]}",
         measure,
@@ -66,7 +66,7 @@ def in_order(measure: Measure, series: str, layers: SomeNames) -> Check:
 def layer_grows(measure: Measure, series: str, layer: str) -> Check:
     """Kendall's test of a layer's means over replicates: whether their order is that of the widths, one-sided.
 
-    It disagrees where, besides, the change over all widths is a fall or within the margin of `layers_flat`.
+    It disagrees if, in addition, the change over all widths is a fall or within the margin of `layers_flat`.
     """
 
     def judge(analysis: Analysis, name: str) -> Finding:
@@ -95,9 +95,9 @@ def layer_grows(measure: Measure, series: str, layer: str) -> Check:
 
 
 def layers_flat(measure: Measure, series: str, layers: SomeNames) -> Check:
-    """Equivalence, as of whole networks (`trends.flat`), for a line through each layer's means over replicates.
+    """Equivalence, as for whole networks (`trends.flat`), for a line through each layer's means over replicates.
 
-    The margin is that of networks that are alike: of similarity a share of the layer's mean, or of 0.5 if it is less.
+    The margin is that of networks that are alike: for similarity a share of the layer's mean, or of 0.5 if it is less.
     """
 
     def judge(analysis: Analysis, name: str) -> Finding:
@@ -156,9 +156,9 @@ def every_layer_grows(series: str) -> Check:
 
 
 def no_order_of_depth(series: SomeNames) -> Check:
-    """Neither measure goes with a layer's depth in one direction in all of these series; no test of significance.
+    """Neither measure follows a layer's depth in one direction in all of these series; no test of significance.
 
-    It disagrees where one does: where Kendall's τ between depth and the layers' means over widths has one sign in
+    It disagrees if one does: if Kendall's τ between depth and the layers' means over widths has one sign in
     every series and is at least 0.5 in each.
     """
 
@@ -230,7 +230,7 @@ def _layers(analysis: Analysis, series: str) -> pd.DataFrame:
 
 
 def _trends(analysis: Analysis, series: str, measure: Measure) -> dict[str, tuple[Table, Widths]] | Finding:
-    """Of each layer, in order of depth, a table of one row, its means over replicates; or that there is too little."""
+    """For each layer, in order of depth, a table of one row, its means over replicates; or that there is too little."""
     layers = _layers(analysis, series)
     widths, n = layers["width_factor"].nunique(), layers["n"].min()
     if widths < FEWEST_WIDTHS or n < FEWEST_REPLICATES:

@@ -31,7 +31,7 @@ def of_each(criterion: str, judge: Callable[[Analysis, str], Finding], series: N
 
 
 def series_in_words(series: Names) -> str:
-    """The series that a check is of, as its criterion lists them."""
+    """The series of a check, as its criterion lists them."""
     return listed(series) or "every series"
 
 
@@ -42,7 +42,8 @@ def counting(analysis: Analysis, series: str) -> pd.DataFrame:
 
 
 def collapsed_widths(analysis: Analysis, series: str) -> pd.Series:
-    """The widths at which a network of a series has collapsed to one label: means over replicates hold it there."""
+    """The widths at which a network of a series has collapsed to one label, so that means over replicates include
+    it."""
     networks = analysis.networks
     return networks.loc[(networks["series"] == series) & networks["degenerate"].astype(bool), "width_factor"]
 

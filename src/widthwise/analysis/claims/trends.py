@@ -1,4 +1,4 @@
-"""Kinds of test of how a measure changes with width.
+"""Kinds of test of the change of a measure with width.
 
 `agrees` needs evidence for the claim, `disagrees` evidence against it; with too little for either it `cannot be told`.
 """
@@ -30,9 +30,9 @@ from widthwise.analysis.verdict import ACCURACY_MARGIN, SIGNIFICANCE
 from widthwise.wording import listed
 
 FLAT: dict[Measure, float] = {AUC: 0.05, ACCURACY: 0.05, SIMILARITY: 0.5}
-"""The most that a measure may change over all widths and be called flat; of similarity in similar units per unit."""
+"""The most by which a flat measure may change over all widths; for similarity, in similar units per unit."""
 FEWEST_TO_DOUBLE = 0.1
-"""The similarity from which a doubling counts: where there is less, a few pairs of units more double it."""
+"""The least similarity from which a doubling counts: if there is less, a few more pairs of units double it."""
 VERDICTS: dict[str, Answer] = {
     "supported": "agrees",
     "no valid evidence": "cannot be told",
@@ -44,7 +44,7 @@ PAGE = f"Page's trend test over replicates, p < {SIGNIFICANCE} after Holm's corr
 def grows(measure: Measure, series: Names = ()) -> Check:
     """Page's trend test of each series, Holm-corrected over the experiment's series and both measures (`verdict`).
 
-    That growth is not shown does not show that there is none: it disagrees where the change is flat, or a fall.
+    If growth is not shown, that does not show that there is none: it disagrees only if the change is flat, or a fall.
     """
     return of_each(
         f"Agrees if {WORDS[measure]} grows with width for {series_in_words(series)} ({PAGE}); disagrees if it does not "
@@ -90,7 +90,7 @@ def supported(excluding: Names = ()) -> Check:
 
 
 def falls(measure: Measure, series: Names = ()) -> Check:
-    """Page's trend test with the widths in reverse. It is one test a series, not corrected for others.
+    """Page's trend test with the widths in reverse. It is one test per series, not corrected for others.
 
     With two replicates of three widths or more it can show a perfect trend.
     """
@@ -173,7 +173,7 @@ def accuracy_kept(series: Names = ()) -> Check:
 def more_than_doubles(series: Names = ()) -> Check:
     """At some doubling of width similarity more than doubles in every replicate; no test of significance.
 
-    It disagrees where at none the mean over replicates does. Steps from below 0.1 similar units do not count.
+    It disagrees if the mean over replicates more than doubles at none. Steps from below 0.1 similar units do not count.
     """
 
     def judge(analysis: Analysis, name: str) -> Finding:

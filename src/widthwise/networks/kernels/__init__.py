@@ -1,1 +1,1 @@
-"""Layers with an arithmetic of their own, because PyTorch's is slow where they are used."""
+"""Layers with their own implementation, because PyTorch's is slow where they are used."""

@@ -1,9 +1,9 @@
-"""Convolution as products of frequencies: for many channels and a large kernel a fraction of the arithmetic.
+"""Convolution as products in the frequency domain: for many channels and a large kernel a fraction of the arithmetic.
 
 A 5×5 kernel over 16×16 pixels takes 6,400 multiplications for each pair of an input and an output channel. At the
-frequencies of 18×18 pixels, of which 180 tell all, it takes 720. The transformations there and back are products with
-constant matrices, which processors do fastest of all. A bordered period of `size + padding` pixels is enough for what
-runs over one edge to meet only zeros at the other.
+frequencies of 18×18 pixels, of which 180 contain everything, it takes 720. The transformations there and back are
+products with constant matrices, the fastest operation of a processor. A period of `size + padding` pixels is large
+enough: values that run over one edge meet only zeros at the other.
 """
 
 import functools
@@ -21,8 +21,8 @@ FEWEST_PRODUCTS = 12_000
 class FourierConv2d(nn.Conv2d):
     """A convolution with an odd square kernel, stride 1 and as many pixels after as before, on square images.
 
-    It goes by frequencies while training on a CPU if it has channels enough, and is PyTorch's own everywhere else. The
-    two agree but for rounding errors.
+    It uses frequencies while training on a CPU if it has enough channels, and PyTorch's own convolution otherwise. The
+    two agree except for rounding errors.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int):

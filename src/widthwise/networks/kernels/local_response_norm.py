@@ -1,4 +1,4 @@
-"""Local response normalization, several times as fast as PyTorch's, and with a gradient of its own."""
+"""Local response normalization, several times as fast as PyTorch's, with its own gradient."""
 
 import torch
 from jaxtyping import Float
@@ -20,7 +20,7 @@ class LocalResponseNorm(nn.LocalResponseNorm):
 
 
 def sum_of_neighbours(values: Float[Tensor, "batch channels *pixels"], size: int) -> Tensor:
-    """Of each channel the sum over the `size` channels around it, itself in the middle."""
+    """For each channel the sum over the `size` channels around it, itself in the middle."""
     reach, channels = size // 2, values.shape[1]
     padded = functional.pad(values, (0, 0) * (values.ndim - 2) + (reach, reach))
     total = padded[:, :channels]

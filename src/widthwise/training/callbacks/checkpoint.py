@@ -1,4 +1,4 @@
-"""Checkpoints: when they are written, and how a training continues from one."""
+"""Checkpoints: the times to write them, and how a training continues from one."""
 
 import time
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from widthwise.training.state import SingleTrainingState
 
 @runtime_checkable
 class Checkpoints(Protocol):
-    """Where the checkpoints of one training are kept."""
+    """The storage of the checkpoints of one training."""
 
     @property
     def identity(self) -> str:
@@ -27,7 +27,7 @@ class Checkpoints(Protocol):
         ...
 
     def save(self, content: bytes) -> None:
-        """Put a checkpoint in the place of the last one, whole or not at all."""
+        """Replace the last checkpoint, whole or not at all."""
         ...
 
 
@@ -40,7 +40,7 @@ class Interval:
 
 
 def resume(state: SingleTrainingState, checkpoints: Checkpoints) -> None:
-    """Put a training where its last checkpoint is; without one it begins at the beginning.
+    """Continue a training from its last checkpoint; without one it starts from the beginning.
 
     Raises:
         RequestError: the checkpoint is damaged, or does not fit.

@@ -6,10 +6,10 @@ from widthwise.training.state import SingleTrainingState
 
 
 class Clock:
-    """Counts seconds over interruptions, and speed since this process began to train."""
+    """Counts seconds across interruptions, and speed since this process began to train."""
 
     def on_training_begin(self, state: SingleTrainingState) -> None:
-        """Start, at the seconds that a training which continues has taken already."""
+        """Start from the seconds that a continued training has already taken."""
         self._started = time.perf_counter()
         self._before, self._seen_before = state.position.seconds, _seen(state)
 
@@ -21,7 +21,7 @@ class Clock:
         state.seconds_left = (state.recipe.epochs * state.examples - seen) / state.speed
 
     def on_epoch_measured(self, state: SingleTrainingState) -> None:
-        """Add the numbers of the epoch: seconds since training began, and examples a second."""
+        """Add the numbers of the epoch: seconds since training began, and examples per second."""
         self.on_within_epoch(state)
         state.metrics |= {"seconds": state.position.seconds, "examples_per_second": state.speed}
 
@@ -31,5 +31,5 @@ class Clock:
 
 
 def _seen(state: SingleTrainingState) -> int:
-    """Examples that were trained on so far, those of all epochs together."""
+    """Examples trained on so far, in all epochs together."""
     return state.position.epoch * state.examples + state.position.examples

@@ -1,4 +1,4 @@
-"""Divergence: a training whose loss is no longer finite ends, and is recorded so."""
+"""Divergence: a training whose loss is no longer finite ends, and is recorded as diverged."""
 
 import math
 
@@ -9,7 +9,7 @@ class Divergence:
     """Ends a training that has diverged. Nothing of its network is kept."""
 
     def on_look(self, state: SingleTrainingState) -> None:
-        """End the epoch where its loss so far is not finite."""
+        """End the epoch if its loss so far is not finite."""
         state.stopped = state.stopped or not math.isfinite(state.position.loss)
 
     def on_epoch_end(self, state: TrainingState) -> None:

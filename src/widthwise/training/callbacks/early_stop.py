@@ -1,16 +1,16 @@
-"""Early stopping, and which epochs' networks are kept."""
+"""Early stopping, and the choice of epochs whose networks are kept."""
 
 from widthwise.training.state import TrainingState
 
 
 class EarlyStop:
-    """Keeps the networks that the recipe asks for, and ends the training where it says so.
+    """Keeps the networks that the recipe asks for, and ends the training when the recipe says so.
 
     With `patience` the best epoch's network is the result, otherwise the last one's.
     """
 
     def on_epoch_end(self, state: TrainingState) -> None:
-        """Look at the epoch that just ended."""
+        """Check the epoch that just ended."""
         recipe, trained = state.recipe, state.trained
         if trained.status == "diverged":
             return
