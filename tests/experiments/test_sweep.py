@@ -301,8 +301,8 @@ def test_a_scale_that_a_sweep_lacks_is_refused(tmp_path: Path):
     [
         ("extends: alexnet-initialization\nscales: {quick: }", "each scale must be a mapping"),
         ("extends: alexnet-initialization\ntrial:", "trial must be a mapping"),
-        ("extends: alexnet-initialization\nseries: {scheme: He normal}", "scheme must be a list of names from Glorot"),
-        ("extends: alexnet-initialization\nseries: {scheme: [{X: 1}]}", "scheme must be a list of names from Glorot"),
+        ("extends: alexnet-initialization\nseries: {scheme: He normal}", "scheme must be a list of names, of Glorot"),
+        ("extends: alexnet-initialization\nseries: {scheme: [{X: 1}]}", "scheme must be a list of names, of Glorot"),
         ("name: parameters", "has the name of an experiment of the catalogue"),
         ("name: mine+yours", r"a sweep's name has no \+, which marks those with settings of their own"),
         ("analysis: parameters", "trains nothing; training.epochs must be 0"),
