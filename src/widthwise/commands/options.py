@@ -11,8 +11,8 @@ Data = Annotated[
     list[str] | None,
     typer.Option(
         metavar="DIR",
-        help="The images to train on: CIFAR-10 or ImageNet, or hub:OWNER/NAME; given twice, as cifar10=DIR and "
-        "imagenet=DIR, if both are needed.",
+        help="The images to train on: CIFAR-10, ImageNet or your own, or hub:OWNER/NAME; for widthwise train also a "
+        "function of your own, FILE.py:FUNCTION. Given twice, as cifar10=DIR and imagenet=DIR, if both are needed.",
     ),
 ]
 Device = Annotated[
