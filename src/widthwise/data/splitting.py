@@ -32,6 +32,10 @@ def divided(given: Mapping[str, int], wanted: Mapping[str, int | None], seed: in
         RequestError: there are fewer examples than that.
     """
     available = given["train"]
+    drawn = sum(name not in given and wanted.get(name) is None for name in ("test", "validation"))
+    if available <= drawn:
+        problem = f"{where} gives {available:,} training examples, of which others are drawn to validate and to test"
+        raise RequestError(f"{problem}; at least {drawn + 1} are needed", field="data.train_examples")
     left = torch.randperm(available, generator=generator(seed, "splits"))
     splits: dict[str, Chosen] = {}
     for name in ("test", "validation"):

@@ -2,39 +2,42 @@
 
 import math
 
-from widthwise.data.dataset import Shape
 from widthwise.errors import RequestError
+from widthwise.execution.cost import trial_cost
+from widthwise.execution.datasets import extent
 from widthwise.execution.machine import Machine, available_memory
+from widthwise.experiments.store import Store
 from widthwise.experiments.trial import Trial
-from widthwise.networks.cost import network_cost
 
 BYTES = 4
 """Of a number in float32."""
 
 
-def training_memory(trial: Trial, data: tuple[Shape, int], examples: int | None = None) -> int:
+def training_memory(
+    trial: Trial, machine: Machine = Machine(), store: Store | None = None, examples: int | None = None
+) -> int:
     """Bytes that training a network by itself needs, counted, without the data.
 
     Args:
         trial: what is trained.
-        data: the shape of one input, and how many labels there are.
+        machine, store: where the files are; they are read only where the trial does not say how large its data is.
         examples: whose gradient is computed at once; None: as the trial says.
     """
     recipe = trial.training
-    cost = network_cost(trial.network, *data)
+    cost, shape = trial_cost(trial, machine, store), extent(trial.data, machine, store).shape
     slots = {"sgd": 0, "momentum": 1, "rmsprop": 2, "adam": 2}[recipe.optimizer]
     copies = 2 + slots + (1 if recipe.patience else 0)
     examples = examples or recipe.micro_batch_size or recipe.scaled_batch_size
-    shapes = data[0].values() if isinstance(data[0], dict) else [data[0]]
+    shapes = shape.values() if isinstance(shape, dict) else [shape]
     inputs = sum(map(math.prod, shapes)) * BYTES
     return copies * cost.parameters * BYTES + examples * (cost.kept_bytes + inputs)
 
 
-def check_memory(trial: Trial, data: tuple[Shape, int], machine: Machine) -> None:
+def check_memory(trial: Trial, machine: Machine, store: Store | None = None) -> None:
     """See that a batch fits in memory, as far as can be known by counting.
 
     Raises:
-        RequestError: it does not; the error's settings would.
+        RequestError: it does not; the error's settings would. Or a user's own network or data is unfit.
     """
     recipe = trial.training
     together = machine.processes if machine.device == "cpu" else 1
@@ -43,14 +46,14 @@ def check_memory(trial: Trial, data: tuple[Shape, int], machine: Machine) -> Non
     free = available_memory(machine.device)
 
     def needed(examples: int) -> int:
-        return together * training_memory(trial, data, examples)
+        return together * training_memory(trial, machine, store, examples)
 
     if needed(at_once) <= free:
         return
     fitting = at_once
     while fitting > 1 and needed(fitting) > free:
         fitting //= 2
-    network = f"{trial.network.name} at {trial.network.width_factor:g}x"
+    network = f"{trial.network.called} at {trial.network.width_factor:g}x"
     problem = f"{network} needs {needed(at_once) / 1e9:.1f} GB for {at_once} examples at once"
     if needed(fitting) > free:
         raise RequestError(f"{problem}, {free / 1e9:.1f} GB are free, and one example alone does not fit")

@@ -42,7 +42,7 @@ class StackTrainer(Trainer):
 
     def memory(self, trial: Trial, machine: Machine = Machine(), examples: int | None = None) -> int:
         """Bytes of one member of a stack."""
-        return training_memory(trial, _shape(trial), examples)
+        return training_memory(trial, machine, examples=examples)
 
     def seconds(self, cohort: Cohort, machine: Machine) -> float:
         """From trainings of one epoch and of two, each with all that is around it, on the cohort's own data."""

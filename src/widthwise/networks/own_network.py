@@ -1,9 +1,11 @@
 """A network of a user's own: a function that gives it at a width factor."""
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import nn
+from torch.nn.modules.lazy import LazyModuleMixin
 
 from widthwise.errors import RequestError
 from widthwise.networks.description import NetworkDescription, Shape
@@ -23,7 +25,7 @@ class OwnNetwork(UserFunction, NetworkDescription):
     shapes_in_words: ClassVar[str] = "any"
 
     name: Literal["own"] = "own"  # pyright: ignore[reportIncompatibleVariableOverride]
-    layers: tuple[str, ...] | None = None
+    layers: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """The modules whose units are measured; None: those that the network names in an attribute `measured_layers`, or
     every value right after a nonlinearity."""
 
@@ -54,6 +56,10 @@ class OwnNetwork(UserFunction, NetworkDescription):
         if not isinstance(network, nn.Module):
             problem = f"{self.function}() of {self.file} gives {type(network).__name__}; it must give a torch.nn.Module"
             raise RequestError(problem, field="network.factory")
+        if lazy := [name for name, part in network.named_modules() if isinstance(part, LazyModuleMixin)]:
+            problem = f"{lazy[0]!r} of the network that {self.function}() of {self.file} gives is lazy"
+            remedy = "its weights are drawn before it sees data: give its sizes, from shape= and classes="
+            raise RequestError(f"{problem}; {remedy}", field="network.factory")
         if not any(parameter.requires_grad for parameter in network.parameters()):
             problem = f"the network that {self.function}() of {self.file} gives has no parameters to train"
             raise RequestError(problem, field="network.factory")
