@@ -14,7 +14,7 @@ from widthwise.data.dataset import Dataset, Inputs
 from widthwise.data.examples import ResidentExamples, of_each
 from widthwise.data.labels import partly_random
 from widthwise.data.source import OwnData
-from widthwise.data.splitting import divided
+from widthwise.data.splitting import check_largest, divided
 from widthwise.errors import RequestError
 from widthwise.networks.user_function import first_line
 from widthwise.wording import suggestion
@@ -24,9 +24,6 @@ FORMS = (
     "(inputs, labels), a torch.utils.data.Dataset of (input, label), or a dictionary of these with the keys train, "
     "validation and test"
 )
-
-FEWEST_LABELS = 1000
-"""A largest label below this is taken as it is, however few the examples."""
 
 Examples = tuple[Inputs, Int64[Tensor, " examples"]]
 
@@ -42,9 +39,8 @@ def own_data(source: OwnData, device: torch.device) -> Dataset:
     wanted = {"train": source.train_examples, "validation": source.validation_examples, "test": source.test_examples}
     largest = max(int(labels.max()) for _, labels in given.values())
     examples = sum(len(labels) for _, labels in given.values())
-    if source.classes is None and largest >= max(examples, FEWEST_LABELS):
-        problem = f"{where} gives the label {largest:,} and only {examples:,} examples; labels count from 0"
-        raise RequestError(f"{problem}; number them anew, or say how many classes there are", field="data.classes")
+    if source.classes is None:
+        check_largest(largest, examples, f"{where} gives")
     classes = source.classes or largest + 1
     if largest >= classes:
         raise RequestError(f"{where} gives the label {largest}, and labels are 0 … {classes - 1}", field="data.classes")

@@ -11,6 +11,8 @@ from widthwise.randomness import generator
 
 HELD_OUT = 10
 """Where no number is given, one example in ten validates and one tests."""
+FEWEST_LABELS = 1000
+"""A largest label below this is taken as it is, however few the examples."""
 
 Chosen = tuple[str, Int[Tensor, " examples"]]
 """The name of a split as it was given, and the indices of its examples."""
@@ -49,6 +51,17 @@ def divided(given: Mapping[str, int], wanted: Mapping[str, int | None], seed: in
     left = left.sort().values
     splits["train"] = "train", left[_drawn(len(left), wanted.get("train"), seed, "train", where)]
     return splits
+
+
+def check_largest(label: int, examples: int, what: str) -> None:
+    """See that the number of classes, where nobody says it, is not taken from a label that is none.
+
+    Raises:
+        RequestError: there are fewer examples than the largest label says classes.
+    """
+    if label >= max(examples, FEWEST_LABELS):
+        problem = f"{what} the label {label:,} and only {examples:,} examples; labels count from 0"
+        raise RequestError(f"{problem}; number them anew, or say how many classes there are", field="data.classes")
 
 
 def _drawn(available: int, wanted: int | None, seed: int, split: str, where: str) -> Int[Tensor, " examples"]:
