@@ -13,6 +13,7 @@ from widthwise.data import image_folder as module
 from widthwise.data.dataset import Dataset
 from widthwise.data.load import load_dataset
 from widthwise.data.source import ImageFolderData
+from widthwise.data.splitting import check_largest
 from widthwise.errors import RequestError
 
 SIZE = 8
@@ -135,3 +136,10 @@ def test_what_is_no_folder_of_images_is_refused(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(module.os, "sysconf", lambda name: 10)
     with pytest.raises(RequestError, match=r"data\.image_size: the 20 images at .* take 0\.0 GB at 8×8 pixels, and"):
         loaded(tmp_path / "two")
+
+
+def test_a_label_larger_than_all_images_is_no_number_of_classes():
+    check_largest(999, 3, "images have")
+    check_largest(5000, 5001, "images have")
+    with pytest.raises(RequestError, match=r"data\.classes: images have the label 5,000 and only 4,000 examples"):
+        check_largest(5000, 4000, "images have")

@@ -160,12 +160,44 @@ def test_an_epoch_has_each_example_once_in_an_order_of_seed_and_epoch(tmp_path: 
         ("return torch.ones(3, 2), torch.zeros(3).long()", "have the label 0; there must be two"),
         ("return ['a', 'b'], [0, 1]", "inputs that are no tensor or array"),
         ("return torch.ones(3, 2), torch.tensor([0, 1, 7])", "the label 7, and labels are 0 … 4"),
-        ("return torch.ones(2, 2), torch.tensor([0, 1])", "it is 1 and load.. of mydata.py has only 0 examples for it"),
+        (
+            "return torch.ones(2, 2), torch.tensor([0, 1])",
+            r"mydata.py gives 2 training examples.* at least 3",
+        ),
+        ("raise SystemExit(3)", r"load\(\) of mydata\.py raised SystemExit: 3"),
+        ("return torch.ones(0, 2), torch.ones(0).long()", "mydata.py gives no examples"),
+        ("return torch.utils.data.TensorDataset(torch.ones(0), torch.ones(0))", "mydata.py gives no examples"),
+        ("return torch.tensor([[1.0], [torch.nan]]), torch.tensor([0, 1])", r"\(NaN\), first in example 1; replace"),
+        ("return torch.eye(3).to_sparse(), torch.tensor([0, 1, 0])", "no plain tensor .*sparse_coo"),
+        ("return torch.ones(3, 2, device='meta'), torch.tensor([0, 1, 0])", "no plain tensor .*meta"),
+        ("return {'x': torch.ones(3), 'y': torch.tensor(1)}, torch.tensor([0, 1, 0])", "a single number as inputs"),
+        ("return torch.ones(3, 2), torch.tensor([0, 1, 10**9])", "the label 1,000,000,000 and only 3 examples"),
+        (
+            "a = torch.arange(9) % 2\n    return {'train': (a, a), 'test': (a.float(), a)}",
+            "inputs of type torch.int64 to train and torch.float32 for test",
+        ),
     ],
 )
 def test_what_is_no_data_is_refused_in_a_sentence(tmp_path: Path, text: str, said: str):
-    classes = 5 if "7" in text else None
+    classes = 5 if "7]" in text else None
     with pytest.raises(RequestError, match=said) as raised:
         loaded(tmp_path, text=f"import torch\ndef load():\n    {text}\n", classes=classes)
     assert "\n" not in str(raised.value)
     assert str(raised.value).startswith("data.")
+
+
+def test_arrays_of_any_order_of_bytes_and_those_that_must_not_be_written_to_are_taken(tmp_path: Path):
+    text = """
+import numpy as np
+
+
+def load():
+    labels = np.arange(30) % 3
+    inputs = labels[::-1].astype(">f4")
+    inputs.flags.writeable = False
+    return inputs[:, None], labels.astype(">i8")
+"""
+    data = loaded(tmp_path, text=text)
+    assert isinstance(data.train.inputs, torch.Tensor)
+    assert data.train.inputs.dtype == torch.float32
+    assert (data.train.inputs[:, 0] == 2 - data.train.labels).all()

@@ -7,7 +7,7 @@ from torch import nn
 from widthwise.data.dataset import Dataset
 from widthwise.data.examples import ResidentExamples
 from widthwise.data.source import TeacherData
-from widthwise.execution import single_trainer, timing
+from widthwise.execution import memory, single_trainer, timing
 from widthwise.execution.datasets import Extent, extent
 from widthwise.execution.machine import Machine
 from widthwise.execution.single_trainer import SingleTrainer
@@ -94,10 +94,11 @@ def own(monkeypatch: pytest.MonkeyPatch) -> Trial:
     for module in (single_trainer, timing):
         monkeypatch.setattr(module, "build_initialized", build)
         monkeypatch.setattr(module, "load_dataset", lambda *arguments: dataset)
+    for module in (memory, timing):
         monkeypatch.setattr(module, "extent", lambda *arguments: sizes)
     cost = network_cost(SMALL.network, (10,), 2)
-    monkeypatch.setattr(timing, "arithmetic", lambda *arguments: cost)
-    monkeypatch.setattr("widthwise.execution.memory.network_cost", lambda *arguments: cost)
+    monkeypatch.setattr(timing, "trial_arithmetic", lambda *arguments: cost)
+    monkeypatch.setattr(memory, "trial_cost", lambda *arguments: cost)
     return SMALL
 
 

@@ -123,3 +123,9 @@ def test_what_cannot_be_read_is_said_in_a_sentence(folder: Path, settings: dict[
     with pytest.raises(RequestError, match=said) as raised:
         with_code(settings, folder)
     assert "\n" not in str(raised.value)
+
+
+def test_arguments_that_are_called_factory_name_no_file(folder: Path):
+    arguments = {"factory": "nothing.py:there", 1: 2}
+    found = with_code({"network": {"factory": "mynet.py:build", "arguments": arguments}}, folder)
+    assert found["network"]["arguments"] == arguments

@@ -1,6 +1,7 @@
 """A network of a user's own: which text is run, as what, and what is said where it fails."""
 
 import sys
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ from torch import nn
 from widthwise.errors import RequestError
 from widthwise.experiments.user_code import with_code
 from widthwise.networks.build import build_initialized
-from widthwise.networks.cost import network_cost
 from widthwise.networks.fresh_import import PREFIX
 from widthwise.networks.own_network import OwnNetwork, logits_of
 from widthwise.networks.scheme import Initialization
@@ -126,6 +126,12 @@ def test_it_is_the_same_network_wherever_its_files_lie(tmp_path: Path):
             "def build(width_factor):\n    raise RuntimeError('too wide\\nby far')",
             "build() of mynet.py raised RuntimeError: too wide",
         ),
+        ("import sys\nsys.exit(3)", "importing mynet.py raised SystemExit: 3"),
+        ("def build(width_factor): raise SystemExit", "build() of mynet.py raised SystemExit"),
+        (
+            "from torch import nn\ndef build(width_factor): return nn.Sequential(nn.LazyLinear(3))",
+            "'0' of the network that build() of mynet.py gives is lazy; its weights are drawn before it sees data",
+        ),
         (
             "from torch import nn\ndef build(width_factor): return nn.ReLU()",
             "build() of mynet.py returns has no parameters to train",
@@ -150,33 +156,11 @@ def test_what_is_passed_anyway_is_no_argument(tmp_path: Path):
         built(described(written(tmp_path), arguments={"shape": [3]}))
 
 
-TOKENS = """
-from torch import nn
-
-
-class Tokens(nn.Module):
-    def __init__(self, units):
-        super().__init__()
-        self.embed, self.output = nn.Embedding(5, units), nn.Linear(units, 3)
-
-    def forward(self, tokens, mask):
-        return self.output(self.embed(tokens).masked_fill(mask[..., None], 0).mean(1))
-
-
-def build(width_factor):
-    return Tokens(round(8 * width_factor))
-"""
-
-
-def test_its_cost_is_counted_on_inputs_of_whatever_type_it_takes(tmp_path: Path):
-    cost = network_cost(described(written(tmp_path), width_factor=0.5), (5,), 3)
-    assert (cost.parameters, cost.forward_flops) == (5 * 4 + 4 + 4 * 3 + 3, 2 * (5 * 4 + 4 * 3))
-    (tmp_path / "mynet.py").write_text(TOKENS)
-    tokens = described(tmp_path)
-    cost = network_cost(tokens, {"tokens": (6,), "mask": (6,)}, 3)
-    assert (cost.parameters, cost.forward_flops) == (5 * 8 + 8 * 3 + 3, 2 * 8 * 3)
-    with pytest.raises(RequestError, match=r"network: the network of mynet\.py:build cannot take inputs of its"):
-        network_cost(tokens, {"tokens": (6,)}, 3)
+@pytest.mark.parametrize("value", [float("nan"), {1, 2}, object(), {1: 2}, [date(2020, 1, 1)]])
+def test_arguments_are_what_a_store_can_hold(tmp_path: Path, value: object):
+    with pytest.raises(ValueError, match=r"arguments\n.*(a finite number, text|is no text)"):
+        described(written(tmp_path), arguments={"depth": value})
+    assert described(tmp_path, arguments={"depth": (1, 2)}) == described(tmp_path, arguments={"depth": [1, 2]})
 
 
 def test_layers_are_those_that_it_names(tmp_path: Path):

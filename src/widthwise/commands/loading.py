@@ -17,8 +17,10 @@ from torch import nn
 from widthwise.data.parquet_images import ParquetImages
 from widthwise.errors import RequestError
 from widthwise.execution.machine import Machine, chosen_device
+from widthwise.execution.outcome import predicted_by
 from widthwise.execution.trained_trial import load_trained
 from widthwise.experiments.store import Store
+from widthwise.tracing.predicted_labels import Predict
 from widthwise.wording import one_line
 
 
@@ -35,12 +37,13 @@ class InputOptions:
 
 @dataclass(frozen=True)
 class Subject:
-    """A network to measure, on the device, with its inputs and the seed of the finished run, if it is one."""
+    """A network on the device and its inputs; of a finished run its seed, and the function that finds its scores."""
 
     name: str
     network: nn.Module
     batches: Iterable[object]
     seed: int = 0
+    predict: Predict | None = None
 
     def first_batch(self) -> object:
         """The first batch.
@@ -137,7 +140,7 @@ def load_trial(folder: Path, machine: Machine, trust_code: bool = False) -> Subj
         raise RequestError(f"the trial {folder} cannot be read: {error}") from None
     if machine.data and not trial.data.on_disk:
         raise RequestError("a finished run of this network has its own data; leave it out", field="data")
-    return Subject(str(folder), network, batches, trial.seed)
+    return Subject(str(folder), network, batches, trial.seed, predicted_by(trial))
 
 
 @contextmanager

@@ -109,9 +109,14 @@ def profile(
         subject = load_subject(model, weights, inputs, device, trust_code)
         if list_layers:
             example = subject.first_batch()
-            print_layers(
-                find_layers(subject.network, example, layers=layers or None, attention_heads=attention_heads), as_json
+            found = find_layers(
+                subject.network,
+                example,
+                layers=layers or None,
+                attention_heads=attention_heads,
+                predict=subject.predict,
             )
+            print_layers(found, as_json)
             return
         with _shown() as on_progress:
             measured = measure(
@@ -120,6 +125,7 @@ def profile(
                 settings=settings,
                 layers=layers or None,
                 attention_heads=attention_heads,
+                predict=subject.predict,
                 seed=subject.seed if seed is None else seed,
                 batch_size=batch_size,
                 on_progress=on_progress,

@@ -14,7 +14,7 @@ from widthwise.data.parquet_images import image_column
 from widthwise.data.photographs import VALIDATION, FolderPhotographs, ParquetPhotographs, Photographs, folders_in
 from widthwise.data.resident import ResidentImages
 from widthwise.data.source import ImageFolderData
-from widthwise.data.splitting import divided
+from widthwise.data.splitting import check_largest, divided
 from widthwise.data.streamed import Decoding, decoded_batches, noted
 from widthwise.errors import RequestError
 
@@ -43,6 +43,8 @@ def image_folder(source: ImageFolderData, location: Path, device: torch.device, 
     except OSError as error:
         raise RequestError(f"{error.filename or location} cannot be read: {error.strerror or error}") from None
     classes = source.classes or max(int(photographs.labels.max()) for photographs in given.values()) + 1
+    if source.classes is None:
+        check_largest(classes - 1, sum(map(len, given.values())), f"{location} has")
     if classes < 2:
         raise RequestError(f"the images at {location} are of one class; there must be two", field="data")
     wanted = {"train": source.train_examples, "validation": source.validation_examples, "test": source.test_examples}

@@ -14,7 +14,7 @@ from widthwise.data.dataset import Dataset, Inputs
 from widthwise.data.examples import ResidentExamples, of_each
 from widthwise.data.labels import partly_random
 from widthwise.data.source import OwnData
-from widthwise.data.splitting import divided
+from widthwise.data.splitting import check_largest, divided
 from widthwise.errors import RequestError
 from widthwise.networks.user_function import first_line
 from widthwise.wording import suggestion
@@ -38,6 +38,9 @@ def own_data(source: OwnData, device: torch.device) -> Dataset:
     given = _splits(source.result("data.factory", {"seed": source.seed}), where)
     wanted = {"train": source.train_examples, "validation": source.validation_examples, "test": source.test_examples}
     largest = max(int(labels.max()) for _, labels in given.values())
+    examples = sum(len(labels) for _, labels in given.values())
+    if source.classes is None:
+        check_largest(largest, examples, f"{where} returns")
     classes = source.classes or largest + 1
     if largest >= classes:
         raise RequestError(
@@ -53,9 +56,11 @@ def own_data(source: OwnData, device: torch.device) -> Dataset:
         labels = partly_random(labels[chosen], source, name, classes)
         splits[name] = ResidentExamples(of_each(inputs, lambda part: part[chosen]), labels, device)  # noqa: B023
     shapes = {name: split.shape for name, split in splits.items()}
-    for name, shape in shapes.items():
-        if shape != shapes["train"]:
-            raise _refused(f"{where} returns inputs of shape {shapes['train']} to train and {shape} for {name}")
+    kinds = {name: _types(split.inputs) for name, split in splits.items()}
+    for what, each in (("shape", shapes), ("type", kinds)):
+        for name, found in each.items():
+            if found != each["train"]:
+                raise _refused(f"{where} returns inputs of {what} {each['train']} to train and {found} for {name}")
     return Dataset(**splits, classes=classes, shape=shapes["train"], description=f"data of {source.factory}")
 
 
@@ -81,12 +86,22 @@ def _examples(given: Any, where: str) -> Examples:
     if labels.ndim != 1 or labels.is_floating_point() or labels.is_complex():
         problem = f"labels of type {labels.dtype} and shape {tuple(labels.shape)}; one whole number an example is right"
         raise _refused(f"{where} returns {problem}")
-    if not len(labels) or any(len(part) != len(labels) for part in parts):
+    if any(part.ndim == 0 for part in parts):
+        raise _refused(f"{where} returns a single number as inputs; each input needs the examples first")
+    if not len(labels):
+        raise _refused(f"{where} returns no examples")
+    if any(len(part) != len(labels) for part in parts):
         problem = f"{' and '.join(str(len(part)) for part in parts)} inputs and {len(labels)} labels"
         raise _refused(f"{where} returns {problem}; each input needs one label")
     labels = labels.long()
     if labels.min() < 0:
         raise RequestError(f"{where} returns the label {int(labels.min())}; labels count from 0", field="data.factory")
+    for part in parts:
+        if part.is_floating_point() and part.isnan().any():
+            number = int(part.isnan().nonzero()[0, 0])
+            raise _refused(
+                f"{where} returns inputs that are not a number (NaN), first in example {number}; replace them"
+            )
     return inputs, labels
 
 
@@ -105,19 +120,38 @@ def _single(values: Tensor) -> Tensor:
 
 def _tensor(given: Any, what: str, where: str) -> Tensor:
     if isinstance(given, Tensor):
+        if given.layout != torch.strided or given.is_meta or given.is_quantized:
+            raise _refused(f"{where} returns {what} that are no plain tensor ({_kind(given)}); give a dense one")
         return given.detach().cpu()
     try:
-        return torch.from_numpy(np.ascontiguousarray(given))
-    except (TypeError, ValueError):
-        kind = type(given).__name__
-        raise _refused(f"{where} returns {what} that are no tensor or array, but {kind}") from None
+        array = np.array(given)  # a copy, since PyTorch cannot protect what must not be written to
+        return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))
+    except Exception:  # whatever a user's own array raises
+        raise _refused(f"{where} returns {what} that are no tensor or array of numbers, but {_kind(given)}") from None
+
+
+def _types(inputs: Inputs) -> dict[str, torch.dtype] | torch.dtype:
+    """The type of the inputs, or of each part of them."""
+    return inputs.dtype if isinstance(inputs, Tensor) else {name: part.dtype for name, part in inputs.items()}
+
+
+def _kind(given: Any) -> str:
+    """The type of what a function gives, and of its elements."""
+    if isinstance(given, Tensor):
+        return f"{given.layout}, {given.dtype}, on {given.device}"
+    dtype = getattr(given, "dtype", None)
+    return type(given).__name__ if dtype is None else f"{type(given).__name__} of {dtype}"
 
 
 def _collated(dataset: TorchDataset, where: str) -> Any:
     """All examples of a data set, one after the other."""
     try:
+        if not len(dataset):  # pyright: ignore
+            raise _refused(f"{where} returns no examples")
         return default_collate([dataset[number] for number in range(len(dataset))])  # pyright: ignore
-    except Exception as error:  # whatever a user's own code raises
+    except RequestError:
+        raise
+    except (Exception, SystemExit) as error:  # whatever a user's own code raises
         raise _refused(f"the examples that {where} returns cannot be put together ({first_line(error)})") from error
 
 

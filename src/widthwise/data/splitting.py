@@ -11,6 +11,8 @@ from widthwise.randomness import generator
 
 HELD_OUT = 10
 """If no number is given, one example in ten is for validation and one in ten for testing."""
+FEWEST_LABELS = 1000
+"""A largest label below this is taken as it is, however few the examples are."""
 
 Chosen = tuple[str, Int[Tensor, " examples"]]
 """The name of a split as it was given, and the indices of its examples."""
@@ -33,6 +35,10 @@ def divided(given: Mapping[str, int], wanted: Mapping[str, int | None], seed: in
         RequestError: there are fewer examples than that.
     """
     available = given["train"]
+    drawn = sum(name not in given and wanted.get(name) is None for name in ("test", "validation"))
+    if available <= drawn:
+        problem = f"{where} returns {available:,} training examples, of which others are drawn to validate and to test"
+        raise RequestError(f"{problem}; at least {drawn + 1} are needed", field="data.train_examples")
     left = torch.randperm(available, generator=generator(seed, "splits"))
     splits: dict[str, Chosen] = {}
     for name in ("test", "validation"):
@@ -46,6 +52,17 @@ def divided(given: Mapping[str, int], wanted: Mapping[str, int | None], seed: in
     left = left.sort().values
     splits["train"] = "train", left[_drawn(len(left), wanted.get("train"), seed, "train", where)]
     return splits
+
+
+def check_largest(label: int, examples: int, what: str) -> None:
+    """See that the number of classes, where nobody says it, is not taken from a label that is none.
+
+    Raises:
+        RequestError: there are fewer examples than the largest label says classes.
+    """
+    if label >= max(examples, FEWEST_LABELS):
+        problem = f"{what} the label {label:,} and only {examples:,} examples; labels count from 0"
+        raise RequestError(f"{problem}; number them anew, or say how many classes there are", field="data.classes")
 
 
 def _drawn(available: int, wanted: int | None, seed: int, split: str, where: str) -> Int[Tensor, " examples"]:

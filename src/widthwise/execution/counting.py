@@ -12,10 +12,8 @@ def is_counted(trial: Trial) -> bool:
 
 def counted(trial: Trial, machine: Machine) -> Outcome:
     """The outcome of such a trial."""
-    from widthwise.execution.datasets import extent  # PyTorch
-    from widthwise.networks.cost import arithmetic
+    from widthwise.execution.cost import trial_arithmetic  # PyTorch
 
-    data = extent(trial.data, machine)
-    cost = arithmetic(trial.network, data.shape, data.classes)
+    cost = trial_arithmetic(trial, machine)
     flops = {"forward_flops": cost.forward_flops, "training_flops": cost.training_flops}
     return Outcome("counted", {"parameters": cost.parameters, **flops})

@@ -2,39 +2,42 @@
 
 import math
 
-from widthwise.data.dataset import Shape
 from widthwise.errors import RequestError
+from widthwise.execution.cost import trial_cost
+from widthwise.execution.datasets import extent
 from widthwise.execution.machine import Machine, available_memory
+from widthwise.experiments.store import Store
 from widthwise.experiments.trial import Trial
-from widthwise.networks.cost import network_cost
 
 BYTES = 4
 """Size of a number in float32."""
 
 
-def training_memory(trial: Trial, data: tuple[Shape, int], examples: int | None = None) -> int:
+def training_memory(
+    trial: Trial, machine: Machine = Machine(), store: Store | None = None, examples: int | None = None
+) -> int:
     """Bytes that training a network by itself needs, counted, without the data.
 
     Args:
-        trial: the trial to train.
-        data: the shape of one input, and the number of labels.
-        examples: the number of examples whose gradient is computed at once; None: as the trial sets it.
+        trial: what is trained.
+        machine, store: where the files are; they are read only where the trial does not say how large its data is.
+        examples: whose gradient is computed at once; None: as the trial says.
     """
     recipe = trial.training
-    cost = network_cost(trial.network, *data)
+    cost, shape = trial_cost(trial, machine, store), extent(trial.data, machine, store).shape
     slots = {"sgd": 0, "momentum": 1, "rmsprop": 2, "adam": 2}[recipe.optimizer]
     copies = 2 + slots + (1 if recipe.patience else 0)
     examples = examples or recipe.micro_batch_size or recipe.scaled_batch_size
-    shapes = data[0].values() if isinstance(data[0], dict) else [data[0]]
+    shapes = shape.values() if isinstance(shape, dict) else [shape]
     inputs = sum(map(math.prod, shapes)) * BYTES
     return copies * cost.parameters * BYTES + examples * (cost.kept_bytes + inputs)
 
 
-def check_memory(trial: Trial, data: tuple[Shape, int], machine: Machine) -> None:
-    """Check that a batch fits in memory, as far as can be known by counting.
+def check_memory(trial: Trial, machine: Machine, store: Store | None = None) -> None:
+    """See that a batch fits in memory, as far as can be known by counting.
 
     Raises:
-        RequestError: it does not fit; with the error's `settings` it would.
+        RequestError: it does not; the error's settings would. Or a user's own network or data is unfit.
     """
     recipe = trial.training
     together = machine.processes if machine.device == "cpu" else 1
@@ -43,7 +46,7 @@ def check_memory(trial: Trial, data: tuple[Shape, int], machine: Machine) -> Non
     free = available_memory(machine.device)
 
     def needed(examples: int) -> int:
-        return together * training_memory(trial, data, examples)
+        return together * training_memory(trial, machine, store, examples)
 
     if needed(at_once) <= free:
         return

@@ -15,6 +15,8 @@ from widthwise.experiments.store import Outcome
 from widthwise.experiments.trial import Trial
 from widthwise.measurement.profile import profile
 from widthwise.networks.cost import parameters
+from widthwise.networks.own_network import OwnNetwork, logits_of
+from widthwise.tracing.predicted_labels import Predict
 from widthwise.training.evaluation import evaluate
 from widthwise.training.trained_network import Parameters, TrainedNetwork
 
@@ -73,7 +75,7 @@ def outcome(
         return Outcome("diverged", results, {"history": history}, data=dataset.description)
 
     test = SplitInputs(dataset.test, batch_size)
-    profiled = profile(measured, test, settings=trial.measurement, seed=trial.seed)
+    profiled = profile(measured, test, settings=trial.measurement, predict=predicted_by(trial), seed=trial.seed)
     results["most_frequent_label_share"] = profiled.most_frequent_label_share
     results["degenerate"] = profiled.most_frequent_label_share > DEGENERATE_SHARE
     tables = {
@@ -89,6 +91,11 @@ def outcome(
         tables["epochs"] = _measured_epochs(trial, dataset, network, trained.kept, batch_size)
     kept = {epoch: _arrays(each) for epoch, each in trained.kept.items()}
     return Outcome("trained", results, tables, state, kept, dataset.description)
+
+
+def predicted_by(trial: Trial) -> Predict | None:
+    """The scores in the output of a trial's network, for `profile`; None: as it finds them."""
+    return logits_of if isinstance(trial.network, OwnNetwork) else None
 
 
 def _accuracies(network: nn.Module, dataset: Dataset, batch_size: int) -> dict[str, float] | None:
@@ -124,6 +131,6 @@ def _measured_epochs(
     for epoch, parameters_then in sorted(kept.items()):
         network.load_state_dict(parameters_then)
         accuracy, _ = evaluate(network, dataset.test, batch_size)
-        layers = profile(network, test, settings=trial.measurement, seed=trial.seed).layers
+        layers = profile(network, test, settings=trial.measurement, predict=predicted_by(trial), seed=trial.seed).layers
         tables.append(layers.assign(epoch=epoch, test_accuracy=accuracy))
     return pd.concat(tables, ignore_index=True)

@@ -54,8 +54,7 @@ def plan(trials: Sequence[Trial], store: str, workers: int | None = None, machin
     Raises:
         RequestError: the store or the device is not usable.
     """
-    from widthwise.execution.datasets import extent  # PyTorch, without which the command line starts
-    from widthwise.networks.cost import network_cost
+    from widthwise.execution.cost import trial_cost  # PyTorch, without which the command line starts
 
     unique = {trial.id: trial for trial in trials}
     finished = Store(store).inspect(unique.values()).finished
@@ -65,11 +64,7 @@ def plan(trials: Sequence[Trial], store: str, workers: int | None = None, machin
     processors = os.cpu_count() or 1
     workers = default_workers(machine) if workers is None else max(workers, 1)
     together = min(workers, max(len(stacks), 1))
-    sizes = [extent(trial.data, machine) for trial in unique.values()]
-    costs = [
-        network_cost(trial.network, data.shape, data.classes)
-        for trial, data in zip(unique.values(), sizes, strict=True)
-    ]
+    costs = [trial_cost(trial, machine) for trial in unique.values()]
     seconds = _seconds(stacks, replace(machine, threads=max(1, processors // workers)))
     memory = [trainer_for(trial).memory(trial, machine) for trial in unique.values()]
     return Plan(

@@ -12,7 +12,7 @@ from torch import nn
 
 from widthwise.data.dataset import Dataset
 from widthwise.execution.allocator import keep_freed_memory
-from widthwise.execution.datasets import check_files, extent, load_dataset
+from widthwise.execution.datasets import check_files, load_dataset
 from widthwise.execution.environment import environment
 from widthwise.execution.machine import Machine, computing
 from widthwise.execution.memory import check_memory, training_memory
@@ -48,12 +48,11 @@ class SingleTrainer(Trainer):
         """
         check_files([trial.data for trial in trials], machine, store)
         for trial in {trial.cohort: trial for trial in trials}.values():
-            self._check_memory(trial, machine, store)
+            check_memory(trial, machine, store)
 
     def memory(self, trial: Trial, machine: Machine) -> int:
         """Bytes that a process needs."""
-        data = extent(trial.data, machine)
-        return training_memory(trial, (data.shape, data.classes))
+        return training_memory(trial, machine)
 
     def seconds(self, cohort: Cohort, machine: Machine) -> float:
         """Estimate the time from a few steps and a prediction."""
@@ -71,7 +70,7 @@ class SingleTrainer(Trainer):
             yield trial, self._run(trial, machine, store, on_progress)
 
     def _run(self, trial: Trial, machine: Machine, store: Store | None, on_progress: OnProgress) -> Outcome:
-        self._check_memory(trial, machine, store)
+        check_memory(trial, machine, store)
         machine = replace(machine, threads=_share_of_threads(machine))
         location = None if store is None else store.location
         with computing(machine.threads):
@@ -88,10 +87,6 @@ class SingleTrainer(Trainer):
             dataset = load_dataset(trial.data, machine, store)
             network = _initialized(trial, dataset).to(machine.device)
             return outcome(trial, dataset, network, trained, trained.history["seconds"][-1], self.batch_size)
-
-    def _check_memory(self, trial: Trial, machine: Machine, store: Store | None) -> None:
-        data = extent(trial.data, machine, store)
-        check_memory(trial, (data.shape, data.classes), machine)
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ class StackTrainer(Trainer):
 
     def memory(self, trial: Trial, machine: Machine) -> int:
         """Bytes of one member of a stack."""
-        return training_memory(trial, _shape(trial))
+        return training_memory(trial, machine)
 
     def seconds(self, cohort: Cohort, machine: Machine) -> float:
         """Estimate the time from complete trainings of one epoch and of two, on the cohort's own data."""

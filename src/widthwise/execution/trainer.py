@@ -95,13 +95,13 @@ def by_trainer(trials: Sequence[Trial]) -> dict[Trainer, list[Trial]]:
 
 def cohorts(trials: Sequence[Trial], machine: Machine = Machine()) -> list[Cohort]:
     """Trials in the cohorts of their trainers, the most costly first."""
+    from widthwise.execution.cost import trial_arithmetic
     from widthwise.execution.datasets import extent
-    from widthwise.networks.cost import arithmetic
 
     def flops(cohort: Cohort) -> int:
         first = cohort[0]
         data = extent(first.data, machine)
-        cost = arithmetic(first.network, data.shape, data.classes)
+        cost = trial_arithmetic(first, machine)
         return len(cohort) * cost.training_flops * first.training.epochs * data.train
 
     found = [cohort for trainer, theirs in by_trainer(trials).items() for cohort in trainer.group(theirs)]

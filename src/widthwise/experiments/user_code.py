@@ -8,6 +8,8 @@ from typing import Any
 from widthwise.errors import RequestError
 
 FACTORY, CODE, FOLDER = "factory", "code", "folder"
+ARGUMENTS = "arguments"
+"""A function's own, in which these words mean nothing."""
 
 
 def with_code(settings: Mapping[str, object], folder: Path, section: str = "") -> dict[str, Any]:
@@ -35,7 +37,7 @@ def with_code(settings: Mapping[str, object], folder: Path, section: str = "") -
             )
         if field == FACTORY and isinstance(value, str) and f"{prefix}{CODE}" not in settings:
             found |= {f"{prefix}{name}": each for name, each in _read(value, folder, path).items()}
-        elif isinstance(value, Mapping):
+        elif isinstance(value, Mapping) and ARGUMENTS not in str(key).split("."):
             found[key] = with_code(value, folder, path)
         else:
             found[key] = value

@@ -2,26 +2,21 @@
 
 import copy
 import functools
-import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from widthwise.errors import RequestError
 from widthwise.networks.description import NetworkDescription, Shape
-from widthwise.networks.own_network import OwnNetwork, logits_of
-from widthwise.networks.user_function import first_line
+from widthwise.networks.own_network import logits_of
 
 EXAMPLES = 2
 """Batch normalization needs more than one."""
-INPUT_TYPES = (torch.float32, torch.int64, torch.bool)
-"""Types that are tried one after the other on a user's own network, since only the shapes of its inputs are known."""
 
 
 @dataclass(frozen=True)
@@ -51,23 +46,22 @@ class NetworkCost(Arithmetic):
 
 
 def network_cost(description: NetworkDescription, shape: Shape, classes: int) -> NetworkCost:
-    """The cost of a network for inputs of `shape` and `classes` labels.
+    """The cost of a published network for inputs of `shape` and `classes` labels.
 
     Raises:
-        ValueError: the network cannot take inputs of that shape, or a user's own function fails.
+        ValueError: the network cannot take inputs of that shape.
     """
     return _network_cost(description, _frozen(shape), classes)
 
 
 def arithmetic(description: NetworkDescription, shape: Shape, classes: int) -> Arithmetic:
-    """The arithmetic of a network for inputs of `shape` for `classes` labels, counted without computing anything.
+    """The arithmetic of a published network for inputs of `shape` and `classes` labels, without computing anything.
 
-    The gradient of a dense layer or a convolution takes the same arithmetic once more for the weights, and once more
-    for the layer's inputs if these have a gradient; the network's own inputs have none. A user's own network is run,
-    since its arithmetic may be anywhere.
+    The gradient of a dense layer or a convolution takes its arithmetic once more for the weights, and once more for
+    the values that it was given, where these have a gradient: inputs have none.
 
     Raises:
-        ValueError: the network cannot take inputs of that shape, or a user's own function fails.
+        ValueError: the network cannot take inputs of that shape.
     """
     return _arithmetic(description, _frozen(shape), classes)
 
@@ -82,40 +76,13 @@ def _frozen(shape: Shape) -> _Frozen:
 
 @functools.lru_cache(maxsize=256)
 def _network_cost(description: NetworkDescription, shape: _Frozen, classes: int) -> NetworkCost:
-    if isinstance(description, OwnNetwork):
-        return _cost_of_own(description, shape, classes)
     network, inputs = _without_numbers(description, shape, classes)
     counted = asdict(_arithmetic(description, shape, classes))
     return NetworkCost(**counted, kept_bytes=_kept_bytes(network, inputs) // len(inputs))
 
 
-def _cost_of_own(network: OwnNetwork, shape: _Frozen, classes: int) -> NetworkCost:
-    """The cost of a user's own network, run on zeros: of the first type, or types of its parts, that it can take."""
-    if shape and isinstance(shape[0], tuple):
-        parts = cast(dict[str, tuple[int, ...]], dict(cast(Any, shape)))
-    else:
-        parts = {"": cast(tuple[int, ...], shape)}
-    with torch.random.fork_rng(devices=[]):
-        module = network.build(parts.get("", parts), classes)
-    failure = ""
-    for types in itertools.product(INPUT_TYPES, repeat=len(parts)):
-        zeros = {
-            name: torch.zeros(EXAMPLES, *part, dtype=kind)
-            for kind, (name, part) in zip(types, parts.items(), strict=True)
-        }
-        try:
-            return cost_of(module, zeros.get("", zeros))
-        except RequestError:  # it takes them, and gives no logits
-            raise
-        except (RuntimeError, TypeError, IndexError, ValueError) as error:
-            failure = failure or first_line(error)
-    raise RequestError(f"the network of {network.factory} cannot take inputs of its data ({failure})", field="network")
-
-
 @functools.lru_cache(maxsize=256)
 def _arithmetic(description: NetworkDescription, shape: _Frozen, classes: int) -> Arithmetic:
-    if isinstance(description, OwnNetwork):
-        return _network_cost(description, shape, classes)
     network, inputs = _without_numbers(description, shape, classes)
     values: list[int] = []
     flops: list[int] = []

@@ -1,9 +1,11 @@
 """A user's own network: a function that returns it for a width factor."""
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import nn
+from torch.nn.modules.lazy import LazyModuleMixin
 
 from widthwise.errors import RequestError
 from widthwise.networks.description import NetworkDescription, Shape
@@ -23,9 +25,9 @@ class OwnNetwork(UserFunction, NetworkDescription):
     shapes_in_words: ClassVar[str] = "any"
 
     name: Literal["own"] = "own"  # pyright: ignore[reportIncompatibleVariableOverride]
-    layers: tuple[str, ...] | None = None
-    """The modules whose units are measured; None: those that the network names in an attribute `measured_layers` or, if
-    it has none, every value right after a nonlinearity."""
+    layers: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """The modules whose units are measured; None: those that the network names in an attribute `measured_layers`, or
+    every value right after a nonlinearity."""
 
     __hash__ = UserFunction.__hash__
 
@@ -56,6 +58,10 @@ class OwnNetwork(UserFunction, NetworkDescription):
                 f"{self.function}() of {self.file} returns {type(network).__name__}; it must return a torch.nn.Module"
             )
             raise RequestError(problem, field="network.factory")
+        if lazy := [name for name, part in network.named_modules() if isinstance(part, LazyModuleMixin)]:
+            problem = f"{lazy[0]!r} of the network that {self.function}() of {self.file} gives is lazy"
+            remedy = "its weights are drawn before it sees data: give its sizes, from shape= and classes="
+            raise RequestError(f"{problem}; {remedy}", field="network.factory")
         if not any(parameter.requires_grad for parameter in network.parameters()):
             problem = f"the network that {self.function}() of {self.file} returns has no parameters to train"
             raise RequestError(problem, field="network.factory")

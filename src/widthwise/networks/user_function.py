@@ -2,14 +2,39 @@
 
 import inspect
 import json
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from widthwise.config import Config
 from widthwise.errors import RequestError
 from widthwise.wording import suggestion
+
+
+def _plain(arguments: Any) -> Any:
+    """Arguments as YAML and JSON hold them, so that a trial read from a store is run with the same; tuples are lists.
+
+    Raises:
+        ValueError: one is something else.
+    """
+
+    def plain(value: Any, path: str) -> Any:
+        if isinstance(value, Mapping):
+            if wrong := [key for key in value if not isinstance(key, str)]:
+                raise ValueError(f"the key {wrong[0]!r} of {path} is no text")
+            return {key: plain(each, f"{path}.{key}") for key, each in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [plain(each, f"{path}[{number}]") for number, each in enumerate(value)]
+        if value is None or isinstance(value, (str, int)) or (isinstance(value, float) and math.isfinite(value)):
+            return value
+        kind = repr(value) if isinstance(value, float) else type(value).__name__
+        raise ValueError(f"{path} is {kind}; a finite number, text, true, false, null, a list or a mapping is right")
+
+    if not isinstance(arguments, Mapping):
+        return arguments  # whose type is then named
+    return {name: plain(value, str(name)) for name, value in arguments.items()}
 
 
 def _named(factory: str) -> str:
@@ -28,7 +53,7 @@ class UserFunction(Config):
 
     factory: Annotated[str, AfterValidator(_named)]
     """`FILE.py:FUNCTION`."""
-    arguments: dict[str, Any] = {}
+    arguments: Annotated[dict[str, Any], BeforeValidator(_plain)] = {}
     """Passed to it by name."""
     code: dict[str, str] = {}
     """The text of its file and of the files beside it that it imports, by path from the file's folder."""
@@ -76,11 +101,12 @@ class UserFunction(Config):
 
         try:
             module = imported(self.code, self.file, self.folder)
-        except Exception as error:  # whatever a user's own code raises
+        except (Exception, SystemExit) as error:  # whatever a user's own code raises
             raise RequestError(f"importing {self.file} raised {first_line(error)}", field=field) from error
         function = getattr(module, self.function, None)
         if not callable(function):
-            here = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
+            functions = inspect.getmembers(module, inspect.isfunction)
+            here = [name for name, value in functions if value.__module__ == module.__name__]
             raise RequestError(
                 f"{self.file} has no function {self.function!r}; {suggestion(self.function, here)}", field=field
             )
@@ -93,10 +119,10 @@ class UserFunction(Config):
             parameters = inspect.signature(function).parameters
             given = {name: value for name, value in offered.items() if name in parameters}
             return function(**given, **required, **self.arguments)
-        except Exception as error:  # whatever a user's own code raises
+        except (Exception, SystemExit) as error:  # whatever a user's own code raises
             raise RequestError(f"{self.function}() of {self.file} raised {first_line(error)}", field=field) from error
 
 
 def first_line(error: BaseException) -> str:
-    """The type of an error and the first line of its message."""
-    return f"{type(error).__name__}: {error}".splitlines()[0].removesuffix(": ")
+    """The kind of an error and the first line of what it says."""
+    return f"{type(error).__name__}: {error}".splitlines()[0].rstrip(": ")
