@@ -79,7 +79,7 @@ def own(folder: Path, body: str = "return self.output(value)", which: str = "loa
             r"^network\.factory: .* cannot take inputs of its data \(KeyError: ",
         ),
         ("assert False", r"cannot take inputs of its data \(AssertionError\)$"),
-        ("return value[:, 0]", r"must give logits of shape \(examples, classes\), not \(2,\)"),
+        ("return value[:, 0]", r"must return logits of shape \(examples, classes\), not \(2,\)"),
         ("return self.output(value)[:1]", r"logits of shape \(1, 3\) for 2 examples of 3 classes; \(2, 3\) is right"),
         (
             "return self.output(value)[:, :2]",

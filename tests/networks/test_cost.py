@@ -7,12 +7,10 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from widthwise.errors import RequestError
 from widthwise.networks.alexnet import AlexNetDescription
 from widthwise.networks.cost import cost_of, network_cost
 from widthwise.networks.inception_v3 import InceptionV3Description
 from widthwise.networks.mlp import MLPDescription
-from widthwise.networks.own_network import OwnNetwork
 from widthwise.networks.resnet18 import ResNet18Description
 from widthwise.networks.resnet56 import ResNet56Description
 
@@ -142,10 +140,3 @@ def test_counting_leaves_a_network_as_it_is():
     assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
     assert all(parameter.grad is None for parameter in network.parameters())
     assert not network.training
-
-
-def test_a_network_of_ones_own_that_gives_no_logits_is_refused_for_that():
-    text = "from torch import nn\ndef build(width_factor): return nn.Conv1d(2, 3, 1)\n"
-    own = OwnNetwork(factory="mynet.py:build", code={"mynet.py": text})
-    with pytest.raises(RequestError, match=r"^network: a network must give logits of shape \(examples, classes\)"):
-        network_cost(own, (2, 5), 3)

@@ -16,8 +16,7 @@ from widthwise.data.labels import partly_random
 from widthwise.data.source import OwnData
 from widthwise.data.splitting import check_largest, divided
 from widthwise.errors import RequestError
-from widthwise.networks.user_function import first_line
-from widthwise.wording import suggestion
+from widthwise.wording import one_line, suggestion
 
 SPLITS = ("train", "validation", "test")
 FORMS = (
@@ -152,7 +151,7 @@ def _collated(dataset: TorchDataset, where: str) -> Any:
     except RequestError:
         raise
     except (Exception, SystemExit) as error:  # whatever a user's own code raises
-        raise _refused(f"the examples that {where} returns cannot be put together ({first_line(error)})") from error
+        raise _refused(f"the examples that {where} returns cannot be put together ({one_line(error)})") from error
 
 
 def _refused(problem: str) -> RequestError:

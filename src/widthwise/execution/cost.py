@@ -19,8 +19,8 @@ from widthwise.networks.build import build_initialized
 from widthwise.networks.cost import EXAMPLES, Arithmetic, NetworkCost, arithmetic, cost_of, network_cost
 from widthwise.networks.own_network import OwnNetwork, logits_of
 from widthwise.networks.scheme import Initialization
-from widthwise.networks.user_function import first_line
 from widthwise.training.evaluation import called
+from widthwise.wording import one_line
 
 
 def trial_cost(trial: Trial, machine: Machine = Machine(), store: Store | None = None) -> NetworkCost:
@@ -65,7 +65,7 @@ def _cost_of_own(
     try:
         return cost_of(module, inputs)
     except Exception as error:  # whatever a user's own code raises
-        problem = f"the network of {network.factory} cannot learn from its data ({first_line(error)})"
+        problem = f"the network of {network.factory} cannot learn from its data ({one_line(error)})"
         raise RequestError(problem, field="network.factory") from error
 
 
@@ -80,7 +80,7 @@ def _try(network: OwnNetwork, module: nn.Module, inputs: Inputs, classes: int) -
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             output = called(module.eval(), inputs)
     except Exception as error:  # whatever a user's own code raises
-        problem = f"{whose} cannot take inputs of its data ({first_line(error)})"
+        problem = f"{whose} cannot take inputs of its data ({one_line(error)})"
         raise RequestError(problem, field="network.factory") from error
     try:
         logits = logits_of(output)
@@ -95,4 +95,4 @@ def _try(network: OwnNetwork, module: nn.Module, inputs: Inputs, classes: int) -
     except RequestError as error:
         raise RequestError(f"{whose} cannot be measured: {error.problem}", field="network.layers") from error
     except Exception as error:  # whatever a user's own code raises
-        raise RequestError(f"{whose} cannot be measured ({first_line(error)})", field="network.layers") from error
+        raise RequestError(f"{whose} cannot be measured ({one_line(error)})", field="network.layers") from error

@@ -58,6 +58,8 @@ def _sending_errors(function: Callable[[Fabric, Connection], None], fabric: Fabr
     except (RequestError, TrialError) as error:
         connection.send(error)
         raise
+    fabric.barrier()  # a process that ends while another still listens to it would abort that one
+    torch.distributed.destroy_process_group()
 
 
 @contextmanager

@@ -13,8 +13,9 @@ from widthwise.execution.machine import Machine, chosen_device
 from widthwise.execution.trainer import Cohort, by_trainer, cohorts, describe, trainer_for
 from widthwise.experiments.store import Outcome, Store
 from widthwise.experiments.trial import Trial
-from widthwise.networks.user_function import UserFunction, first_line
+from widthwise.networks.user_function import UserFunction
 from widthwise.progress import OnProgress, Progress, unseen
+from widthwise.wording import one_line
 
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 """PyTorch's words on GPUs, on Linux and on Windows."""
@@ -125,7 +126,7 @@ def _run_and_save(cohort: Cohort, on_progress: OnProgress, location: str, machin
         own = any(isinstance(part, UserFunction) for part in (cohort[0].network, cohort[0].data))
         if not own and not isinstance(error, (ValueError, RuntimeError, OSError, MemoryError)):
             raise  # a user's own code raises anything; what else this code raises is a mistake of its own
-        reason = str(error).splitlines()[0] if str(error) and not own else first_line(error)
+        reason = str(error).splitlines()[0] if str(error) and not own else one_line(error)
         if isinstance(error, MemoryError) or any(words in reason for words in OUT_OF_MEMORY):
             raise TrialError(
                 f"{subject} does not fit in memory ({reason}); a training.micro_batch_size computes a batch in pieces"

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from widthwise.config import Config
 from widthwise.errors import RequestError
-from widthwise.wording import suggestion
+from widthwise.wording import one_line, suggestion
 
 
 def _plain(arguments: Any) -> Any:
@@ -102,7 +102,7 @@ class UserFunction(Config):
         try:
             module = imported(self.code, self.file, self.folder)
         except (Exception, SystemExit) as error:  # whatever a user's own code raises
-            raise RequestError(f"importing {self.file} raised {first_line(error)}", field=field) from error
+            raise RequestError(f"importing {self.file} raised {one_line(error)}", field=field) from error
         function = getattr(module, self.function, None)
         if not callable(function):
             functions = inspect.getmembers(module, inspect.isfunction)
@@ -120,9 +120,4 @@ class UserFunction(Config):
             given = {name: value for name, value in offered.items() if name in parameters}
             return function(**given, **required, **self.arguments)
         except (Exception, SystemExit) as error:  # whatever a user's own code raises
-            raise RequestError(f"{self.function}() of {self.file} raised {first_line(error)}", field=field) from error
-
-
-def first_line(error: BaseException) -> str:
-    """The kind of an error and the first line of what it says."""
-    return f"{type(error).__name__}: {error}".splitlines()[0].rstrip(": ")
+            raise RequestError(f"{self.function}() of {self.file} raised {one_line(error)}", field=field) from error
