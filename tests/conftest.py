@@ -21,6 +21,7 @@ from filelock import FileLock
 from widthwise import workflow
 from widthwise.commands.main import main
 from widthwise.experiments.store import Store
+from widthwise.spawning import main_hidden
 
 torch.set_num_threads(1)
 
@@ -82,7 +83,8 @@ def one_drawing_process() -> Iterator[None]:
         nonlocal pool
         if pool is None or not _alive(pool):
             pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
-        yield pool
+        with main_hidden():
+            yield pool
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("widthwise.reporting.write.drawing_process", drawing_process)
