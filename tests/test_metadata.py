@@ -1,11 +1,15 @@
 """What the package says of itself: versions, files for those who cite it or report a weakness."""
 
+import ast
 import importlib.metadata
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 
@@ -39,3 +43,19 @@ def test_the_paper_is_cited_with_its_authors(citation: dict[str, Any]):
 
 def test_weaknesses_are_reported_privately():
     assert "private\nadvisory" in (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+
+
+def test_what_is_imported_is_declared_and_what_is_declared_is_imported():
+    wanted = [Requirement(text) for text in importlib.metadata.requires("widthwise") or ()]
+    declared = {canonicalize_name(each.name) for each in wanted if each.marker is None or "hub" in str(each.marker)}
+    imported: set[str] = set()
+    for file in (ROOT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                assert node.module is not None
+                imported.add(node.module.partition(".")[0])
+    packages = {**importlib.metadata.packages_distributions(), "huggingface_hub": ["huggingface-hub"]}  # an extra
+    foreign = imported - sys.stdlib_module_names - {"widthwise"}
+    assert {canonicalize_name(packages[name][0]) for name in foreign} == declared

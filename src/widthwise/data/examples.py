@@ -1,6 +1,6 @@
 """A split of examples that are kept in memory on the device, unchanged."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from jaxtyping import Int
@@ -70,7 +70,7 @@ class ResidentExamples:
         return of_each(self.inputs, lambda part: part[examples]), self.labels[examples]
 
 
-def of_each(inputs: Inputs, function) -> Inputs:
+def of_each(inputs: Inputs, function: Callable[[Tensor], Tensor]) -> Inputs:
     """A function's value of the inputs, or of each part of them."""
     if isinstance(inputs, Tensor):
         return function(inputs)

@@ -1,6 +1,7 @@
 """Data that a user's own function returns, in any of the possible forms."""
 
 from collections.abc import Mapping
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,7 @@ def own_data(source: OwnData, device: torch.device) -> Dataset:
     for name, (held_in, chosen) in divided(sizes, wanted, source.seed, where).items():
         inputs, labels = given[held_in]
         labels = partly_random(labels[chosen], source, name, classes)
-        splits[name] = ResidentExamples(of_each(inputs, lambda part: part[chosen]), labels, device)  # noqa: B023
+        splits[name] = ResidentExamples(of_each(inputs, itemgetter(chosen)), labels, device)
     shapes = {name: split.shape for name, split in splits.items()}
     kinds = {name: _types(split.inputs) for name, split in splits.items()}
     for what, each in (("shape", shapes), ("type", kinds)):

@@ -47,7 +47,7 @@ def seconds_alone(trial: Trial, machine: Machine) -> float:
         fabric = fabric_on(replace(machine, processes=1), recipe.precision)
 
         def epoch(number: int) -> float:
-            """Seconds of an epoch of so many batches of `count` examples."""
+            """Seconds of an epoch of `number` batches, each of `count` examples."""
             short = recipe.model_copy(
                 update={
                     "batch_size": count,

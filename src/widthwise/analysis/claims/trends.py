@@ -44,7 +44,7 @@ PAGE = f"Page's trend test over replicates, p < {SIGNIFICANCE} after Holm's corr
 def grows(measure: Measure, series: Names = ()) -> Check:
     """Page's trend test of each series, Holm-corrected over the experiment's series and both measures (`verdict`).
 
-    If growth is not shown, that does not show that there is none: it disagrees only if the change is flat, or a fall.
+    Too little evidence of growth is none against it: the check disagrees only where the change is flat or a fall.
     """
     return of_each(
         f"Agrees if {WORDS[measure]} grows with width for {series_in_words(series)} ({PAGE}); disagrees if it does not "
