@@ -15,7 +15,7 @@ from widthwise.data.dataset import Split
 from widthwise.data.load import load_dataset
 from widthwise.data.location import fingerprint
 from widthwise.data.photographs import read_photographs
-from widthwise.data.source import CIFAR10Data, ImageNetData, ImageSource
+from widthwise.data.source import CIFAR10Data, ImageNetData, PublishedImages
 from widthwise.data.synthetic_images import synthetic_images
 
 CIFAR10 = CIFAR10Data(synthetic=True, validation_examples=50)
@@ -24,12 +24,12 @@ SOURCES = pytest.mark.parametrize("source", [CIFAR10, IMAGENET], ids=lambda sour
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[ImageSource, Path]:
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[PublishedImages, Path]:
     folder = tmp_path_factory.mktemp("synthetic")
     return {source: synthetic_images(source, folder / source.name) for source in (CIFAR10, IMAGENET)}
 
 
-def test_they_are_read_as_the_official_files(folders: dict[ImageSource, Path]):
+def test_they_are_read_as_the_official_files(folders: dict[PublishedImages, Path]):
     small = read_cifar10(folders[CIFAR10], "refuse")
     assert (len(small.train.labels), len(small.test.labels)) == CIFAR10.available == (300, 100)
     assert small.description == "CIFAR-10 (official binary files)"
@@ -53,7 +53,9 @@ def colours(split: Split) -> np.ndarray:
 
 
 @SOURCES
-def test_the_mean_colour_of_what_a_network_sees_tells_the_label(source: ImageSource, folders: dict[ImageSource, Path]):
+def test_the_mean_colour_of_what_a_network_sees_tells_the_label(
+    source: PublishedImages, folders: dict[PublishedImages, Path]
+):
     dataset = load_dataset(source, folders[source], torch.device("cpu"), 0)
     learned, labels = colours(dataset.train), dataset.train.labels.numpy()
     means = np.stack([learned[labels == label].mean(0) for label in range(source.classes)])
@@ -66,7 +68,7 @@ WRITE_AT_ONCE = """
 import sys, time
 from pathlib import Path
 from widthwise.data.synthetic_images import synthetic_images
-from widthwise.data.source import CIFAR10Data, ImageNetData
+from widthwise.data.source import CIFAR10Data, ImageNetData, PublishedImages
 
 folder = Path(sys.argv[1])
 (folder / f"ready{sys.argv[2]}").touch()
@@ -77,7 +79,7 @@ for source in (CIFAR10Data(synthetic=True), ImageNetData(synthetic=True)):
 """
 
 
-def test_two_processes_at_once_write_what_one_writes(folders: dict[ImageSource, Path], tmp_path: Path):
+def test_two_processes_at_once_write_what_one_writes(folders: dict[PublishedImages, Path], tmp_path: Path):
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", WRITE_AT_ONCE, tmp_path, str(number)],

@@ -21,8 +21,6 @@ class DataSource(Config):
     """Whether it is in files that the user names."""
     augmentable: ClassVar[bool] = False
     """Whether it is images, which can be cropped and flipped at random."""
-    resident: ClassVar[bool] = True
-    """Whether it is kept in memory on the device; otherwise it is read while it is used."""
 
     name: str
     train_examples: PositiveInt | None = None
@@ -167,7 +165,6 @@ class ImageNetData(PublishedImages):
     """ILSVRC 2012: 1.28 million photographs of a thousand classes to train, 50,000 to test."""
 
     title: ClassVar[str] = "ImageNet"
-    resident: ClassVar[bool] = False
     OFFICIAL = (1_281_167, 50_000)
     SYNTHETIC = (60, 30)
 
@@ -251,7 +248,6 @@ def _named(content: Any) -> Any:
     return {"name": "own" if "factory" in content else "teacher", **content} if isinstance(content, dict) else content
 
 
-ImageSource = CIFAR10Data | ImageNetData | ImageFolderData
 Source = Annotated[
     TeacherData | CIFAR10Data | ImageNetData | ImageFolderData | OwnData,
     Field(discriminator="name"),

@@ -1,4 +1,4 @@
-"""Everything in a training except its steps, as callbacks of Lightning Fabric, one per file.
+"""Everything in a training except its steps, as callbacks in the manner of Lightning Fabric, one per file.
 
 A callback is any object with some of these methods, each of which takes the training's state:
 
