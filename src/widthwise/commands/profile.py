@@ -57,6 +57,14 @@ def profile(
     layers: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="A layer, or a pattern with *; can be given several times.")
     ] = None,
+    units: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=DIMENSION",
+            help="The dimension of a value along which its units lie, where they cannot be followed; can be given "
+            "several times.",
+        ),
+    ] = None,
     list_layers: Annotated[bool, typer.Option("--list", help="List the layers; measure nothing.")] = False,
     attention_heads: Annotated[
         bool, typer.Option("--attention-heads", help="Also measure attention heads, as units.")
@@ -104,6 +112,7 @@ def profile(
         single_units=single_units,
         tolerance=tolerance,
     )
+    dimensions = _unit_dimensions(units or [])
     inputs = InputOptions(data or [], split, numbers("mean", mean), numbers("std", std), examples)
     with importing_user_code():
         subject = load_subject(model, weights, inputs, device, trust_code)
@@ -114,6 +123,7 @@ def profile(
                 example,
                 layers=layers or None,
                 attention_heads=attention_heads,
+                units=dimensions,
                 predict=subject.predict,
             )
             print_layers(found, as_json)
@@ -125,6 +135,7 @@ def profile(
                 settings=settings,
                 layers=layers or None,
                 attention_heads=attention_heads,
+                units=dimensions,
                 predict=subject.predict,
                 seed=subject.seed if seed is None else seed,
                 batch_size=batch_size,
@@ -132,6 +143,20 @@ def profile(
             )
     write_profile(measured, page, save)
     print_profile(measured, page, save, as_json)
+
+
+def _unit_dimensions(given: list[str]) -> dict[str, int]:
+    """The dimensions that `--units` gives, by the name of the value."""
+    dimensions = {}
+    for each in given:
+        name, equals, dimension = each.rpartition("=")
+        try:
+            dimensions[name] = int(dimension)
+        except ValueError:
+            equals = ""
+        if not name or not equals:
+            raise RequestError(f"must be NAME=DIMENSION, such as encoder.relu=1, got {each!r}", field="units")
+    return dimensions
 
 
 def _check_target(option: str, target: str | None) -> None:

@@ -12,16 +12,19 @@ from widthwise.reporting.report import report
 
 
 def print_layers(layers: pd.DataFrame, as_json: bool) -> None:
-    """Print the layers that would be measured."""
+    """Print every value that may be a layer, and why some would not be measured."""
     if as_json:
         print_json(json.loads(layers.to_json(orient="records")))
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("Layer", "Units", "Shape", "Kind", "Follows"):
+    for heading in ("Layer", "Units", "Shape", "Kind", "Follows", "Not measured"):
         table.add_column(heading, overflow="fold", justify="right" if heading == "Units" else "left")
     for row in layers.to_dict("records"):
         shape = "×".join(map(str, row["shape"]))
-        table.add_row(Text(row["layer"]), str(row["units"]), shape, Text(row["kind"]), Text(row["follows"]))
+        units = "" if pd.isna(row["units"]) else str(row["units"])
+        note = "" if row["measured"] else row["note"]
+        texts = map(Text, (row["layer"], units, shape, row["kind"], row["follows"], note))
+        table.add_row(*texts, style="" if row["measured"] else "dim")
     results.print(table)
 
 

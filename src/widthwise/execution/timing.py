@@ -92,7 +92,10 @@ def _seconds_to_measure(
         _finish(machine)
     predicted = (time.perf_counter() - started) / len(examples)
     found = getattr(network, "measured_layers", None)
-    number = len(layers(network, (inputs,), predict=predicted_by(trial)) if found is None else found)
+    if found is None:
+        number = int(layers(network, (inputs,), predict=predicted_by(trial))["measured"].sum())
+    else:
+        number = len(found)
     settings = trial.measurement
     runs = ((settings.levels - 2) * settings.samplings + 2) * SHARE_THAT_FOLLOWS * number
     if runs * flops * data.test > TIMED_FLOPS:

@@ -158,7 +158,7 @@ def unchanged_without_each(
 
     def unchanged(stays: Tensor) -> Tensor:
         ablated = without(value, stays, layer, replacement)
-        return (run.tape.replay(run.plans[layer.name], ablated) == run.labels).sum()
+        return (run.tape.replay(run.plans[layer.name], layer.closed(ablated)) == run.labels).sum()
 
     if network.replayed and together > 1:
         try:

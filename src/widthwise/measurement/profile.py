@@ -13,7 +13,7 @@ from widthwise.measurement.settings import PAPER_SETTINGS, Measurement
 from widthwise.measurement.tables import profile_tables
 from widthwise.progress import OnProgress, unseen
 from widthwise.tracing.batches import Batches
-from widthwise.tracing.layer_selection import Selection
+from widthwise.tracing.layer_selection import Selection, UnitDimensions
 from widthwise.tracing.network import Network
 from widthwise.tracing.predicted_labels import Predict
 from widthwise.tracing.untouched import untouched
@@ -26,6 +26,7 @@ def profile(
     settings: Measurement = PAPER_SETTINGS,
     layers: Selection | None = None,
     attention_heads: bool = False,
+    units: UnitDimensions | None = None,
     predict: Predict | None = None,
     seed: int = 0,
     replay: bool = True,
@@ -42,11 +43,13 @@ def profile(
         batches: each is a tensor, a dictionary of arguments, or a tuple whose first element is the inputs (which may be
             a tuple of several arguments); examples first. An iterator, which ends after one pass, is held in memory.
         settings: the options of the two measures; by default the paper's.
-        layers: the layers to measure: the name of a layer or module, a pattern with `*`, several of these, or a
-            function that takes a `Layer` and returns whether to measure it. None: those that the model names in an
-            attribute `measured_layers` or, if it has none, every value right after a nonlinearity that follows a dense
-            layer or a convolution.
+        layers: the layers to measure: the name of a row of `widthwise.layers`, of a module or of a function that is
+            called in one; a pattern with `*`; several of these; or a function that takes a `Layer` and returns whether
+            to measure it. None: those that the model names in an attribute `measured_layers` or, if it has none, the
+            value of every nonlinearity between dense layers or convolutions, on the way to a label.
         attention_heads: also measure the heads of each attention, as units.
+        units: the dimension of a value along which its units lie, by the name of the value. It is needed only where the
+            units cannot be followed.
         predict: a function from the model's output to scores, whose argmax is the label, or to integer labels.
         seed: the seed of the random draws. The same seed gives the same profile, however the examples are batched.
         replay: False: run the whole network again for each ablation, not only what follows the layer.
@@ -74,6 +77,7 @@ def profile(
             source.first,
             layers=layers,
             attention_heads=attention_heads,
+            units=units,
             predict=predict,
             replay=replay,
         )
@@ -89,18 +93,21 @@ def layers(
     *,
     layers: Selection | None = None,
     attention_heads: bool = False,
+    units: UnitDimensions | None = None,
     predict: Predict | None = None,
 ) -> pd.DataFrame:
-    """The layers that `profile` would measure, one row for each in order of depth.
+    """Every value of a network that may be a layer, and whether `profile` would measure it; in order of depth.
 
     Args:
         model: any network.
         example: one batch, in a form that `profile` takes.
         layers: as for `profile`.
         attention_heads: as for `profile`.
+        units: as for `profile`.
         predict: as for `profile`.
 
-    Returns: the columns `layer, units, shape, kind, follows`, described under `Layer`.
+    Returns: the columns `layer, units, shape, kind, follows, unit_dimension`, described under `Layer`; `measured`; and
+        `note`: why a value is not measured. `units` and `unit_dimension` are missing where they are not known.
 
     Raises:
         RequestError: there are none, or no layer has a chosen name or fits a chosen pattern.
@@ -112,10 +119,23 @@ def layers(
             Batches([example]).first,
             layers=layers,
             attention_heads=attention_heads,
+            units=units,
             predict=predict,
         )
-    rows = [(layer.name, layer.units, layer.shape, layer.kind, layer.follows) for layer in network.layers]
-    return pd.DataFrame(rows, columns=["layer", "units", "shape", "kind", "follows"])
+    rows = network.table()
+    known = [row.layer for row in rows]
+    return pd.DataFrame(
+        {
+            "layer": [row.candidate.name for row in rows],
+            "units": pd.array([layer.units if layer else pd.NA for layer in known], dtype="Int64"),
+            "shape": [row.shape for row in rows],
+            "kind": [row.candidate.kind for row in rows],
+            "follows": [row.candidate.follows for row in rows],
+            "unit_dimension": pd.array([layer.unit_dimension if layer else pd.NA for layer in known], dtype="Int64"),
+            "measured": [row.measured for row in rows],
+            "note": [row.candidate.note for row in rows],
+        }
+    )
 
 
 def _module(model: object) -> nn.Module:

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from widthwise.errors import RequestError, TrialError
 from widthwise.tracing.inputs import Inputs
-from widthwise.tracing.layer import Layer, slot_at
-from widthwise.tracing.layer_selection import Selection, find_layers
+from widthwise.tracing.layer import Layer, LeftOut, slot_at
+from widthwise.tracing.layer_selection import Row, Selection, UnitDimensions, find_layers
 from widthwise.tracing.predicted_labels import NoLabelError, Predict, labels_of, scores_of
 from widthwise.tracing.recording import record
 from widthwise.tracing.replacing import run_with
@@ -52,6 +52,8 @@ class Network:
     """A model that can be run from any of its layers on.
 
     layers: the layers, in order of depth.
+    rows: every value that may be a layer, in order of depth.
+    left_out: nonlinearities that are not measured, and why.
     replayed: whether only what is downstream of a layer is run again. Where the model's code does not allow that, the
         whole model is run with the layer's value replaced by a hook.
     reason: why the network is not replayed; empty where it is.
@@ -63,6 +65,7 @@ class Network:
         layers, attention_heads: the layers to find, see `find_layers`.
         predict: a function from the model's output to scores, whose argmax over the last axis is a label, or to labels.
         replay: False: run the whole model each time.
+        units: the dimension along which a value's units lie, by the name of the value.
 
     Raises:
         RequestError: the model has no such layers, its output has no labels, or it answers differently each time.
@@ -77,6 +80,7 @@ class Network:
         attention_heads: bool = False,
         predict: Predict | None = None,
         replay: bool = True,
+        units: UnitDimensions | None = None,
     ):
         self.model = model
         self._predict = predict
@@ -90,13 +94,14 @@ class Network:
         sizes = _own_bytes(tape)
         self.bytes_per_example = sum(sizes) / probe.examples
         self.largest_value = max(sizes, default=0) / probe.examples
-        found = find_layers(model, tape, layers, attention_heads)
-        self.layers = self._with_examples(found, probe, tape, chosen=layers is not None)
         self.probe = self._record(probe, 1)
         check_repeatable(model, before, tape, self.probe)
         self._constants = {id(tensor): tensor for tensor in tape.sources}
         unseen = unseen_source(self.probe, self._constants)
         self.whole = not unseen
+        found = find_layers(model, self.probe, layers, attention_heads, units, self._constants, self.whole)
+        self.rows, self.left_out = found.rows, found.left_out
+        self.layers = self._with_examples(found.layers, probe, chosen=layers is not None)
         problem = "it was asked for"
         if replay:
             problem = unseen or replay_problem(
@@ -136,7 +141,7 @@ class Network:
         if scores.is_floating_point() and scores.isnan().any():
             raise RequestError("the model's output holds NaN, so no label can be formed; check its inputs and weights")
         slots = {layer.name: slot_at(tape, layer) for layer in self.layers}
-        values = {name: tape.values[slot] for name, slot in slots.items()}
+        values = {layer.name: layer.opened(tape.values[slots[layer.name]]) for layer in self.layers}
         plans = {}
         if self.replayed:
             plans = {name: tape.replay_plan(slot, tape.results[1]) for name, slot in slots.items()}
@@ -155,6 +160,7 @@ class Network:
             RequestError: the network cannot be run with that value.
             TrialError: there is not enough memory.
         """
+        value = layer.closed(value)
         try:
             if self.replayed:
                 return run.tape.replay(run.plans[layer.name], value)
@@ -190,7 +196,7 @@ class Network:
         scores = scores_of(inputs.call(self.model), self._predict)
         return scores, labels_of(scores)
 
-    def _with_examples(self, layers: list[Layer], probe: Inputs, tape: Tape, chosen: bool) -> list[Layer]:
+    def _with_examples(self, layers: list[Layer], probe: Inputs, chosen: bool) -> list[Layer]:
         """The layers with the dimension along which the examples lie in each value, found by running fewer examples.
 
         A value without such a dimension is not a layer: it is left out or, if a user chose it, refused.
@@ -200,7 +206,7 @@ class Network:
         fewer = self._record(probe.part(0, probe.examples - 1), 1)
         found = []
         for layer in layers:
-            shapes = [one.values[slot_at(one, layer)].shape for one in (tape, fewer)]
+            shapes = [layer.opened(one.values[slot_at(one, layer)]).shape for one in (self.probe, fewer)]
             differing = [dimension for dimension, (one, two) in enumerate(zip(*shapes, strict=True)) if one != two]
             if len(differing) == 1 and differing[0] != layer.unit_dimension:
                 shape = tuple(size for dimension, size in enumerate(shapes[0]) if dimension != differing[0])
@@ -211,11 +217,27 @@ class Network:
                     "is no layer",
                     field="layers",
                 )
+            else:
+                self.left_out.append(LeftOut(layer.name, layer.kind, "its value has no dimension of examples"))
         if not found:
             raise RequestError(
                 "no layer's value has a dimension of examples; the inputs must have their examples first"
             )
         return found
+
+    def table(self) -> list[Row]:
+        """Every value that may be a layer, in order of depth, with what is known of its examples."""
+        layers = {layer.name: layer for layer in self.layers}
+        reasons = {each.name: each.reason for each in self.left_out}
+        rows = []
+        for row in self.rows:
+            layer = layers.get(row.candidate.name)
+            if row.measured and layer is None:
+                candidate = replace(row.candidate, note=reasons.get(row.candidate.name, ""))
+                rows.append(replace(row, candidate=candidate, measured=False))
+            else:
+                rows.append(replace(row, layer=layer or row.layer, shape=layer.shape if layer else row.shape))
+        return rows
 
 
 def _fails_without(layer: Layer, error: Exception) -> RequestError | TrialError:

@@ -57,8 +57,9 @@ class _Recorder(TorchFunctionMode):
         self._sites.leave(path)
         operations = range(self._starts[path], len(self.tape.operations))
         number = self._sites.of_module(path).number
-        slot = self.slot(output) if isinstance(output, Tensor) else None
-        self.tape.calls.append(ModuleCall(path, number, operations, slot))
+        outputs = tuple(self.slot(tensor) for tensor in tensors_in(output))
+        slot = outputs[0] if isinstance(output, Tensor) else None
+        self.tape.calls.append(ModuleCall(path, number, operations, slot, outputs))
 
     def slot(self, tensor: Tensor) -> Slot:
         """The slot of a tensor's present value."""

@@ -1,6 +1,9 @@
 """Running a model with the value of one of its calls replaced by another."""
 
+import copy
+import itertools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
@@ -40,11 +43,13 @@ class _Replacer(TorchFunctionMode):
         self._sites.enter(path)
         self._given[path] = [(tensor, write_counts([tensor])) for tensor in given]
 
-    def leave(self, path: str, output: object) -> Tensor | None:
+    def leave(self, path: str, output: object) -> object:
         self._sites.leave(path)
-        if self._sites.of_module(path) != self._site:
+        if self._sites.of_module(path)[:3] != self._site[:3]:
             return None
         self.done = True
+        if not isinstance(output, Tensor):
+            return self._with_value(output)
         for tensor, version in self._given[path]:
             if tensor is output and write_counts([tensor]) != version:  # written in place, and others hold it
                 return tensor.copy_(self._value)
@@ -60,9 +65,29 @@ class _Replacer(TorchFunctionMode):
         kwargs = kwargs or {}
         name = getattr(func, "__name__", str(func))
         result = func(*args, **kwargs)
-        if name == self._site.function and self._sites.of_function(name) == self._site:
+        if name == self._site.function and self._sites.of_function(name)[:3] == self._site[:3]:
             self.done = True
             if isinstance(result, Tensor) and writes_in_place(name, args, kwargs):
                 return result.copy_(self._value)
-            return self._value
+            return self._value if isinstance(result, Tensor) else self._with_value(result)
         return result
+
+    def _with_value(self, output: object) -> object:
+        """What a call returned, with the value in place of one of its tensors."""
+        count = itertools.count()
+        return _each_tensor(output, lambda tensor: self._value if next(count) == self._site.output else tensor)
+
+
+def _each_tensor(structure: Any, function: Callable[[Tensor], Tensor]) -> Any:
+    """A structure of the same types, such as named tuples, with `function` applied to its tensors in order."""
+    if isinstance(structure, Tensor):
+        return function(structure)
+    if isinstance(structure, dict):
+        made = copy.copy(structure)
+        for key, part in structure.items():
+            made[key] = _each_tensor(part, function)
+        return made
+    if isinstance(structure, (tuple, list)):
+        parts, kind = [_each_tensor(part, function) for part in structure], type(structure)
+        return kind(*parts) if hasattr(structure, "_fields") else kind(parts)
+    return structure
