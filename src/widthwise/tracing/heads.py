@@ -93,12 +93,13 @@ def _heads(graph: Graph, flow: Flow, operation: Operation, attended: Slot) -> He
     if heads.count < 2:
         return Heads(operation, Units(1)) if value.dim() == 4 else None
     along = along_one_dimension(heads)
-    if isinstance(along, Units):
-        return Heads(operation, Units(along.dimension))
-    period = _period(heads.codes.flatten(1)[:, 0])
-    if not torch.equal(heads.codes, heads.codes[:, :1, ...].expand_as(heads.codes)) or not period:
+    if not isinstance(along, Units):
         return Heads(operation, None)
-    return Heads(operation, Units(1), (0, (-1, period)))
+    row = heads.codes.movedim(along.dimension, 0).flatten(1)[:, 0]
+    if (row.diff() >= 0).all():
+        return Heads(operation, Units(along.dimension))
+    period = _period(row)
+    return Heads(operation, Units(1), (0, (-1, period))) if period and along.dimension == 0 else Heads(operation, None)
 
 
 def _period(codes: Tensor) -> int:

@@ -35,8 +35,8 @@ class InnerValues:
     """Tells the values that are layers from those that are inside of one.
 
     A value is inside if all of it goes into later nonlinearities with the same units, entry by entry. On the way it may
-    be multiplied by constants and added to constants, to values of the same dense layer or convolution, or to other
-    nonlinearities' values, but to no other value, which would be a residual's.
+    be multiplied by constants and added to constants and to values of the same dense layer or convolution, but to no
+    other value, which would be a residual's; unless all that is added is gated, as in the cell of an LSTM.
     """
 
     def __init__(self, graph: Graph, flow: Flow, nonlinearities: list[Nonlinearity]):
@@ -83,25 +83,21 @@ class InnerValues:
             return False
         products = self._products(slot)
         same = all(self._products(each) & products for each in others)
-        return same or all(map(self._is_term, [slot, *others]))
+        return same or all(map(self._is_gated, [slot, *others]))
 
     def _products(self, slot: Slot) -> frozenset[int]:
         carried = self._flow.at(slot)
         return frozenset() if carried is None else carried.products
 
-    def _is_term(self, slot: Slot) -> bool:
-        """Whether a value is a nonlinearity's, times a constant, or a sum of such values."""
-        while slot not in self._slots:
-            operation = self._graph.producers.get(slot)
-            if operation is None or operation.name not in STEPS - CHOICES:
-                return False
-            carrying = [each for each in dict.fromkeys(operation.inputs) if each in self._flow.downstream]
-            if len(carrying) > 1 and operation.name in ADDITIONS:
-                return all(map(self._is_term, carrying))
-            if len(carrying) != 1:
-                return False
-            slot = carrying[0]
-        return True
+    def _is_gated(self, slot: Slot) -> bool:
+        """Whether a value is the product of a nonlinearity's and another value, or a sum of such products."""
+        operation = self._graph.producers.get(slot)
+        if operation is None:
+            return False
+        if operation.name in MULTIPLICATIONS:
+            return len(operation.inputs) > 1 and bool(self._slots.intersection([*operation.inputs, slot]))
+        carrying = [each for each in dict.fromkeys(operation.inputs) if each in self._flow.downstream]
+        return operation.name in ADDITIONS | IDENTITIES and bool(carrying) and all(map(self._is_gated, carrying))
 
     def _reduces(self, operation: Operation) -> bool:
         carried = self._flow.at(operation.outputs[0])

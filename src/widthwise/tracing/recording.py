@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from widthwise.tracing.call_sites import CallSites, watched
+from widthwise.tracing.composites import opened
 from widthwise.tracing.in_place import storage, storages, write_counts, writes_in_place
 from widthwise.tracing.structure import Slot, mapped, tensors_in
 from widthwise.tracing.tape import Escape, ModuleCall, Operation, Tape
@@ -93,6 +94,9 @@ class _Recorder(TorchFunctionMode):
         kwargs: dict[str, object] | None = None,
     ) -> object:
         kwargs = kwargs or {}
+        if (steps := opened(func)) is not None:
+            with self:
+                return steps(*args, **kwargs)
         name = getattr(func, "__name__", str(func))
         operands = list(tensors_in((args, kwargs)))
         inputs = [self.slot(operand) for operand in operands]

@@ -10,6 +10,7 @@ from torch.overrides import TorchFunctionMode
 
 from widthwise.errors import RequestError
 from widthwise.tracing.call_sites import CallSites, watched
+from widthwise.tracing.composites import opened
 from widthwise.tracing.in_place import write_counts, writes_in_place
 from widthwise.tracing.tape import CallSite
 
@@ -63,6 +64,9 @@ class _Replacer(TorchFunctionMode):
         kwargs: dict[str, object] | None = None,
     ) -> object:
         kwargs = kwargs or {}
+        if (steps := opened(func)) is not None:
+            with self:
+                return steps(*args, **kwargs)
         name = getattr(func, "__name__", str(func))
         result = func(*args, **kwargs)
         if name == self._site.function and self._sites.of_function(name)[:3] == self._site[:3]:

@@ -68,6 +68,8 @@ def units_after(tape: Tape, operation: Operation, slot: Slot, units: Units) -> M
         pooled = int(name[-2]) if name[-1] == "d" else len(before) - 2
         inside = units.dimension >= len(before) - pooled
         moved = None if inside else _broadcast(before, after, units)
+    elif name == "glu":  # a unit is what enters the next weight: one value of a half, gated by one of the other
+        moved = replace(units, offset=0) if units.width == 1 else None
     elif name in RESHAPES:
         moved = _reshaped(before, after, units)
     else:
