@@ -13,6 +13,7 @@ from widthwise.measurement.settings import PAPER_SETTINGS, Measurement
 from widthwise.measurement.tables import profile_tables
 from widthwise.progress import OnProgress, unseen
 from widthwise.tracing.batches import Batches
+from widthwise.tracing.failures import in_one_sentence
 from widthwise.tracing.layer_selection import Selection
 from widthwise.tracing.network import Network
 from widthwise.tracing.predicted_labels import Predict
@@ -67,8 +68,8 @@ def profile(
     if seed < 0:
         raise RequestError(f"must be at least 0, got {seed}", field="seed")
     model = _module(model)
-    source = Batches(batches)
-    with untouched(model):
+    source = Batches(batches) if memory is None else Batches(batches, memory)
+    with in_one_sentence(model), untouched(model):
         network = Network(
             model,
             source.first,
@@ -77,6 +78,7 @@ def profile(
             predict=predict,
             replay=replay,
         )
+        source.arrange(network.arrangement)
         size = batch_size or fitting_batch_size(network, memory)
         passes = Passes(network, source, size, settings, seed, on_progress)
         passes.run()
@@ -106,7 +108,7 @@ def layers(
         RequestError: there are none, or no layer has a chosen name or fits a chosen pattern.
     """
     model = _module(model)
-    with untouched(model):
+    with in_one_sentence(model), untouched(model):
         network = Network(
             model,
             Batches([example]).first,

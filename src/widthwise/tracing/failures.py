@@ -1,0 +1,93 @@
+"""Failures of a user's model or data as one sentence."""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import UninitializedTensorMixin
+
+from widthwise.errors import RequestError, TrialError
+from widthwise.wording import one_line
+
+OUT_OF_MEMORY = (
+    *("out of memory", "can't allocate memory", "not enough memory", "Cannot allocate memory", "bad_alloc"),
+    *("CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED"),
+)
+"""PyTorch's words on GPUs, on Linux and on Windows, and those of the libraries below it."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there is not enough memory."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)
+
+
+def failure(problem: str, error: Exception) -> RequestError | TrialError:
+    """The exception to raise for an error of the model's code; too little memory is not an error of the request."""
+    if is_out_of_memory(error):
+        return TrialError(f"{problem}; a smaller batch_size takes less memory")
+    return RequestError(problem)
+
+
+@contextmanager
+def in_one_sentence(model: nn.Module) -> Iterator[None]:
+    """Turn whatever a measurement of the model raises into a sentence; an interruption stays what it is.
+
+    Raises:
+        RequestError: the model or its data made something fail.
+        TrialError: there is not enough memory.
+    """
+    try:
+        yield
+    except (RequestError, TrialError):
+        raise
+    except Exception as error:  # from any function that PyTorch calls for the model's own types
+        raise failure(f"{type(model).__name__} cannot be measured: {one_line(error)}", error) from error
+
+
+def check_model(model: nn.Module) -> None:
+    """Refuse a model that is not ready to be run.
+
+    Raises:
+        RequestError: a part of it is not initialized, or a parameter or buffer has no values or holds NaN.
+    """
+    try:
+        tensors = [*model.named_parameters(), *model.named_buffers()]
+        list(model.named_modules())
+    except AttributeError as error:  # of a module whose __init__ did not call super().__init__()
+        raise RequestError(
+            f"a module of {type(model).__name__} is not initialized ({one_line(error)}); its __init__ must call "
+            "super().__init__() first"
+        ) from error
+    for name, tensor in tensors:
+        if isinstance(tensor, UninitializedTensorMixin):
+            raise RequestError(
+                f"the parameter {name} of a lazy module is not initialized; run the model once on a batch before"
+            )
+        if problem := without_values(tensor):
+            raise RequestError(f"the parameter {name} {problem} and has no values; load the weights first")
+        if holds_nan(tensor):
+            raise RequestError(f"the parameter {name} holds NaN, so the network cannot be measured")
+
+
+def without_values(tensor: Tensor) -> str:
+    """The reason why a tensor has a shape but no values; empty if it has values."""
+    if tensor.is_meta:
+        return "is on the meta device"
+    return "is a FakeTensor" if type(tensor).__name__ == "FakeTensor" else ""
+
+
+def holds_nan(tensor: Tensor) -> bool:
+    """Whether a tensor holds NaN; False for types that cannot say."""
+    if not (tensor.is_floating_point() or tensor.is_complex()):
+        return False
+    try:
+        values = tensor.values() if tensor.layout not in (torch.strided, torch.jagged) else tensor
+        return bool(values.isnan().any())
+    except (NotImplementedError, RuntimeError):  # a tensor of 8 bits, a quantized one or one of a user's own type
+        return False
