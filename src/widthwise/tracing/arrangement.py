@@ -122,8 +122,8 @@ def find_arrangement(example: Inputs, run: Callable[[Inputs], Tape], tolerance: 
             return Probe(_arrangement(places, candidate, reason), candidate, tape, None)
     shapes = ", ".join(map(str, example.shapes))
     raise RequestError(
-        f"the output, of shape {tuple(scores.shape)}, does not grow with any of the inputs, of shapes {shapes}, so that "
-        "its examples cannot be told apart; a network must have an output for each example"
+        f"the output, of shape {tuple(scores.shape)}, does not grow with any of the inputs, of shapes {shapes}, so "
+        "that its examples cannot be told apart; a network must have an output for each example"
     )
 
 

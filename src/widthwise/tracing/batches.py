@@ -97,7 +97,7 @@ class Batches:
         """Read all batches, count their examples, and hold them or, if they are too large, their digests."""
         unlimited = self._once or type(self._source) in (list, tuple)  # which holds its batches itself
         held: list[Inputs] = []
-        size, places = 0, set[tuple[int, ...]]()
+        size, places = 0, set[tuple[object, ...]]()
         for inputs in chain([self.first], self._reading):
             here = {_place(tensor) for tensor in inputs.tensors}
             size += sum(tensor.numel() * tensor.element_size() for tensor in inputs.tensors)
@@ -142,7 +142,7 @@ class Batches:
         return inputs if self._arrangement is None else self._arrangement.of(inputs, number)
 
 
-def _place(tensor: Tensor) -> tuple[int, ...]:
+def _place(tensor: Tensor) -> tuple[object, ...]:
     """Where a tensor lies in memory."""
     offset = tensor.storage_offset() if tensor.layout == torch.strided and not tensor.is_nested else 0
     return storage(tensor), offset, *tensor.shape

@@ -18,7 +18,7 @@ def digest(inputs: Inputs) -> bytes:
 
 def _add(hashed: "hashlib._Hash", tensor: Tensor) -> None:
     hashed.update(f"{tensor.dtype} {tensor.layout} {tensor.dim()}".encode())
-    if tensor.layout in (torch.sparse_coo,):
+    if tensor.layout == torch.sparse_coo:
         whole = tensor.coalesce()
         _add(hashed, whole.indices())
         _add(hashed, whole.values())
@@ -27,4 +27,4 @@ def _add(hashed: "hashlib._Hash", tensor: Tensor) -> None:
     else:
         plain = tensor.detach().resolve_conj().resolve_neg().contiguous().cpu().flatten()
         hashed.update(str(tuple(tensor.shape)).encode())
-        hashed.update(plain.view(torch.uint8).numpy())
+        hashed.update(memoryview(plain.view(torch.uint8).numpy()))

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from widthwise.errors import RequestError, TrialError
 from widthwise.wording import one_line
@@ -65,7 +65,7 @@ def check_model(model: nn.Module) -> None:
             "super().__init__() first"
         ) from error
     for name, tensor in tensors:
-        if isinstance(tensor, UninitializedTensorMixin):
+        if isinstance(tensor, (UninitializedParameter, UninitializedBuffer)):
             raise RequestError(
                 f"the parameter {name} of a lazy module is not initialized; run the model once on a batch before"
             )

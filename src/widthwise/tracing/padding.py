@@ -13,11 +13,11 @@ MASKS = ("decoder_attention_mask", "attention_mask")
 
 
 def kept_labels(inputs: Inputs, shape: Sequence[int]) -> Int[Tensor, " kept"] | None:
-    """Indices of the labels at positions of data, among all in one dimension; None: all of them.
+    """Indices of the labels at positions of data, among all in one dimension; None: no mask says where they are.
 
     Args:
         inputs: the batch.
-        shape: the shape of the labels. Only where there is one for every position of a mask, some may be at padding.
+        shape: the shape of the labels. A mask of another shape says nothing about them.
     """
     for mask in _masks(inputs):
         if tuple(mask.shape) == tuple(shape):
@@ -49,13 +49,13 @@ def kept_positions(
 
 
 def _masks(inputs: Inputs) -> list[Bool[Tensor, "examples length"]]:
-    """The masks of the batch that leave something out, in the order of `MASKS`."""
+    """The masks of the batch, in the order of `MASKS`."""
     found = []
     for name in MASKS:
         mask = inputs.kwargs.get(name)
         if not isinstance(mask, Tensor) or mask.dim() != 2 or mask.shape[0] != inputs.examples or mask.is_complex():
             continue
         data = mask != 0
-        if torch.equal(data.to(mask.dtype), mask) and not data.all():  # else it holds biases to be added
+        if torch.equal(data.to(mask.dtype), mask):  # else it holds biases to be added
             found.append(data)
     return found

@@ -70,8 +70,8 @@ def check_classes(scores: Tensor, classes_along: int | None, inputs: Inputs) -> 
     shape = tuple(scores.shape)
     if any(tensor.is_floating_point() and tuple(tensor.shape) == shape for tensor in inputs.tensors):
         raise NoLabelError(
-            f"the model returns a tensor of the shape of its input, {shape}, as an autoencoder does, which has no labels; "
-            f"if it does hold scores, say of which dimension: {MOVE_CLASSES}"
+            f"the model returns a tensor of the shape of its input, {shape}, as an autoencoder does, which has no "
+            f"labels; if it does hold scores, say of which dimension: {MOVE_CLASSES}"
         )
     if classes_along is None:
         raise NoLabelError(
