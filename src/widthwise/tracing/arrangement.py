@@ -106,8 +106,10 @@ def find_arrangement(example: Inputs, run: Callable[[Inputs], Tape], tolerance: 
             assert search.probe is not None
             inputs, tape, fewer = search.probe
             return Probe(_arrangement(places, candidate, ""), replace(inputs, divisible=True), tape, fewer)
-        if kind == "coupled" and coupled is None:
+        if kind and coupled is None:
             coupled = candidate
+        if kind == "compared":  # not a part of these tensors: each of them may hold the examples of a layer
+            break
     if coupled is not None:
         tape = run(coupled)
         fewer = run(coupled.part(0, _half(coupled.examples))) if coupled.examples > 1 else None
@@ -136,7 +138,7 @@ class _Search:
     probe: tuple[Inputs, Tape, Tape] | None = field(default=None)
 
     def examine(self, candidate: Inputs) -> str:
-        """`independent` or `coupled` examples, or an empty text: the inputs cannot be cut like this."""
+        """`independent`, `coupled` or `compared` examples; an empty text: the inputs cannot be cut like this."""
         try:
             if candidate.examples == 1:
                 whole = candidate.twice()
@@ -157,7 +159,8 @@ class _Search:
 def _relation(whole: Tensor, first: Tensor, last: Tensor, tolerance: float) -> str:
     """`independent` if the scores of two parts, put together, are those of the whole; `coupled` if only the shapes are.
 
-    Empty if the scores do not grow with the parts.
+    `compared` if there are also more classes for more examples, whose scores are for pairs of them. Empty if the scores
+    do not grow with the parts.
     """
     if not whole.dim() == first.dim() == last.dim():
         return ""
@@ -168,9 +171,9 @@ def _relation(whole: Tensor, first: Tensor, last: Tensor, tolerance: float) -> s
     rows = [at for at in growing if at < whole.dim() - whole.is_floating_point()]
     if not rows:
         return ""
-    if len(growing) > 1 or not alike(torch.cat([first, last], rows[0]), whole, tolerance):
-        return "coupled"
-    return "independent"
+    if len(growing) > 1:
+        return "compared"
+    return "independent" if alike(torch.cat([first, last], rows[0]), whole, tolerance) else "coupled"
 
 
 def alike(one: Tensor, other: Tensor, tolerance: float) -> bool:

@@ -12,7 +12,7 @@ from widthwise.tracing.digest import digest
 from widthwise.tracing.failures import failure
 from widthwise.tracing.in_place import storage
 from widthwise.tracing.inputs import Inputs, joined
-from widthwise.wording import one_line
+from widthwise.wording import counted, one_line
 
 HELD = 1 << 30
 """Bytes of batches that are held in memory, so that they are read once."""
@@ -90,6 +90,8 @@ class Batches:
                 if sum(part.examples for part in waiting) == size:
                     yield joined(waiting)
                     waiting = []
+            if waiting and self._held is None:  # the next batch may be put into the same memory
+                waiting[-1] = waiting[-1].each(Tensor.clone)
         if waiting:
             yield joined(waiting)
 
@@ -129,14 +131,14 @@ class Batches:
         number = 0
         for number, inputs in enumerate(_read(self._source), start=1):
             if number > len(self._digests):
-                raise RequestError(f"there are more than {len(self._digests)} batches when they are read again; {SAME}")
+                found = counted(number - 1, "batch", "batches")
+                raise RequestError(f"batches gives more than {found} when it is read again; {SAME}")
             if digest(inputs) != self._digests[number - 1]:
                 raise RequestError(f"batch {number} holds other examples when it is read again; {SAME}")
             yield self._arranged(inputs, number)
         if number < len(self._digests):
-            raise RequestError(
-                f"there are {number} batches when they are read again, and not {len(self._digests)}; {SAME}"
-            )
+            found = counted(number, "batch", "batches")
+            raise RequestError(f"batches gives {found} when it is read again, and not {len(self._digests)}; {SAME}")
 
     def _arranged(self, inputs: Inputs, number: int) -> Inputs:
         return inputs if self._arrangement is None else self._arrangement.of(inputs, number)
