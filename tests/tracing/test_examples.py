@@ -1,4 +1,4 @@
-"""Which inputs hold examples is found by running the network; where a batch is more than its examples, it stays whole."""
+"""Which inputs hold examples is found by running parts; where a batch is more than its examples, it stays whole."""
 
 import pytest
 import torch

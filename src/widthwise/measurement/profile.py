@@ -11,9 +11,9 @@ from widthwise.measurement.passes import Passes
 from widthwise.measurement.result import Profile
 from widthwise.measurement.settings import PAPER_SETTINGS, Measurement
 from widthwise.measurement.tables import profile_tables
-from widthwise.progress import OnProgress, unseen
+from widthwise.progress import OnProgress, Progress, unseen
 from widthwise.tracing.batches import Batches
-from widthwise.tracing.failures import in_one_sentence
+from widthwise.tracing.failures import check_model, in_one_sentence
 from widthwise.tracing.layer_selection import Selection
 from widthwise.tracing.network import Network
 from widthwise.tracing.predicted_labels import Predict
@@ -68,8 +68,17 @@ def profile(
     if seed < 0:
         raise RequestError(f"must be at least 0, got {seed}", field="seed")
     model = _module(model)
-    source = Batches(batches) if memory is None else Batches(batches, memory)
-    with in_one_sentence(model), untouched(model):
+    raised: list[Exception] = []
+
+    def tell(progress: Progress) -> None:
+        try:
+            on_progress(progress)
+        except Exception as error:
+            raised.append(error)
+            raise
+
+    with in_one_sentence(model, raised), untouched(model):
+        source = Batches(batches) if memory is None else Batches(batches, memory)
         network = Network(
             model,
             source.first,
@@ -80,7 +89,7 @@ def profile(
         )
         source.arrange(network.arrangement)
         size = batch_size or fitting_batch_size(network, memory)
-        passes = Passes(network, source, size, settings, seed, on_progress)
+        passes = Passes(network, source, size, settings, seed, tell)
         passes.run()
         return profile_tables(passes)
 
@@ -124,8 +133,10 @@ def _module(model: object) -> nn.Module:
     """The model; for one that `torch.compile` returned, the original, which computes the same and has visible layers.
 
     Raises:
-        RequestError: it is not a module.
+        RequestError: it is not a module, or one that is not ready to be measured.
     """
     if not isinstance(model, nn.Module):
         raise RequestError(f"the model must be a torch.nn.Module, not {type(model).__name__}")
-    return getattr(model, "_orig_mod", model)
+    original = getattr(model, "_orig_mod", model) if "_modules" in vars(model) else model
+    check_model(original)
+    return original

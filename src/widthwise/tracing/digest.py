@@ -27,4 +27,4 @@ def _add(hashed: "hashlib._Hash", tensor: Tensor) -> None:
     else:
         plain = tensor.detach().resolve_conj().resolve_neg().contiguous().cpu().flatten()
         hashed.update(str(tuple(tensor.shape)).encode())
-        hashed.update(memoryview(plain.view(torch.uint8).numpy()))
+        hashed.update(plain.view(torch.uint8).numpy().data)

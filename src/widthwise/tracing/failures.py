@@ -1,7 +1,7 @@
 """Failures of a user's model or data as one sentence."""
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -35,8 +35,12 @@ def failure(problem: str, error: Exception) -> RequestError | TrialError:
 
 
 @contextmanager
-def in_one_sentence(model: nn.Module) -> Iterator[None]:
+def in_one_sentence(model: nn.Module, others: Sequence[Exception] = ()) -> Iterator[None]:
     """Turn whatever a measurement of the model raises into a sentence; an interruption stays what it is.
+
+    Args:
+        model: the model.
+        others: exceptions that stay what they are: those of functions that are not the model's.
 
     Raises:
         RequestError: the model or its data made something fail.
@@ -47,14 +51,39 @@ def in_one_sentence(model: nn.Module) -> Iterator[None]:
     except (RequestError, TrialError):
         raise
     except Exception as error:  # from any function that PyTorch calls for the model's own types
-        raise failure(f"{type(model).__name__} cannot be measured: {one_line(error)}", error) from error
+        if any(error is each for each in others):
+            raise
+        name = type(model).__name__
+        if is_out_of_memory(error):
+            raise TrialError(
+                f"there is not enough memory to measure {name} ({one_line(error)}); a smaller batch_size, or fewer "
+                "layers at a time, take less"
+            ) from error
+        raise RequestError(f"{name} cannot be measured: {one_line(error)}") from error
 
 
 def check_model(model: nn.Module) -> None:
-    """Refuse a model that is not ready to be run.
+    """Refuse a model that is not ready to be measured.
 
     Raises:
-        RequestError: a part of it is not initialized, or a parameter or buffer has no values or holds NaN.
+        RequestError: it is compiled; or a part of it is not initialized, has no values, or holds NaN.
+    """
+    if isinstance(model, torch.jit.ScriptModule):
+        raise RequestError(
+            f"the model is scripted or traced ({type(model).__name__}), so that nothing inside of it can be seen; give "
+            "the torch.nn.Module that it was made of"
+        )
+    check_values(model)
+    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+        if holds_nan(tensor):
+            raise RequestError(f"the parameter {name} holds NaN, so the network cannot be measured")
+
+
+def check_values(model: nn.Module) -> None:
+    """Refuse a model whose parameters and buffers are not all there.
+
+    Raises:
+        RequestError: a part of it is not initialized, or has no values.
     """
     try:
         tensors = [*model.named_parameters(), *model.named_buffers()]
@@ -71,8 +100,6 @@ def check_model(model: nn.Module) -> None:
             )
         if problem := without_values(tensor):
             raise RequestError(f"the parameter {name} {problem} and has no values; load the weights first")
-        if holds_nan(tensor):
-            raise RequestError(f"the parameter {name} holds NaN, so the network cannot be measured")
 
 
 def without_values(tensor: Tensor) -> str:

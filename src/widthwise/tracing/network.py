@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from widthwise.errors import RequestError, TrialError
 from widthwise.tracing.arrangement import alike, find_arrangement, tolerance_of
 from widthwise.tracing.class_dimension import class_dimension
-from widthwise.tracing.failures import check_model, failure, is_out_of_memory, without_values
+from widthwise.tracing.failures import failure, is_out_of_memory, without_values
 from widthwise.tracing.in_place import write_counts
 from widthwise.tracing.inputs import Inputs, copied
 from widthwise.tracing.layer import Layer, slot_at
@@ -98,7 +98,6 @@ class Network:
         self.model = model
         self._predict = predict
         self._devices = {parameter.device for parameter in model.parameters()}
-        check_model(model)
         modules, self._parameters = dict(model.named_modules()), dict(model.named_parameters())
         before = dict(zip(self._parameters, write_counts(list(self._parameters.values())), strict=True))
         self._classes_along: int | None = None

@@ -8,7 +8,7 @@ from torch.overrides import TorchFunctionMode
 
 from widthwise.errors import RequestError
 from widthwise.tracing.call_sites import CallSites, watched
-from widthwise.tracing.in_place import storage, storages, write_counts, writes_in_place
+from widthwise.tracing.in_place import function_name, storage, storages, write_counts, writes_in_place
 from widthwise.tracing.structure import Slot, mapped, tensors_in
 from widthwise.tracing.tape import Escape, ModuleCall, Operation, Tape
 
@@ -94,7 +94,7 @@ class _Recorder(TorchFunctionMode):
         kwargs: dict[str, object] | None = None,
     ) -> object:
         kwargs = kwargs or {}
-        name = getattr(func, "__name__", str(func))
+        name = function_name(func)
         operands = list(tensors_in((args, kwargs)))
         inputs = [self.slot(operand) for operand in operands]
         recorded = mapped(args, self.slot), mapped(kwargs, self.slot)

@@ -7,7 +7,7 @@ from torch.overrides import TorchFunctionMode
 
 from widthwise.errors import RequestError
 from widthwise.tracing.call_sites import CallSites, watched
-from widthwise.tracing.in_place import write_counts, writes_in_place
+from widthwise.tracing.in_place import function_name, write_counts, writes_in_place
 from widthwise.tracing.tape import CallSite
 
 
@@ -58,7 +58,7 @@ class _Replacer(TorchFunctionMode):
         kwargs: dict[str, object] | None = None,
     ) -> object:
         kwargs = kwargs or {}
-        name = getattr(func, "__name__", str(func))
+        name = function_name(func)
         result = func(*args, **kwargs)
         if name == self._site.function and self._sites.of_function(name) == self._site:
             self.done = True

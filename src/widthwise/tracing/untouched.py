@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-CONTENTS = ("_parameters", "_buffers", "_modules")
-"""The dictionaries of a module whose entries may change while it runs."""
+CONTENTS = tuple(name for name, value in vars(nn.Module()).items() if isinstance(value, dict))
+"""The dictionaries of every module: its parameters, buffers, submodules and hooks."""
 
 
 @contextmanager
@@ -23,18 +24,20 @@ def untouched(model: nn.Module) -> Iterator[None]:
             putting_back.callback(_refill, buffer, buffer.clone())
         for module in modules:
             if isinstance(module, torch.jit.ScriptModule):  # has no dictionaries of its own
-                putting_back.callback(module.train, module.training)
-                module.eval()
+                if hasattr(module, "training"):  # a frozen one has no mode
+                    putting_back.callback(setattr, module, "training", module.training)
+                    module.training = False
                 continue
             attributes = dict(vars(module))
             putting_back.callback(_put_back, vars(module), attributes)
             for name in CONTENTS:
-                putting_back.callback(_put_back, attributes[name], dict(attributes[name]))
+                if isinstance(entries := attributes.get(name), dict):
+                    putting_back.callback(_put_back, entries, dict(entries))
             vars(module)["training"] = False  # train() may be overridden by a method that does more
         yield
 
 
-def _put_back(entries: dict[str, object], before: dict[str, object]) -> None:
+def _put_back(entries: dict[Any, Any], before: dict[Any, Any]) -> None:
     """Give a dictionary the entries that it had, in their order."""
     entries.clear()
     entries.update(before)
