@@ -20,7 +20,7 @@ from widthwise.execution.machine import Machine, chosen_device
 from widthwise.execution.outcome import predicted_by
 from widthwise.execution.trained_trial import load_trained
 from widthwise.experiments.store import Store
-from widthwise.tracing.failures import check_values, failure
+from widthwise.tracing.failures import check_initialized, check_values, failure
 from widthwise.tracing.predicted_labels import Predict
 from widthwise.wording import one_line
 
@@ -233,7 +233,7 @@ def _load_weights(model: nn.Module, file: str) -> None:
                 field="weights",
             ) from None
         raise RequestError(f"{file} is no whole safetensors file ({error})", field="weights") from None
-    check_values(model)
+    check_initialized(model)
     expected = model.state_dict()
     for name, value in weights.items():
         if name not in expected:
@@ -248,13 +248,16 @@ def _load_weights(model: nn.Module, file: str) -> None:
     missing = [
         name
         for name, value in expected.items()
-        if name not in weights and not name.endswith("num_batches_tracked") and value.data_ptr() not in loaded
+        if name not in weights
+        and not name.endswith("num_batches_tracked")
+        and (value.is_meta or value.data_ptr() not in loaded)
     ]
     if missing:
         raise RequestError(
             f"{file} lacks {missing[0]} and {len(missing) - 1} more of {type(model).__name__}'s values", field="weights"
         )
-    model.load_state_dict(weights, strict=False)
+    on_meta = any(value.is_meta for value in expected.values())  # has no memory to load into
+    model.load_state_dict(weights, strict=False, assign=on_meta)
 
 
 def _is_pickled(file: Path) -> bool:

@@ -39,20 +39,25 @@ def profile(
     The model is measured in evaluation mode and left as it was. Inputs are moved to its device.
 
     Args:
-        model: any network. A label is the argmax over the last axis of its output or of the output's `.logits`.
+        model: any network. A label is the argmax over the classes of its output, of the output's `.logits` or `.out`,
+            or of a tuple's first element.
         batches: each is a tensor, a dictionary of arguments, or a tuple whose first element is the inputs (which may be
-            a tuple of several arguments); examples first. An iterator, which ends after one pass, is held in memory.
+            a tuple of several arguments). Which of them hold examples is found by running parts of the first batch.
+            What fits in `memory`, and an iterator, which ends after one pass, is read once; all else must give the same
+            each time. Positions where `attention_mask` is 0 are left out of labels, statistics and correlations.
         settings: the options of the two measures; by default the paper's.
         layers: the layers to measure: the name of a layer or module, a pattern with `*`, several of these, or a
             function that takes a `Layer` and returns whether to measure it. None: those that the model names in an
             attribute `measured_layers` or, if it has none, every value right after a nonlinearity that follows a dense
             layer or a convolution.
         attention_heads: also measure the heads of each attention, as units.
-        predict: a function from the model's output to scores, whose argmax is the label, or to integer labels.
+        predict: a function from the model's output, or from the output and the inputs, to scores, whose argmax over the
+            last axis is the label, or to integer labels.
         seed: the seed of the random draws. The same seed gives the same profile, however the examples are batched.
         replay: False: run the whole network again for each ablation, not only what follows the layer.
         batch_size: the number of examples to run at a time; None: as many as fit in `memory`.
-        memory: bytes that the values of a batch may take; None: 1 GiB on a CPU, a third of the free memory on a GPU.
+        memory: bytes that the values of a batch may take, and those of batches that are held; None: 1 GiB on a CPU, and
+            for a batch a third of the free memory on a GPU.
         on_progress: called after each batch with the number of examples done, over all passes.
 
     Returns: the tables of all that was measured.

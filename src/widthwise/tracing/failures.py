@@ -85,6 +85,18 @@ def check_values(model: nn.Module) -> None:
     Raises:
         RequestError: a part of it is not initialized, or has no values.
     """
+    check_initialized(model)
+    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+        if problem := without_values(tensor):
+            raise RequestError(f"the parameter {name} {problem} and has no values; load the weights first")
+
+
+def check_initialized(model: nn.Module) -> None:
+    """Refuse a model that is not whole yet.
+
+    Raises:
+        RequestError: a module's `__init__` did not end well, or a parameter of a lazy module has no shape.
+    """
     try:
         tensors = [*model.named_parameters(), *model.named_buffers()]
         list(model.named_modules())
@@ -98,8 +110,6 @@ def check_values(model: nn.Module) -> None:
             raise RequestError(
                 f"the parameter {name} of a lazy module is not initialized; run the model once on a batch before"
             )
-        if problem := without_values(tensor):
-            raise RequestError(f"the parameter {name} {problem} and has no values; load the weights first")
 
 
 def without_values(tensor: Tensor) -> str:
@@ -116,5 +126,5 @@ def holds_nan(tensor: Tensor) -> bool:
     try:
         values = tensor.values() if tensor.layout not in (torch.strided, torch.jagged) else tensor
         return bool(values.isnan().any())
-    except (NotImplementedError, RuntimeError):  # a tensor of 8 bits, a quantized one or one of a user's own type
+    except Exception:  # numbers of 8 bits, quantized ones, and what a user's own type raises
         return False

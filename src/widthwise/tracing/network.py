@@ -219,7 +219,8 @@ class Network:
             return tape
         found = class_dimension(tape, tape.results[0], {id(parameter) for parameter in self._parameters.values()})
         self._classes_along = check_classes(scores, found, inputs)
-        return self._record(inputs, 1)
+        last = self._classes_along == scores.dim() - 1
+        return tape if last and kept_labels(inputs, scores.shape[:-1]) is None else self._record(inputs, 1)
 
     def _has_dimensions(self, scores: Tensor) -> bool:
         """Whether the classes need not be in the last dimension of what the model returns."""
