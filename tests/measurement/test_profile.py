@@ -177,9 +177,9 @@ class Undeclared(nn.Sequential):
     measured_layers = ("relu1",)
 
 
-class Tupled(nn.Sequential):
+class Wrapped(nn.Sequential):
     def forward(self, value):
-        return (super().forward(value),)
+        return ({"boxes": super().forward(value)}, value)
 
 
 class Random(nn.Sequential):
@@ -238,7 +238,7 @@ ONES = torch.ones(2, 3)
         (small(), ["text"], {}, "batch 1 holds str, not tensors"),
         (small(), [ONES, torch.ones(2, 4)], {}, r"cannot be run on batch 2, of shape \(2, 4\)"),
         (small(outputs=1), [ONES], {}, "from which no label can be formed: a label is the argmax over several"),
-        (small(Tupled), [ONES], {}, "the model returns tuple, from which no label can be formed"),
+        (small(Wrapped), [ONES], {}, "the model returns a dictionary with boxes and no logits or out, from which no"),
         (small(), [torch.full((2, 3), torch.nan)], {}, "output holds NaN"),
         (broken(), [ONES], {}, "the parameter dense.weight holds NaN"),
         (small().to("meta"), [ONES], {}, "the parameter dense.weight is on the meta device"),

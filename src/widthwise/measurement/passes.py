@@ -104,7 +104,8 @@ class Passes:
                 value = run.values[layer.name]
                 if layer.name not in statistics:
                     statistics[layer.name] = UnitStatistics(layer.units, value.device)
-                statistics[layer.name].update(layer_activity(value, layer, run.examples))
+                activity = layer_activity(value, layer, run.examples)
+                statistics[layer.name].update(activity, run.positions_kept(layer))
         return {name: each.mean for name, each in statistics.items()}
 
     def _prepare(self, run: RecordedRun, means: dict[str, Float[Tensor, " units"]]) -> None:
@@ -126,7 +127,7 @@ class Passes:
 
     def _add(self, run: RecordedRun, first: int) -> None:
         self._labels.append(run.labels.cpu())
-        self.classes = run.classes
+        self.classes = max(self.classes, run.classes)
         for depth, layer in enumerate(self.network.layers):
             measures = self.measures[layer.name]
             value = run.values[layer.name]
@@ -134,8 +135,9 @@ class Passes:
                 raise RequestError(f"the activity of layer {layer.name} is not finite, so it cannot be measured")
             self._check_shape(layer, run, measures)
             activity = layer_activity(value, layer, run.examples)
-            measures.statistics.update(activity)
-            measures.activity.update(activity.flatten(0, 1))
+            kept = run.positions_kept(layer)
+            measures.statistics.update(activity, kept)
+            measures.activity.update(activity.flatten(0, 1), None if kept is None else kept.flatten())
             stream = (self.seed, depth)
             ablate(self.network, layer, run, first, measures.counts, self.settings, stream, measures.replacement)
             if measures.single is not None:

@@ -11,8 +11,9 @@ from widthwise.measurement.passes import Passes
 from widthwise.measurement.result import Profile
 from widthwise.measurement.settings import PAPER_SETTINGS, Measurement
 from widthwise.measurement.tables import profile_tables
-from widthwise.progress import OnProgress, unseen
+from widthwise.progress import OnProgress, Progress, unseen
 from widthwise.tracing.batches import Batches
+from widthwise.tracing.failures import check_model, in_one_sentence
 from widthwise.tracing.layer_selection import Selection, UnitDimensions
 from widthwise.tracing.network import Network
 from widthwise.tracing.predicted_labels import Predict
@@ -39,9 +40,12 @@ def profile(
     The model is measured in evaluation mode and left as it was. Inputs are moved to its device.
 
     Args:
-        model: any network. A label is the argmax over the last axis of its output or of the output's `.logits`.
+        model: any network. A label is the argmax over the classes of its output, of the output's `.logits` or `.out`,
+            or of a tuple's first element.
         batches: each is a tensor, a dictionary of arguments, or a tuple whose first element is the inputs (which may be
-            a tuple of several arguments); examples first. An iterator, which ends after one pass, is held in memory.
+            a tuple of several arguments). Which of them hold examples is found by running parts of the first batch.
+            What fits in `memory`, and an iterator, which ends after one pass, is read once; all else must give the same
+            each time. Positions where `attention_mask` is 0 are left out of labels, statistics and correlations.
         settings: the options of the two measures; by default the paper's.
         layers: the layers to measure: the name of a row of `widthwise.layers`, of a module or of a function that is
             called in one; a pattern with `*`; several of these; or a function that takes a `Layer` and returns whether
@@ -50,11 +54,13 @@ def profile(
         attention_heads: also measure the heads of each attention, as units.
         units: the dimension of a value along which its units lie, by the name of the value. It is needed only where the
             units cannot be followed.
-        predict: a function from the model's output to scores, whose argmax is the label, or to integer labels.
+        predict: a function from the model's output, or from the output and the inputs, to scores, whose argmax over the
+            last axis is the label, or to integer labels.
         seed: the seed of the random draws. The same seed gives the same profile, however the examples are batched.
         replay: False: run the whole network again for each ablation, not only what follows the layer.
         batch_size: the number of examples to run at a time; None: as many as fit in `memory`.
-        memory: bytes that the values of a batch may take; None: 1 GiB on a CPU, a third of the free memory on a GPU.
+        memory: bytes that the values of a batch may take, and those of batches that are held; None: 1 GiB on a CPU, and
+            for a batch a third of the free memory on a GPU.
         on_progress: called after each batch with the number of examples done, over all passes.
 
     Returns: the tables of all that was measured.
@@ -70,8 +76,17 @@ def profile(
     if seed < 0:
         raise RequestError(f"must be at least 0, got {seed}", field="seed")
     model = _module(model)
-    source = Batches(batches)
-    with untouched(model):
+    raised: list[Exception] = []
+
+    def tell(progress: Progress) -> None:
+        try:
+            on_progress(progress)
+        except Exception as error:
+            raised.append(error)
+            raise
+
+    with in_one_sentence(model, raised), untouched(model):
+        source = Batches(batches) if memory is None else Batches(batches, memory)
         network = Network(
             model,
             source.first,
@@ -81,8 +96,9 @@ def profile(
             predict=predict,
             replay=replay,
         )
+        source.arrange(network.arrangement)
         size = batch_size or fitting_batch_size(network, memory)
-        passes = Passes(network, source, size, settings, seed, on_progress)
+        passes = Passes(network, source, size, settings, seed, tell)
         passes.run()
         return profile_tables(passes)
 
@@ -113,7 +129,7 @@ def layers(
         RequestError: there are none, or no layer has a chosen name or fits a chosen pattern.
     """
     model = _module(model)
-    with untouched(model):
+    with in_one_sentence(model), untouched(model):
         network = Network(
             model,
             Batches([example]).first,
@@ -121,6 +137,7 @@ def layers(
             attention_heads=attention_heads,
             units=units,
             predict=predict,
+            replay=False,
         )
     rows = network.table()
     known = [row.layer for row in rows]
@@ -142,8 +159,10 @@ def _module(model: object) -> nn.Module:
     """The model; for one that `torch.compile` returned, the original, which computes the same and has visible layers.
 
     Raises:
-        RequestError: it is not a module.
+        RequestError: it is not a module, or one that is not ready to be measured.
     """
     if not isinstance(model, nn.Module):
         raise RequestError(f"the model must be a torch.nn.Module, not {type(model).__name__}")
-    return getattr(model, "_orig_mod", model)
+    original = getattr(model, "_orig_mod", model) if "_modules" in vars(model) else model
+    check_model(original)
+    return original

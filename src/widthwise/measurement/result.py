@@ -25,6 +25,7 @@ class About(TypedDict):
     classes: the number of possible labels.
     labels: the number of labels that were compared.
     replayed, reason: whether only what follows a layer was run again; if not, why.
+    batches_as_given: why batches were neither cut nor joined; empty if they could be.
     settings: the fields of the `Measurement`.
     seed: the seed of the random draws.
     device: the device of the network.
@@ -35,6 +36,7 @@ class About(TypedDict):
     labels: int
     replayed: bool
     reason: str
+    batches_as_given: str
     settings: dict[str, object]
     seed: int
     device: str

@@ -60,6 +60,7 @@ def profile_tables(passes: Passes) -> Profile:
             "labels": labels,
             "replayed": passes.network.replayed,
             "reason": passes.network.reason,
+            "batches_as_given": passes.network.arrangement.as_given,
             "settings": {**asdict(settings), "thresholds": list(settings.thresholds)},
             "seed": passes.seed,
             "device": str(passes.network.device),
