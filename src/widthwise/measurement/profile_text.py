@@ -6,6 +6,7 @@ from html import escape
 import pandas as pd
 
 from widthwise.measurement.result import Profile
+from widthwise.measurement.short_names import short_names
 from widthwise.wording import counted
 
 COLUMN_TITLES = ("Layer", "Units", "AUC", "Corrected", "Similarity", "Dead")
@@ -44,45 +45,42 @@ def notes(profile: Profile) -> list[str]:
     return [*profile.warnings, f"Units: {counts}.", how]
 
 
-def as_text(profile: Profile) -> str:
-    """A table of at most 80 columns for the terminal; if there are many layers, the middle ones are left out."""
+def as_text(profile: Profile, all_layers: str = "profile.layers, and on a page: ww.report(profile, 'x.html')") -> str:
+    """A table of at most 80 columns for the terminal; if there are many layers, the middle ones are left out.
+
+    Args:
+        all_layers: where the layers that are left out can be seen.
+    """
     shown = rows(profile)
+    names = short_names([row[0] for row in shown], _room(shown))
+    shown = [(name, *row[1:]) for name, row in zip(names, shown, strict=True)]
     hidden = max(0, len(shown) - SHOWN_LAYERS)
+    remarks = notes(profile)
     if hidden:
         shown = [*shown[: SHOWN_LAYERS // 2], ("…", *[""] * 5), *shown[-(SHOWN_LAYERS // 2) :]]
-    columns = list(zip(COLUMN_TITLES, *shown, strict=True))
-    room = TERMINAL_WIDTH - sum(2 + max(map(len, column)) for column in columns[1:])
-    table = [COLUMN_TITLES, *((shortened(row[0], room), *row[1:]) for row in shown)]
+        remarks.insert(0, f"{hidden} layers in the middle are not shown; all are in {all_layers}.")
+    table = [COLUMN_TITLES, *shown]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in table]
-    wrapped = [line for note in notes(profile) for line in textwrap.wrap(note, TERMINAL_WIDTH)]
+    wrapped = [line for note in remarks for line in textwrap.wrap(note, TERMINAL_WIDTH)]
     return "\n".join([heading(profile), "", *lines, "", *wrapped])
 
 
+def _room(shown: list[tuple[str, ...]]) -> int:
+    """The number of characters that the other columns leave for a layer's name."""
+    columns = list(zip(COLUMN_TITLES, *shown, strict=True))
+    return TERMINAL_WIDTH - sum(2 + max(map(len, column)) for column in columns[1:])
+
+
 def as_html(profile: Profile) -> str:
-    """A table for a notebook."""
+    """A table for a notebook, in which many layers are scrolled."""
     head = "".join(f"<th>{escape(title)}</th>" for title in COLUMN_TITLES)
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows(profile))
     remarks = "<br>".join(escape(note) for note in notes(profile))
     return (
-        f"<b>{escape(heading(profile))}</b><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-        f"<small>{remarks}</small>"
+        f"<b>{escape(heading(profile))}</b><div style='max-height: 36em; overflow: auto'>"
+        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div><small>{remarks}</small>"
     )
-
-
-def shortened(name: str, room: int) -> str:
-    """A layer's name in at most `room` characters.
-
-    The first parts of its path become their first letters; numbers are kept, so that it still tells layers apart.
-    """
-    parts = name.split(".")
-    for index, part in enumerate(parts[:-1]):
-        if len(".".join(parts)) <= room:
-            break
-        if not part.isdigit():
-            parts[index] = part[:1]
-    name = ".".join(parts)
-    return name if len(name) <= room else f"…{name[len(name) - max(room, 2) + 1 :]}"
 
 
 def _with_deviation(value: float, deviation: float, digits: int) -> str:
