@@ -45,6 +45,11 @@ def notes(profile: Profile) -> list[str]:
     return [*profile.warnings, f"Units: {counts}.", how]
 
 
+def of_first_protocol(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the protocol that was measured first, whose numbers `layers` holds."""
+    return table[table["protocol"] == table["protocol"].iloc[0]] if "protocol" in table else table
+
+
 def as_text(profile: Profile, all_layers: str = "profile.layers, and on a page: ww.report(profile, 'x.html')") -> str:
     """A table of at most 80 columns for the terminal; if there are many layers, the middle ones are left out.
 

@@ -4,15 +4,16 @@ from collections import Counter
 from collections.abc import Sequence
 from os.path import commonprefix
 
-Node = tuple[str, ...]
-"""The first parts of a path: the module in which a layer lies."""
+Path = tuple[str, ...]
+"""The parts of a layer's name: the modules in which it lies, and its own."""
+NUMBER = "0"
 
 
 def short_names(names: Sequence[str], room: int) -> list[str]:
     """Names in at most `room` characters, in the same order; names that differ still do.
 
-    As far as needed, the modules that a layer lies in are abbreviated, from the outermost on and for all of their
-    layers alike, to the shortest beginnings that no neighbour shares; numbers are kept. Of a name that is too long
+    As far as needed, the modules that a layer lies in are abbreviated, from the outermost on and alike for all
+    that differ only in numbers, to the shortest beginnings that no neighbour shares; numbers are kept. Of a name that is too long
     even so the end is kept and, if another has the same one, followed by its position in `names`.
 
     Args:
@@ -20,36 +21,44 @@ def short_names(names: Sequence[str], room: int) -> list[str]:
         room: at least 1 and enough for a position in brackets; if it is not, names may be longer.
     """
     paths = [tuple(name.split(".")) for name in names]
-    abbreviations = _abbreviations(paths)
-    abbreviated: set[Node] = set()
+    beginnings = _beginnings(paths)
+    abbreviated: set[Path] = set()
     for path in paths:
         for depth in range(1, len(path)):
-            if len(_written(path, abbreviated, abbreviations)) <= room:
+            if len(_written(path, abbreviated, beginnings)) <= room:
                 break
-            abbreviated.add(path[:depth])
-    written = [_written(path, abbreviated, abbreviations) for path in paths]
-    return _cut(written, room)
+            abbreviated.add(_kind(path[:depth]))
+    return _cut([_written(path, abbreviated, beginnings) for path in paths], room)
 
 
-def _abbreviations(paths: Sequence[Node]) -> dict[Node, str]:
-    """The shortest beginning of each part that no other part in the same module shares; else the whole part."""
-    neighbours: dict[Node, set[str]] = {}
+def _kind(path: Path) -> Path:
+    """The same for modules that differ only in their numbers."""
+    return tuple(NUMBER if part.isdigit() else part for part in path)
+
+
+def _beginnings(paths: Sequence[Path]) -> dict[Path, str]:
+    """For each kind of module the shortest beginning of its name that no neighbour's has; else the whole name."""
+    neighbours: dict[Path, set[str]] = {}
     for path in paths:
         for depth, part in enumerate(path):
-            neighbours.setdefault(path[:depth], set()).add(part)
+            neighbours.setdefault(_kind(path[:depth]), set()).add(part)
     shortest = {}
     for module, parts in neighbours.items():
         ordered = ["", *sorted(parts), ""]
         for before, part, after in zip(ordered, ordered[1:], ordered[2:], strict=False):
             shared = max(len(commonprefix([part, before])), len(commonprefix([part, after])))
-            shortest[*module, part] = part if part.isdigit() else part[: shared + 1]
+            shortest[*module, part] = part[: shared + 1]
     return shortest
 
 
-def _written(path: Node, abbreviated: set[Node], abbreviations: dict[Node, str]) -> str:
-    """A path with some of its modules abbreviated; never its last part."""
-    nodes = [path[: depth + 1] for depth in range(len(path))]
-    return ".".join(abbreviations[node] if node in abbreviated and node != path else node[-1] for node in nodes)
+def _written(path: Path, abbreviated: set[Path], beginnings: dict[Path, str]) -> str:
+    """A path with its modules of some kinds abbreviated; never its numbers or its last part."""
+    kinds = [_kind(path[: depth + 1]) for depth in range(len(path))]
+    parts = [
+        beginnings[kind] if kind in abbreviated and not part.isdigit() else part
+        for part, kind in zip(path[:-1], kinds, strict=False)
+    ]
+    return ".".join([*parts, path[-1]])
 
 
 def _cut(names: list[str], room: int) -> list[str]:
