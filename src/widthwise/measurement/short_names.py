@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from os.path import commonprefix
+from itertools import takewhile
 
 Path = tuple[str, ...]
 """The parts of a layer's name: the modules in which it lies, and its own."""
@@ -12,9 +12,9 @@ NUMBER = "0"
 def short_names(names: Sequence[str], room: int) -> list[str]:
     """Names in at most `room` characters, in the same order; names that differ still do.
 
-    As far as needed, the modules that a layer lies in are abbreviated, from the outermost on and alike for all
-    that differ only in numbers, to the shortest beginnings that no neighbour shares; numbers are kept. Of a name that is too long
-    even so the end is kept and, if another has the same one, followed by its position in `names`.
+    As far as needed, the modules that a layer lies in are abbreviated, from the outermost on and alike for all that
+    differ only in numbers, to the shortest beginnings that no neighbour shares; numbers are kept. Of a name that is too
+    long even so the end is kept and, if another has the same one, followed by its position in `names`.
 
     Args:
         names: layers' names, which differ: paths whose parts are separated by dots.
@@ -46,9 +46,14 @@ def _beginnings(paths: Sequence[Path]) -> dict[Path, str]:
     for module, parts in neighbours.items():
         ordered = ["", *sorted(parts), ""]
         for before, part, after in zip(ordered, ordered[1:], ordered[2:], strict=False):
-            shared = max(len(commonprefix([part, before])), len(commonprefix([part, after])))
-            shortest[*module, part] = part[: shared + 1]
+            shared = max(_shared(part, before), _shared(part, after))
+            shortest[(*module, part)] = part[: shared + 1]
     return shortest
+
+
+def _shared(one: str, other: str) -> int:
+    """The number of characters with which both begin."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 def _written(path: Path, abbreviated: set[Path], beginnings: dict[Path, str]) -> str:

@@ -47,7 +47,7 @@ def removability(rows: list[Row], x: alt.X) -> Specification:
     """AUC and AUC corrected for chance, with their deviations."""
     titles = {"auc": "AUC", "auc_corrected": "AUC corrected for chance"}
     names = list(titles.values())
-    y = alt.Y("value:Q", title="Removability", scale=alt.Scale(domain=[_extreme(rows, min, "auc_corrected_low", 0), 1]))
+    y = alt.Y("value:Q", title="Removability", scale=alt.Scale(domain=[min(0, *_known(rows, "auc_corrected_low")), 1]))
     colours = alt.Scale(domain=names, range=[SERIES_COLOURS[0], SERIES_COLOURS[5]])
     shapes = alt.Scale(domain=names, range=["circle", "square"])
     base = (
@@ -77,7 +77,7 @@ def removability(rows: list[Row], x: alt.X) -> Specification:
 
 def similarity(rows: list[Row], x: alt.X) -> Specification:
     """The number of units that a unit resembles, with its deviation."""
-    scale = alt.Scale(domain=[0, _extreme(rows, max, "similarity_high", 0.1)])
+    scale = alt.Scale(domain=[0, max(0.1, *_known(rows, "similarity_high"))])
     base = in_view().encode(x=x, opacity=bright())
     bars = base.mark_bar(color=SERIES_COLOURS[2], size=BAR).encode(
         y=alt.Y("similarity:Q", title="Similar units", scale=scale),
@@ -112,5 +112,6 @@ def mechanisms(rows: list[Row], x: alt.X) -> Specification:
     return view(chart, height=HEIGHT)
 
 
-def _extreme(rows: list[Row], choose: type[min] | type[max], field: str, bound: float) -> float:
-    return choose([bound, *(row[field] for row in rows if row[field] is not None)])
+def _known(rows: list[Row], field: str) -> list[float]:
+    """The numbers in a field that are not missing, with a zero in case there are none."""
+    return [0.0, *(row[field] for row in rows if row[field] is not None)]

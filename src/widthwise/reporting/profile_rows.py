@@ -1,4 +1,7 @@
-"""The table that the charts of a profile are drawn from: one row for each layer, with its curve and its correlations."""
+"""The table behind the charts of a profile: one row for each layer, with its curve and its correlations."""
+
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +18,7 @@ COARSE_BINS = 25
 """Bins of |r| in a heat map, which has less room than a violin."""
 DIGITS = 4
 KINDS = (*MECHANISMS, "unknown")
-Row = dict[str, object]
+Row = dict[str, Any]
 
 
 def layer_rows(profile: Profile) -> list[Row]:
@@ -58,7 +61,7 @@ def _by_layer(table: pd.Series) -> dict[str, np.ndarray]:
     return {str(layer): values.to_numpy() for layer, values in table.groupby(level=0, sort=False)}
 
 
-def _between(row: Row, measure: str) -> Row:
+def _between(row: Mapping[Any, Any], measure: str) -> Row:
     value, deviation = row[measure], row[f"{measure}_std"]
     spread = 0.0 if pd.isna(deviation) else deviation
     low = max(0.0, value - spread) if measure == "similarity" else value - spread
