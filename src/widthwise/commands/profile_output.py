@@ -45,7 +45,7 @@ def print_profile(profile: Profile, page: str | None, save: str | None, as_json:
         mechanisms = {row["layer"]: kinds[row["layer"]].to_dict() for row in layers}
         print_json({**profile.summary(), "layers": layers, "mechanisms": mechanisms})
         return
-    text = as_text(profile, all_layers="what --json prints, and on the page that --page writes")
+    text = as_text(profile, all_layers="--json, or the page that --page writes")
     results.print(text, markup=False, soft_wrap=True)
     for target, name in ((page, "page"), (save, "tables")):
         if target is not None:

@@ -50,20 +50,23 @@ def of_first_protocol(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["protocol"] == table["protocol"].iloc[0]] if "protocol" in table else table
 
 
-def as_text(profile: Profile, all_layers: str = "profile.layers, and on a page: ww.report(profile, 'x.html')") -> str:
+def as_text(
+    profile: Profile, all_layers: str = "profile.layers, or the page that ww.report(profile, 'x.html') writes"
+) -> str:
     """A table of at most 80 columns for the terminal; if there are many layers, the middle ones are left out.
 
     Args:
-        all_layers: where the layers that are left out can be seen.
+        all_layers: where to find those, too.
     """
     shown = rows(profile)
     names = short_names([row[0] for row in shown], _room(shown))
     shown = [(name, *row[1:]) for name, row in zip(names, shown, strict=True)]
-    hidden = max(0, len(shown) - SHOWN_LAYERS)
+    hidden = len(shown) - SHOWN_LAYERS
     remarks = notes(profile)
-    if hidden:
-        shown = [*shown[: SHOWN_LAYERS // 2], ("…", *[""] * 5), *shown[-(SHOWN_LAYERS // 2) :]]
-        remarks.insert(0, f"{hidden} layers in the middle are not shown; all are in {all_layers}.")
+    if hidden > 0:
+        half = SHOWN_LAYERS // 2
+        shown = [*shown[:half], (f"… {hidden} more", *[""] * 5), *shown[-half:]]
+        remarks.insert(0, f"All layers: {all_layers}.")
     table = [COLUMN_TITLES, *shown]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in table]
