@@ -26,7 +26,8 @@ def test_in_a_terminal_it_is_a_table_of_80_columns_that_leaves_out_the_middle(me
     assert max(map(len, lines)) <= 80
     assert lines[2].split() == ["Layer", "Units", "AUC", "Corrected", "Similarity", "Dead"]
     assert len(lines) < 35
-    assert "…" in lines[15]
+    assert lines[15] == "… 2 more", "between the first 12 and the last 12"
+    assert "All layers: profile.layers, or the page of ww.report(profile, 'x.html')." in lines
     assert "nan" not in repr(measured)
     assert lines[-1] == "Only what follows a layer was run again."
 

@@ -63,7 +63,7 @@ def in_view(page: Page) -> list[int]:
 
 def drawn_cells(page: Page) -> int:
     """The cells of the first heat map."""
-    return page.locator("[data-specification] g.mark-rect.role-mark").nth(1).locator("path").count()
+    return page.locator("[data-specification] g.mark-rect.role-mark").nth(-2).locator("path").count()
 
 
 @pytest.mark.browser
@@ -136,7 +136,7 @@ def test_the_table_chooses_a_layer_and_is_sorted(opened, deep: Profile):
     assert page.locator("tr.chosen td:first-child").all_inner_texts() == ["act17"]
     opacities = (
         page.locator("[data-specification] g.mark-rect.role-mark")
-        .nth(1)
+        .nth(-2)
         .locator("path")
         .evaluate_all("cells => cells.map((cell) => cell.getAttribute('opacity'))")
     )

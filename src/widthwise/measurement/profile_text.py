@@ -50,9 +50,7 @@ def of_first_protocol(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["protocol"] == table["protocol"].iloc[0]] if "protocol" in table else table
 
 
-def as_text(
-    profile: Profile, all_layers: str = "profile.layers, or the page that ww.report(profile, 'x.html') writes"
-) -> str:
+def as_text(profile: Profile, all_layers: str = "profile.layers, or the page of ww.report(profile, 'x.html')") -> str:
     """A table of at most 80 columns for the terminal; if there are many layers, the middle ones are left out.
 
     Args:

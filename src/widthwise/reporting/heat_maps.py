@@ -29,7 +29,7 @@ def correlations_map(names: list[str], bins: int, labels: bool) -> Specification
     """The distribution of |r| over the pairs of a layer's units, by depth."""
     chart = _cells("pairs", f"(datum.cell + 0.5) / {bins}", 1 / bins).encode(
         x=depth_axis(names, "start", labels),
-        y=alt.Y("low:Q", title="|r| between units", scale=_from_to(0, 1), axis=alt.Axis(tickCount=5, grid=False)),
+        y=alt.Y("low:Q", title="|r| between units", scale=_from_to(0.0, 1.0), axis=alt.Axis(tickCount=5, grid=False)),
         # most pairs have a small |r|: the root makes the few with a large one visible
         color=_colour("Share of pairs", ".1~%", alt.Scale(scheme=COLOURS, type="sqrt", domainMin=0)),
         tooltip=about_layer(

@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import pandas as pd
 
 from widthwise.measurement.result import Profile
@@ -60,11 +59,14 @@ def pair_table(profile: Profile, most: int = MOST_ROWS) -> Table:
 
 def _first_of_each_layer(table: pd.DataFrame, most: int) -> pd.Index:
     """The index of the first rows of each layer, as many of each as fit into `most` rows, in ascending order."""
-    numbers = np.sort(table["layer"].value_counts().to_numpy())
-    each, room = 0, most
+    numbers = sorted(table["layer"].value_counts())
+    each, room = max(numbers, default=0), most
     for index, number in enumerate(numbers):
-        each = min(int(number), room // (len(numbers) - index))
-        room -= each
+        share = room // (len(numbers) - index)
+        if number > share:
+            each = share
+            break
+        room -= number
     return table.index[table.groupby("layer").cumcount() < each].sort_values()
 
 
