@@ -121,7 +121,7 @@ def _opacity(rows: list[Row]) -> alt.OpacityValue:
     """Lines of many layers are drawn thinly, so that those on top do not hide all others."""
     if len(rows) <= FEW_LAYERS:
         return bright()
-    thin = max(0.12, 20 / len(rows))
+    thin = max(0.05, 20 / len(rows))
     return alt.OpacityValue(
         0.02,
         condition=[{"test": "!length(shown)", "value": thin}, {"test": "indexof(shown, datum.depth) >= 0", "value": 1}],
