@@ -1,6 +1,7 @@
 """A profile as a thing: in a terminal, in a notebook, in a file."""
 
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,15 @@ def test_a_collapsed_network_is_said_to_be_one():
     collapsed = profile(model, [torch.randn(20, 4)])
     assert collapsed.degenerate
     assert "100.0% of the labels are the same one: the network has collapsed" in repr(collapsed)
+
+
+def test_what_is_not_measured_is_named_with_the_reason(measured: Profile):
+    missing = [{"name": f"gate{number}", "kind": "SiLU", "reason": "no weight follows"} for number in range(7)]
+    lacking = replace(measured, about={**measured.about, "left_out": missing})
+    text = " ".join(repr(lacking).split())
+    assert "7 nonlinearities are not measured: gate0 (no weight follows); gate1" in text
+    assert "gate4 (no weight follows); 2 more, in profile.about['left_out']." in text
+    assert "gate0 (no weight follows)" in lacking._repr_html_()
 
 
 def test_in_a_notebook_it_is_a_table_with_names_as_text():

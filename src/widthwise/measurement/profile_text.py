@@ -12,6 +12,8 @@ from widthwise.wording import counted
 COLUMN_TITLES = ("Layer", "Units", "AUC", "Corrected", "Similarity", "Dead")
 SHOWN_LAYERS = 24
 TERMINAL_WIDTH = 80
+NAMED_LEFT_OUT = 5
+"""Of more nonlinearities that are not measured only the number is given."""
 
 
 def heading(profile: Profile) -> str:
@@ -42,7 +44,19 @@ def notes(profile: Profile) -> list[str]:
     how = "Only what follows a layer was run again."
     if not profile.about["replayed"]:
         how = f"The whole network was run again for each ablation, because {profile.about['reason']}."
-    return [*profile.warnings, f"Units: {counts}.", how]
+    return [*profile.warnings, *_left_out(profile), f"Units: {counts}.", how]
+
+
+def _left_out(profile: Profile) -> list[str]:
+    """A sentence on the nonlinearities that are not measured, if there are any: which, and why."""
+    missing: list[dict[str, str]] = list(dict(profile.about).get("left_out") or [])  # type: ignore[call-overload]
+    if not missing:
+        return []
+    named = [f"{each['name']} ({each['reason']})" for each in missing[:NAMED_LEFT_OUT]]
+    further = len(missing) - len(named)
+    which = "; ".join([*named, *([f"{further} more, in profile.about['left_out']"] if further else [])])
+    are = "is" if len(missing) == 1 else "are"
+    return [f"{counted(len(missing), 'nonlinearity', 'nonlinearities')} {are} not measured: {which}."]
 
 
 def of_first_protocol(table: pd.DataFrame) -> pd.DataFrame:
