@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from widthwise.commands.terminal import print_json, results
+from widthwise.measurement.profile_text import as_text
 from widthwise.measurement.result import Profile
 from widthwise.reporting.report import report
 
@@ -44,7 +45,8 @@ def print_profile(profile: Profile, page: str | None, save: str | None, as_json:
         mechanisms = {row["layer"]: kinds[row["layer"]].to_dict() for row in layers}
         print_json({**profile.summary(), "layers": layers, "mechanisms": mechanisms})
         return
-    results.print(str(profile), markup=False, soft_wrap=True)
+    text = as_text(profile, all_layers="--json, or the page that --page writes")
+    results.print(text, markup=False, soft_wrap=True)
     for target, name in ((page, "page"), (save, "tables")):
         if target is not None:
             results.print(f"The {name}: {target}", soft_wrap=True, markup=False)
