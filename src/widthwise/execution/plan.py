@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 from widthwise.execution.counting import is_counted
 from widthwise.execution.machine import Machine, chosen_device
@@ -39,10 +39,6 @@ class Plan:
     memory: tuple[int, int]
     seconds: float
     stops_early: bool
-
-    def as_dict(self) -> dict[str, object]:
-        """As plain data."""
-        return asdict(self)
 
 
 def plan(trials: Sequence[Trial], store: str, workers: int | None = None, machine: Machine = Machine()) -> Plan:
