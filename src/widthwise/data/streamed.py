@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from widthwise.data.dataset import spread
+from widthwise.data.dataset import WHOLE, Part, spread
 from widthwise.data.parquet_images import in_bytes, why_undecodable
 from widthwise.data.photographs import Photographs
 from widthwise.errors import RequestError, TrialError
@@ -86,17 +86,9 @@ class StreamedImages:
         return self._decoded(list(spread(len(self), limit).split(batch_size)), None)
 
     def epoch(
-        self,
-        seed: int,
-        epoch: int,
-        batch_size: int,
-        *,
-        augment: bool,
-        rank: int = 0,
-        processes: int = 1,
-        start: int = 0,
+        self, seed: int, epoch: int, batch_size: int, *, augment: bool, part: Part = WHOLE
     ) -> Iterator[tuple[Float[Tensor, "share 3 size size"], Int64[Tensor, " share"], int]]:
-        """An epoch's batches in an order of its own, from batch number `start` on.
+        """A part of an epoch's batches, in an order of its own.
 
         The order depends only on `seed` and `epoch`, and an image's crop and flip also on its index. For each batch,
         one process's share is returned, and the number of examples in the whole batch, including those that cannot be
@@ -112,8 +104,8 @@ class StreamedImages:
         position = torch.full((len(self._photographs),), -1)
         position[self._chosen] = torch.arange(len(self))
         order = position[self._photographs.order(generator(seed, "order", epoch))]
-        batches = order[order >= 0].split(batch_size)[start:]
-        shares = [batch.tensor_split(processes)[rank] for batch in batches]
+        batches = order[order >= 0].split(batch_size)[part.start :]
+        shares = [batch.tensor_split(part.processes)[part.rank] for batch in batches]
         decoded = self._decoded(shares, (seed, epoch) if augment else None)
         try:
             for batch, (images, labels) in zip(batches, decoded, strict=True):

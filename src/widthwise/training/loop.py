@@ -16,7 +16,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.loggers.logger import Logger
 from torch import nn
 
-from widthwise.data.dataset import Dataset, Split
+from widthwise.data.dataset import Dataset, Part, Split
 from widthwise.errors import RequestError
 from widthwise.progress import OnProgress, unseen
 from widthwise.training.batch import BatchStep, over_processes
@@ -127,15 +127,8 @@ def _train_epoch(state: SingleTrainingState, step: BatchStep, split: Split, call
         group["lr"] = recipe.rate(position.epoch)
     before = [position.loss, position.correct] if fabric.is_global_zero else [0.0, 0.0]
     totals = torch.tensor(before, dtype=torch.float64, device=fabric.device)
-    batches = split.epoch(
-        step.seed,
-        position.epoch,
-        recipe.scaled_batch_size,
-        augment=recipe.augmentation,
-        rank=fabric.global_rank,
-        processes=fabric.world_size,
-        start=position.batch,
-    )
+    part = Part(fabric.global_rank, fabric.world_size, position.batch)
+    batches = split.epoch(step.seed, position.epoch, recipe.scaled_batch_size, augment=recipe.augmentation, part=part)
     seen = time.perf_counter()
     for inputs, labels, examples in batches:
         totals += step(inputs, labels, examples, position.step)
