@@ -57,8 +57,7 @@ def _figure(name: str, figure: SweepFigure, analysis: str, of_paper: bool = Fals
     kind = of_kind(KINDS, figure.chart, source, f"{within}.chart", possible=possible, reason=reason)
     if kind.one_series and len(figure.series) != 1:
         raise refused(source, f"{within}.series: a chart of {figure.chart['kind']} shows one series; name it")
-    panels = kind.panels_of(len(figure.series))
-    return Figure(name, figure.title, kind.caption, kind.draw, kind.bars, figure.series, panels, of_paper)
+    return Figure(name, figure.title, kind, figure.series, of_paper)
 
 
 def _general(analysis: Analysis) -> dict[str, SweepFigure]:
