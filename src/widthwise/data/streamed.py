@@ -4,6 +4,7 @@ import io
 import math
 import warnings
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Literal
 
@@ -106,26 +107,21 @@ class StreamedImages:
         order = position[self._photographs.order(generator(seed, "order", epoch))]
         batches = order[order >= 0].split(batch_size)[part.start :]
         shares = [batch.tensor_split(part.processes)[part.rank] for batch in batches]
-        decoded = self._decoded(shares, (seed, epoch) if augment else None)
-        try:
+        with closing(self._decoded(shares, (seed, epoch) if augment else None)) as decoded:
             for batch, (images, labels) in zip(batches, decoded, strict=True):
                 yield images, labels, len(batch)
-        finally:
-            decoded.close()
 
     def _decoded(
         self, indices: list[Int64[Tensor, " _"]], augmentation: tuple[int, int] | None
     ) -> Generator[tuple[Float[Tensor, "batch 3 size size"], Int64[Tensor, " batch"]], None, None]:
         """Batches of the examples at `indices` among the chosen."""
         decoding = Decoding(self._photographs, self._image_size, augmentation)
-        decoded = decoded_batches(decoding, [self._chosen[each].numpy() for each in indices], self._workers)
-        try:
+        batches = [self._chosen[each].numpy() for each in indices]
+        with closing(decoded_batches(decoding, batches, self._workers)) as decoded:
             for each, (pixels, failures) in zip(indices, decoded, strict=True):
                 self.damaged |= noted(failures.values(), self._refused)
                 kept = [number for number in range(len(each)) if number not in failures]
                 yield self._standardized(pixels), self.labels[each[kept].to(self._device)]
-        finally:
-            decoded.close()
 
     def _standardized(self, pixels: UInt8[Tensor, "batch size size 3"]) -> Float[Tensor, "batch 3 size size"]:
         mean, deviation = (

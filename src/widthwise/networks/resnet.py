@@ -1,6 +1,5 @@
 """The parts that residual networks share (He et al. 2015): blocks of two 3×3 convolutions, and their shortcuts."""
 
-from abc import abstractmethod
 from typing import ClassVar, Literal, no_type_check
 
 from jaxtyping import Float
@@ -38,10 +37,6 @@ class ResNetDescription(PublishedNetwork):
     def takes(self, shape: Shape) -> bool:
         """Whether inputs are images in colour."""
         return is_colour_image(shape)
-
-    @abstractmethod
-    def module(self, shape: Shape, classes: int) -> nn.Module:
-        """The network for images."""
 
 
 class ResNet(nn.Module):

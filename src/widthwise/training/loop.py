@@ -97,7 +97,8 @@ def train(
         own += [WriteCheckpoints(checkpoints, interval)] if checkpoints is not None else []
     call = partial(_call, fabric, own, state)
     compiled = cast(nn.Module, torch.compile(network)) if recipe.compile else network
-    with _logging_to(fabric, History(state.trained.history)), _own_draws(fabric.device):
+    drawn_on = [fabric.device] if fabric.device.type == "cuda" else []  # and on the CPU: each step sets these streams
+    with _logging_to(fabric, History(state.trained.history)), torch.random.fork_rng(drawn_on):
         module, stepping = fabric.setup(compiled, optimizer)
         decays = {} if recipe.compile else momenta(network)  # a changing momentum would be compiled again and again
         step = BatchStep(fabric, module, stepping, network, recipe, seed, decays)
@@ -181,13 +182,6 @@ def _logging_to(fabric: Fabric, history: History) -> Iterator[None]:
         yield
     finally:
         del fabric.loggers[0]
-
-
-@contextmanager
-def _own_draws(device: torch.device) -> Iterator[None]:
-    """Restore the global streams of random numbers, which each step sets."""
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        yield
 
 
 def _check(examples: int, recipe: Recipe, processes: int) -> None:
