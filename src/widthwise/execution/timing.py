@@ -18,7 +18,8 @@ from widthwise.execution.processes import fabric_on
 from widthwise.experiments.trial import Trial
 from widthwise.measurement.profile import layers, profile
 from widthwise.networks.build import build_initialized
-from widthwise.training.evaluation import SINGLE_BATCH, called
+from widthwise.networks.own_network import called
+from widthwise.training.evaluation import SINGLE_BATCH
 from widthwise.training.loop import train
 
 TIMED_FLOPS = 4e11
