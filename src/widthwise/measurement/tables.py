@@ -60,6 +60,7 @@ def profile_tables(passes: Passes) -> Profile:
             "labels": labels,
             "replayed": passes.network.replayed,
             "reason": passes.network.reason,
+            "left_out": [asdict(each) for each in passes.network.left_out],
             "settings": {**asdict(settings), "thresholds": list(settings.thresholds)},
             "seed": passes.seed,
             "device": str(passes.network.device),
