@@ -61,6 +61,7 @@ def profile_tables(passes: Passes) -> Profile:
             "replayed": passes.network.replayed,
             "reason": passes.network.reason,
             "batches_as_given": passes.network.arrangement.as_given,
+            "left_out": [asdict(each) for each in passes.network.left_out],
             "settings": {**asdict(settings), "thresholds": list(settings.thresholds)},
             "seed": passes.seed,
             "device": str(passes.network.device),

@@ -53,7 +53,8 @@ class Flow:
         self._found: dict[Slot, Carried | None] = {}
         self.downstream = set[Slot]()
         for operation in graph.tape.operations:
-            weighted = operation.name in MATRIX_PRODUCTS and not graph.weights.isdisjoint(operation.inputs)
+            weights = graph.weights | graph.buffered
+            weighted = operation.name in MATRIX_PRODUCTS and not weights.isdisjoint(operation.inputs)
             source = weighted or operation.name in CONVOLUTIONS | DENSE | EMBEDDINGS | RECURRENT
             if source or not self.downstream.isdisjoint(operation.inputs):
                 self.downstream.update(slot for slot in operation.outputs if slot not in graph.constants)
@@ -79,6 +80,8 @@ class Flow:
         if all(slot in graph.constants for slot in operation.inputs):
             return
         own = product_units(graph, operation)
+        if own is not None and graph.weights.isdisjoint(operation.inputs) and operation.name in MATRIX_PRODUCTS:
+            own = None if self._passed_by_buffer(operation) else own
         if own is not None:
             carried = Carried(None, None, operation, frozenset({graph.depth[id(operation)]}))
             if isinstance(own, str):
@@ -95,6 +98,13 @@ class Flow:
         after = [self._after(operation, slot, carried) for slot, carried in before.items()]
         for output in dict.fromkeys(operation.outputs):
             self._found[output] = self._together(operation, output, [each[output] for each in after if output in each])
+
+    def _passed_by_buffer(self, operation: Operation) -> bool:
+        """Whether a product with a buffer leaves the units where they are, as an adjacency matrix does."""
+        slots = [slot for slot in dict.fromkeys(operation.inputs) if self._found.get(slot)]
+        before = [(slot, carried) for slot in slots if (carried := self._found[slot]) is not None]
+        after = [self._after(operation, slot, carried) for slot, carried in before]
+        return any(carried.units is not None for each in after for carried in each.values())
 
     def _after(self, operation: Operation, slot: Slot, carried: Carried) -> dict[Slot, Carried]:
         """The units that an operation's outputs carry because one of its inputs does."""
@@ -136,7 +146,7 @@ class Flow:
             if len({units.dimension for units in places}) > 1:
                 note = f"{operation.name} takes values with units along different dimensions"
                 chosen = replace(chosen, units=None, note=note)
-            elif len({units.width for units in places}) > 1:
+            elif len({(units.width, units.period) for units in places}) > 1:
                 chosen = replace(chosen, units=None, note="they take different numbers of entries")
         elif partly:
             labels = _merged([each.labels for each in partly if each.labels is not None])

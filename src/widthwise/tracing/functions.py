@@ -55,7 +55,7 @@ MULTIPLICATIONS = {
         for plain in ("mul", "div", "truediv")
         for name in (plain, f"__{plain}__", f"__r{plain}__", f"__i{plain}__")
     ),
-    *("multiply", "divide", "true_divide", "addcmul", "addcdiv"),
+    *("multiply", "divide", "true_divide"),
 }
 ARITHMETIC = ADDITIONS | MULTIPLICATIONS
 COMPARISONS = {
@@ -122,7 +122,16 @@ MOVING = (
     | SPLITS
 )
 """Functions whose every result is one of the entries of an argument."""
-CELLWISE = ARITHMETIC | COMPARISONS | CHOICES | IDENTITIES | EXPANSIONS | CURVES | (ACTIVATIONS - {"glu"})
+CELLWISE = (
+    {"addcmul", "addcdiv", "lerp"}
+    | ARITHMETIC
+    | COMPARISONS
+    | CHOICES
+    | IDENTITIES
+    | EXPANSIONS
+    | CURVES
+    | (ACTIVATIONS - {"glu"})
+)
 """Functions that act entry by entry, on arguments that are broadcast."""
 UNIT_PRESERVING = NORMALIZATIONS | DROPOUTS | POOLINGS | CELLWISE | SOFTMAXES
 """Functions that leave every unit at its index, provided that the shape stays the same there."""

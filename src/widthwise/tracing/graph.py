@@ -21,6 +21,7 @@ class Graph:
     consumers: the operations that read each value.
     weights: values that are computed from parameters, buffers and constants alone, with a parameter among them.
     constants: values that are computed from parameters, buffers and constants alone.
+    buffered: constants with a buffer among what they are computed from, but no parameter.
 
     Args:
         model: the model.
@@ -38,8 +39,10 @@ class Graph:
             for slot in dict.fromkeys(operation.inputs):
                 self.consumers.setdefault(slot, []).append(operation)
         parameters = {id(parameter) for parameter in model.parameters()}
-        known = {*constants, *parameters, *(id(buffer) for buffer in model.buffers())}
-        self.constants, self.weights = self._constants(known, parameters)
+        buffers = {id(buffer) for buffer in model.buffers()}
+        self.constants = self._from({*constants, *parameters, *buffers})
+        self.weights = self._with(parameters)
+        self.buffered = self._with(buffers) - self.weights
         self._final = {*tape.results, *(escape.slot for escape in tape.escapes)}
         self._leading = self._lead_to_labels()
         self._before_product = self._lead_through_products()
@@ -73,19 +76,22 @@ class Graph:
             node = self._next_common[node]
         return node == last
 
-    def _constants(self, known: set[int], parameters: set[int]) -> tuple[set[Slot], set[Slot]]:
-        constants, weights = set[Slot](), set[Slot]()
-        for slot, value in self.tape.values.items():
-            if slot not in self.producers and id(value) in known:
-                constants.add(slot)
-                if id(value) in parameters:
-                    weights.add(slot)
+    def _from(self, known: set[int]) -> set[Slot]:
+        """The values that are computed from tensors with these `id` alone."""
+        values = self.tape.values.items()
+        found = {slot for slot, value in values if slot not in self.producers and id(value) in known}
         for operation in self.tape.operations:
-            if all(slot in constants for slot in operation.inputs):
-                constants.update(operation.outputs)
-                if any(slot in weights for slot in operation.inputs):
-                    weights.update(operation.outputs)
-        return constants, weights
+            if found.issuperset(operation.inputs):
+                found.update(operation.outputs)
+        return found
+
+    def _with(self, wanted: set[int]) -> set[Slot]:
+        """The constants with one of the tensors with these `id` among what they are computed from."""
+        found = {slot for slot in self.constants if id(self.tape.values[slot]) in wanted}
+        for operation in self.tape.operations:
+            if not found.isdisjoint(operation.inputs):
+                found.update(slot for slot in operation.outputs if slot in self.constants)
+        return found
 
     def _lead_to_labels(self) -> set[Slot]:
         leading = set(self._final)

@@ -21,12 +21,10 @@ class Heads:
 
     operation: returns the value.
     units: the dimension along which they lie; None if that is not known.
-    split: how to split a dimension in which they are counted together with the examples, see `Layer`.
     """
 
     operation: Operation
     units: Units | None
-    split: tuple[int, tuple[int, int]] | None = None
 
 
 def attention_heads(graph: Graph, flow: Flow) -> list[Heads]:
@@ -98,13 +96,10 @@ def _heads(graph: Graph, flow: Flow, operation: Operation, attended: Slot) -> He
     row = heads.codes.movedim(along.dimension, 0).flatten(1)[:, 0]
     if (row.diff() >= 0).all():
         return Heads(operation, Units(along.dimension))
-    period = _period(row)
-    return Heads(operation, Units(1), (0, (-1, period))) if period and along.dimension == 0 else Heads(operation, None)
+    return Heads(operation, Units(along.dimension, period=_period(row)))
 
 
 def _period(codes: Tensor) -> int:
-    """The number of heads in a row before they are repeated for the next example; 0: they are not in such a row."""
-    for period in range(2, len(codes) + 1):
-        if len(codes) % period == 0 and torch.equal(codes, codes[:period].repeat(len(codes) // period)):
-            return period
-    return 0
+    """The number of heads in a row before they are repeated for the next example."""
+    whole = (n for n in range(1, len(codes) + 1) if len(codes) % n == 0)
+    return next(n for n in whole if torch.equal(codes, codes[:n].repeat(len(codes) // n)))

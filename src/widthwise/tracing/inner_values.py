@@ -109,7 +109,7 @@ class InnerValues:
         if first is None or second is None or first.units is None or second.units is None:
             return (first is None) == (second is None) and values[one].shape == values[other].shape
         sizes = [
-            values[slot].shape[carried.units.dimension] // carried.units.width
+            carried.units.count(values[slot].shape[carried.units.dimension])
             for slot, carried in ((one, first), (other, second))
             if carried.units is not None
         ]

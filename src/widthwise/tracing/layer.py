@@ -27,7 +27,8 @@ class Layer:
     example_dimension: the dimension of the value along which the examples lie.
     split: a dimension that the units share with something else, and the sizes of the dimensions into which it is
         split, so that they have one of their own: (units, width) where a unit takes several entries in a row, such as
-        the positions of a channel that are flattened; (-1, units) where heads are counted together with examples.
+        the positions of a channel that are flattened; (-1, units) where all units are repeated, for the next position
+        or the next example.
         None: they have one. `unit_dimension`, `example_dimension` and `shape` are those of the value after it is split.
     stream: the number on which the layer's random draws depend, besides the seed: its index among the layers that are
         measured if none are chosen; for any other layer a number that is derived from its name.

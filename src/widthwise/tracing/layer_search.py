@@ -33,7 +33,6 @@ class Candidate:
     name, call_site, kind, follows: as of a `Layer`.
     slot: the value. depth: the number of operations before it.
     units: the dimension along which its units lie; None if that is not known.
-    split: as of a `Layer`.
     note: why it is not measured unless it is named; empty if it is.
     """
 
@@ -45,7 +44,6 @@ class Candidate:
     follows: str
     units: Units | None
     note: str = ""
-    split: tuple[int, tuple[int, int]] | None = None
 
 
 class LayerSearch:
@@ -107,7 +105,6 @@ class LayerSearch:
                 *(numbered, operation.call_site, operation.outputs[0], depth, HEAD, ""),
                 heads.units,
                 "" if heads.units else "units not known: its heads lie along no dimension of their own",
-                heads.split,
             )
             candidates.append(self._as_given(candidate))
         return candidates
@@ -163,12 +160,13 @@ class LayerSearch:
         """A candidate whose units are known, as a layer; its examples are taken to lie along the first dimension."""
         assert candidate.units is not None
         value = self._tape.values[candidate.slot]
-        split = candidate.split
-        if split is None and candidate.units.width > 1:
-            width = candidate.units.width
-            split = (candidate.units.dimension, (value.shape[candidate.units.dimension] // width, width))
+        dimension, width, split = candidate.units.dimension, candidate.units.width, None
+        if width > 1:
+            split = (dimension, (value.shape[dimension] // width, width))
+        elif candidate.units.period:
+            split = (dimension, (-1, candidate.units.period))
+            dimension += 1
         opened = value if split is None else value.unflatten(*split)
-        dimension = candidate.units.dimension
         return Layer(
             *(candidate.name, candidate.call_site, opened.shape[dimension], dimension, tuple(opened.shape[1:])),
             *(candidate.kind, candidate.follows, 0, split, stream),
@@ -223,7 +221,7 @@ class LayerSearch:
                 f"the value of {candidate.name} has {count} dimensions, so its units cannot lie along {dimension!r}",
                 field="units",
             )
-        return replace(candidate, units=Units(dimension % count), note="", split=None)
+        return replace(candidate, units=Units(dimension % count), note="")
 
     def _follows(self, product: Operation) -> str:
         module, function, _, _ = product.call_site

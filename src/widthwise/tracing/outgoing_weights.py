@@ -27,7 +27,7 @@ from widthwise.tracing.tape import Operation, Tape
 from widthwise.tracing.unit_flow import Units, units_after
 from widthwise.tracing.unit_labels import Labels, labelled, labels_after
 
-SCALINGS = NORMALIZATIONS | POOLINGS | ARITHMETIC
+SCALINGS = NORMALIZATIONS | POOLINGS | ARITHMETIC | {"addcmul", "addcdiv", "lerp"}
 PASSED = SCALINGS | DROPOUTS | IDENTITIES | EXPANSIONS | MOVING | JOINS | {"mean", "sum", "pad"}
 """Functions between a value and the weights that read it."""
 
@@ -54,8 +54,7 @@ def outgoing_weights(tape: Tape, layer: Layer) -> OutgoingWeights:
     squares = torch.zeros(layer.units, dtype=torch.float64)
     only, known, reached = True, True, False
     start = slot_at(tape, layer)
-    place = _first_place(tape.values[start], layer)
-    waiting: list[tuple[Slot, Units | Labels]] = [] if place is None else [(start, place)]
+    waiting: list[tuple[Slot, Units | Labels]] = [(start, _first_place(tape.values[start], layer))]
     seen: set[tuple[Slot, Units]] = set()
     while waiting:
         slot, units = waiting.pop()
@@ -83,7 +82,6 @@ def outgoing_weights(tape: Tape, layer: Layer) -> OutgoingWeights:
             else:
                 only = False
                 known &= not _has_weight(tape, operation, slot)
-    known &= place is not None
     norms = squares.sqrt() if known and reached else torch.full_like(squares, torch.nan)
     return OutgoingWeights(norms, only and known)
 
@@ -96,12 +94,14 @@ class _Factor:
     squares: Float[Tensor, " inputs"]
 
 
-def _first_place(value: Tensor, layer: Layer) -> Units | None:
-    """Where the units lie in the layer's own value; None: counted together with examples."""
+def _first_place(value: Tensor, layer: Layer) -> Units:
+    """Where the units lie in the layer's own value."""
     if layer.split is None:
         return Units(layer.unit_dimension)
     dimension = layer.split[0]
-    return Units(dimension, 0, value.shape[dimension] // layer.units) if dimension == layer.unit_dimension else None
+    if dimension == layer.unit_dimension:
+        return Units(dimension, 0, value.shape[dimension] // layer.units)
+    return Units(dimension, period=layer.units)
 
 
 def _moved(tape: Tape, operation: Operation, slot: Slot, units: Units | Labels) -> list[tuple[Slot, Units | Labels]]:

@@ -32,9 +32,8 @@ def product_units(graph: Graph, operation: Operation) -> Units | Labels | str | 
         return Units(last)
     if name not in MATRIX_PRODUCTS:
         return None
-    weights = [slot for slot in operation.inputs if slot in graph.weights]
     factors = operation.inputs[FIRST_FACTOR.get(name, 0) :]
-    weights = [slot for slot in weights if slot in factors]
+    weights = [slot for slot in factors if slot in graph.weights or slot in graph.buffered]
     if not weights or all(slot in graph.constants for slot in factors):
         return None
     if name in PLAIN_PRODUCTS and len(factors) == 2 and graph.tape.values[weights[0]].dim() == 2:

@@ -16,21 +16,31 @@ from widthwise.tracing.functions import (
     REDUCTIONS,
     RESHAPES,
     SOFTMAXES,
+    SPLITS,
 )
 from widthwise.tracing.structure import Slot, slots_in
 from widthwise.tracing.tape import Operation, Tape
+
+ORDERING = RESHAPES | JOINS | SPLITS | {"glu"}
+"""Functions whose rules do not know units that are repeated."""
 
 
 @dataclass(frozen=True)
 class Units:
     """Units along `dimension` of a value, from index `offset` on, each `width` entries wide.
 
-    Where only some of the units are in the value, `offset` is where the first would be, and may be negative.
+    Where only some of the units are in the value, `offset` is where the first would be, and may be negative. With a
+    `period`, all units are repeated after that many entries, such as the features of several positions in a row.
     """
 
     dimension: int
     offset: int = 0
     width: int = 1
+    period: int = 0
+
+    def count(self, size: int) -> int:
+        """The number of units along a dimension of that size."""
+        return self.period or size // self.width
 
 
 Moved = list[tuple[Slot, Units]]
@@ -43,7 +53,7 @@ def units_after(tape: Tape, operation: Operation, slot: Slot, units: Units) -> M
     Returns: an empty list if the units are mixed or gone; None if the operation's name does not say.
     """
     name = operation.name
-    if not operation.outputs:
+    if not operation.outputs or (units.period and name in ORDERING):
         return None
     before, after = tape.values[slot].shape, tape.values[operation.outputs[0]].shape
     if name in ("chunk", "split", "split_with_sizes", "tensor_split"):

@@ -40,6 +40,8 @@ def labelled(value: Tensor, units: Units) -> Labels:
     """The labels of a value whose units lie along one dimension."""
     size = value.shape[units.dimension]
     index = torch.arange(size, device=value.device) - units.offset
+    if units.period:
+        index = index % units.period
     unit = torch.div(index, units.width, rounding_mode="floor")
     codes = torch.where(unit >= 0, unit + 1, 0)
     shape = [size if dimension == units.dimension else 1 for dimension in range(value.dim())]
@@ -158,10 +160,10 @@ def _decoded(moved: list[Tensor], count: int) -> Tensor | None:
 def along_one_dimension(labels: Labels) -> Units | str:
     """The dimension along which the units lie, or the reason why they lie along none.
 
-    It is the only dimension whose index tells the unit, or is told by it: one unit may have several indices, all next
-    to each other; neighbouring units may share an index, as after pixel shuffling, where the units are these groups.
+    It is the only dimension whose index tells the unit, or is told by it: one unit may have several indices, next to
+    each other or at equal distances; neighbouring units may share one, as after pixel shuffling: these groups count.
     """
-    codes, found = labels.codes.cpu(), list[tuple[int, int, bool]]()
+    codes, found = labels.codes.cpu(), list[Units | str]()
     for dimension in range(codes.dim()):
         size = codes.shape[dimension]
         rows = codes.movedim(dimension, 0).reshape(size, -1)
@@ -171,18 +173,13 @@ def along_one_dimension(labels: Labels) -> Units | str:
             continue
         tells_unit = bool(((highest == lowest) | (highest == 0)).all()) and len(highest[highest > 0].unique()) > 1
         if tells_unit:
-            found.append((dimension, _width(highest), True))
+            found.append(_in_a_row(highest, dimension))
         elif labels.count > 1 and _told_by_unit(rows, labels.count):
             grouped = bool((highest[1:] > highest[:-1]).all() and (lowest[1:] > highest[:-1]).all())
-            found.append((dimension, 1, grouped))
+            found.append(Units(dimension) if grouped else NOT_ALONG)
     if len(found) > 1:
         return "they lie along more than one dimension"
-    if not found or not found[0][2]:
-        return NOT_ALONG
-    dimension, width, _ = found[0]
-    if not width:
-        return "they take different numbers of entries"
-    return Units(dimension, 0, width)
+    return found[0] if found else NOT_ALONG
 
 
 def _told_by_unit(rows: Tensor, count: int) -> bool:
@@ -195,12 +192,17 @@ def _told_by_unit(rows: Tensor, count: int) -> bool:
     return bool((first == last)[there].all()) and len(last[there].unique()) == int((rows > 0).any(1).sum()) > 1
 
 
-def _width(codes: Tensor) -> int:
-    """The number of entries that each unit takes in a row of codes; 0 if they take different numbers."""
+def _in_a_row(codes: Tensor, dimension: int) -> Units | str:
+    """The units along a dimension, from the code at each index; a reason if they are in no order."""
     changes = torch.nonzero(codes[1:] != codes[:-1]).flatten() + 1
     bounds = torch.cat([torch.zeros(1, dtype=torch.long), changes, torch.tensor([len(codes)])])
     lengths, unlabelled = bounds.diff(), codes[bounds[:-1]] == 0
     widths = lengths[~unlabelled].unique()
     if len(widths) != 1 or (lengths[unlabelled] % widths[0]).any():
-        return 0
-    return int(widths[0])
+        return "they take different numbers of entries"
+    width, there = int(widths[0]), codes[codes > 0]
+    period = len(there.unique()) * width
+    if period == len(there):
+        return Units(dimension, 0, width)
+    again = len(codes) % period == 0 and torch.equal(codes, codes[:period].repeat(len(codes) // period))
+    return Units(dimension, period=period) if again and width == 1 else "they are repeated in no order"
