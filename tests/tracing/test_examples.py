@@ -1,5 +1,7 @@
 """Which inputs hold examples is found by running parts; where a batch is more than its examples, it stays whole."""
 
+from typing import Any, NamedTuple
+
 import pytest
 import torch
 from tests.tracing.plain import plain_activity
@@ -195,6 +197,57 @@ def _without_all(model: Base, site: str, arguments: tuple[Tensor, ...]) -> Tenso
         return model(*arguments)
     finally:
         handle.remove()
+
+
+class OfGraph(Base):
+    """A node's answer is of its neighbours, which the edges' ends name."""
+
+    def forward(self, value: Tensor, edges: Tensor) -> Tensor:
+        return super().forward(value.index_add(0, edges[1], value[edges[0]]))
+
+
+class OfBags(Base):
+    """Examples of several tokens each, which follow each other in one dimension."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = nn.EmbeddingBag(9, 5)
+
+    def forward(self, tokens: Tensor, starts: Tensor) -> Tensor:
+        return super().forward(self.table(tokens, starts))
+
+
+class OfPacked(PositionsFirst):
+    def forward(self, value: Any) -> Tensor:
+        return Base.forward(self, self.cells(value)[1][0])
+
+
+class Pair(NamedTuple):
+    left: Tensor
+    right: Tensor
+
+
+class OfNamed(Base):
+    def forward(self, pair: Pair) -> Tensor:
+        return super().forward(pair.left - pair.right)
+
+
+@pytest.mark.parametrize(
+    ("model", "batch", "examples"),
+    [
+        (OfGraph(), ((normal(12, 5), torch.arange(80).view(2, 40) % 12),), 12),
+        (OfBags(), ((torch.arange(30) % 9, torch.arange(0, 30, 3)),), 10),
+        (OfPacked(), nn.utils.rnn.pack_sequence([normal(length, 5) for length in (3, 6, 2, 4)], False), 4),
+        (OfNamed(), ((Pair(normal(9, 5), normal(9, 5) ** 2),),), 9),
+    ],
+    ids=lambda each: type(each).__name__,
+)
+def test_inputs_of_every_form_are_examples_by_the_outputs_that_they_have(model: Base, batch: Any, examples: int):
+    measured = profile(model, [batch], settings=EXACT)
+    arguments = batch[0] if type(batch) is tuple else (batch,)
+    expected = plain_activity(model, [arguments], "relu")
+    assert measured.examples == examples == len(expected)
+    assert measured.units["mean"].tolist() == pytest.approx(expected.mean(0).tolist(), rel=1e-5)
 
 
 def test_a_smaller_last_batch_of_a_fixed_size_is_refused_by_its_number():

@@ -129,6 +129,27 @@ def test_a_loader_that_fills_one_memory_is_read_anew_also_where_it_would_fit():
     assert profile(network(), iter(OneMemory()), settings=SETTINGS) == expected
 
 
+def test_a_table_that_all_batches_share_does_not_keep_them_from_being_held():
+    table = torch.eye(5)
+
+    class Turned(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = network()
+
+        def forward(self, value: Tensor, turn: Tensor) -> Tensor:
+            return self.body(value @ turn)
+
+    class Shuffled:
+        def __iter__(self) -> Iterator[tuple[tuple[Tensor, Tensor]]]:
+            for part in VALUES[torch.randperm(20)].split(7):
+                yield ((part, table),)
+
+    measured = profile(Turned(), Shuffled(), settings=SETTINGS)
+    expected = profile(network(), [VALUES], settings=SETTINGS)
+    assert measured.units["mean"].tolist() == pytest.approx(expected.units["mean"].tolist(), rel=1e-5)
+
+
 def test_no_more_than_allowed_is_held():
     batches = Batches(Counting(), memory=LITTLE)
     batches.arrange(Arrangement({(0,): 0}))

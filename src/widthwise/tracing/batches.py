@@ -1,10 +1,12 @@
 """Batches in every usual form, read as the arguments of a model."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, count
+from typing import TypeGuard
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
 
 from widthwise.errors import RequestError, TrialError
 from widthwise.tracing.arrangement import Arrangement
@@ -102,8 +104,8 @@ class Batches:
         size, places = 0, set[tuple[object, ...]]()
         for inputs in chain([self.first], self._reading):
             here = {_place(tensor) for tensor in inputs.tensors}
-            size += sum(tensor.numel() * tensor.element_size() for tensor in inputs.tensors)
-            if not unlimited and (size > self._memory or places & here):  # a loader may fill one memory again and again
+            size += _bytes(inputs)
+            if not unlimited and (size > self._memory or places & here):
                 break
             places |= here
             held.append(inputs.each(Tensor.clone) if self._once else inputs)
@@ -112,9 +114,25 @@ class Batches:
             self._examples = sum(self._arranged(inputs, number).examples for number, inputs in enumerate(held, start=1))
             return
         del held
+        self._read_carefully()
+
+    def _read_carefully(self) -> None:
+        """Read all batches anew with their digests, and hold them if they fit and stay what they are.
+
+        They do not if each of them is put into the memory of the one before.
+        """
+        held: list[Inputs] | None = []
+        size = 0
         for number, inputs in enumerate(_read(self._source), start=1):
             self._digests.append(digest(inputs))
             self._examples += self._arranged(inputs, number).examples
+            size += _bytes(inputs)
+            if size > self._memory:
+                held = None
+            elif held is not None:
+                held.append(inputs)
+        if held is not None and [digest(inputs) for inputs in held] == self._digests:
+            self._held = held
 
     def _again(self) -> Iterator[Inputs]:
         """All batches once more, with their examples found.
@@ -144,6 +162,10 @@ class Batches:
         return inputs if self._arrangement is None else self._arrangement.of(inputs, number)
 
 
+def _bytes(inputs: Inputs) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in inputs.tensors)
+
+
 def _place(tensor: Tensor) -> tuple[object, ...]:
     """Where a tensor lies in memory."""
     offset = tensor.storage_offset() if tensor.layout == torch.strided and not tensor.is_nested else 0
@@ -157,16 +179,10 @@ def _read(batches: Iterable[object]) -> Iterator[Inputs]:
     list whose first element is the inputs, in one of these two forms or as a tuple of several arguments.
     """
     for number, batch in enumerate(_iterated(batches), start=1):
-        given = batch[0] if isinstance(batch, (tuple, list)) and batch else batch
-        if isinstance(given, Mapping):
-            inputs = Inputs((), {str(name): given[name] for name in sorted(given, key=str)})
-        elif isinstance(given, (tuple, list)):
-            inputs = Inputs(tuple(given), {})
-        else:
-            inputs = Inputs((given,), {})
+        inputs = _arguments(batch)
         if not inputs.tensors:
             raise RequestError(
-                f"batch {number} holds {type(given).__name__}, not tensors; a batch is a tensor (torch.from_numpy "
+                f"batch {number} holds {_kind(batch)}, not tensors; a batch is a tensor (torch.from_numpy "
                 "makes one of an array), a dictionary of tensors, or a tuple whose first element is the inputs"
             )
         if any(tensor.is_nested for tensor in inputs.tensors):
@@ -175,6 +191,24 @@ def _read(batches: Iterable[object]) -> Iterator[Inputs]:
             )
         if not any(0 in shape[:1] for shape in inputs.shapes):
             yield inputs
+
+
+def _kind(batch: object) -> str:
+    """The type of the inputs that a batch holds."""
+    return type(batch[0] if _is_several(batch) else batch).__name__
+
+
+def _arguments(batch: object) -> Inputs:
+    """The arguments that a batch holds."""
+    given = batch[0] if _is_several(batch) else batch
+    if isinstance(given, Mapping):
+        return Inputs((), {str(name): given[name] for name in sorted(given, key=str)})
+    return Inputs(tuple(given) if _is_several(given) else (given,), {})
+
+
+def _is_several(value: object) -> TypeGuard[Sequence[object]]:
+    """Whether a value holds several parts of a batch; a packed sequence is a tuple, but one argument."""
+    return isinstance(value, (tuple, list)) and not isinstance(value, PackedSequence) and len(value) > 0
 
 
 def _iterated(batches: Iterable[object]) -> Iterator[object]:
