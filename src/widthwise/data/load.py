@@ -111,13 +111,13 @@ def _in_splits(
     train = kept[drawn(len(kept), source.train_examples, source.seed, "train", location, "images")]
     test = drawn(len(files.test.labels), source.test_examples, source.seed, "test", location, "images")
 
-    def of(images: Pixels | Photographs, chosen: Indices, name: str) -> Split:
+    def labelled(images: Pixels | Photographs, chosen: Indices, name: str) -> Split:
         return split(images, chosen, partly_random(images.labels[chosen], source, name, source.classes))
 
     return Dataset(
-        train=of(files.train, train, "train"),
-        validation=of(files.train, validation, "validation"),
-        test=of(files.test, test, "test"),
+        train=labelled(files.train, train, "train"),
+        validation=labelled(files.train, validation, "validation"),
+        test=labelled(files.test, test, "test"),
         classes=source.classes,
         shape=source.shape,
         description=files.description,
