@@ -36,7 +36,7 @@ from widthwise.tracing.untouched import untouched
 EXAMPLES = 4
 SETTINGS = Measurement(levels=3, samplings=1, activations=2_000)
 TOLERANCE = 1e-6
-WIDTH = 80
+TABLES = ("layers", "ablation", "correlation", "similarity", "units", "pairs")
 HEADER = f"{'network':35} {'layers':>6} {'left out':>8} {'way':>6} {'changed':>7} {'differ':>6} {'s':>5}"
 
 
@@ -92,7 +92,7 @@ class Line:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("networks", nargs="*", default=["*"], help="names or patterns")
-    parser.add_argument("--measured", type=int, default=6, help="the number of layers measured in both ways")
+    parser.add_argument("--measured", type=int, default=4, help="the number of layers measured in both ways")
     parser.add_argument("--markdown", action="store_true", help="print a table for the docs")
     parser.add_argument("--verbose", action="store_true", help="print what is left out, and why a network runs whole")
     arguments = parser.parse_args()
@@ -164,11 +164,16 @@ def compare(line: Line, one: Profile, other: Profile) -> None:
     line.labels = labels * int(ablated.sum())
     line.changed = float(1 - one.ablation["unchanged"][ablated].mean())
     line.differ = round(float((one.ablation["unchanged"] - other.ablation["unchanged"]).abs().sum()) * labels)
-    for table in ("layers", "ablation", "correlation", "similarity", "units", "pairs"):
-        try:
-            pd.testing.assert_frame_equal(getattr(one, table), getattr(other, table), rtol=TOLERANCE, atol=TOLERANCE)
-        except AssertionError:
-            line.unequal.append(table)
+    line.unequal = [table for table in TABLES if not equal(getattr(one, table), getattr(other, table))]
+
+
+def equal(one: pd.DataFrame, other: pd.DataFrame) -> bool:
+    """Whether two tables hold the same, up to rounding."""
+    try:
+        pd.testing.assert_frame_equal(one, other, rtol=TOLERANCE, atol=TOLERANCE)
+    except AssertionError:
+        return False
+    return True
 
 
 def label_of_each_output(output: object) -> Tensor:
@@ -197,8 +202,8 @@ def print_totals(lines: Sequence[Line]) -> None:
     silent = [line.name for line in lines if not line.problem and not line.changed]
     print(
         f"\n{len(lines)} networks, {sum(line.layers for line in lines):,} layers, "
-        f"{sum(len(line.left_out) for line in lines):,} nonlinearities left out, {len(failed)} networks without a line, "
-        f"{len(differing)} disagreements in {sum(line.labels for line in lines):,} labels"
+        f"{sum(len(line.left_out) for line in lines):,} nonlinearities left out, "
+        f"{len(failed)} networks without a line, {len(differing)} disagreements in {sum(line.labels for line in lines):,} labels"
     )
     for title, names in (("not measured", failed), ("disagree", differing), ("no label changed", silent)):
         if names:

@@ -26,8 +26,6 @@ TORCHVISION: dict[str, Shape] = {
     "maxvit_t": (3, 224, 224),
     "vit_b_16": (3, 32, 32),
     **dict.fromkeys(("r3d_18", "mc3_18", "r2plus1d_18", "swin3d_t"), (3, 4, 32, 32)),
-    "s3d": (3, 16, 224, 224),
-    "mvit_v2_s": (3, 16, 224, 224),
 }
 """torchvision's networks, and the shape of an image or video that each of them takes."""
 
