@@ -36,6 +36,8 @@ from widthwise.tracing.untouched import untouched
 EXAMPLES = 4
 SETTINGS = Measurement(levels=3, samplings=1, activations=2_000)
 TOLERANCE = 1e-6
+WIDEST = 2048
+"""Wider layers are found but not among those measured, since their correlations take seconds each."""
 TABLES = ("layers", "ablation", "correlation", "similarity", "units", "pairs")
 HEADER = f"{'network':35} {'layers':>6} {'left out':>8} {'way':>6} {'changed':>7} {'differ':>6} {'s':>5}"
 
@@ -138,15 +140,15 @@ def measure(line: Line, build: Callable[[], nn.Module], shape: Shape, count: int
     carry_signal(model, inputs)
     with untouched(model):
         network = Network(model, Batches([inputs]).first, predict=label_of_each_output, replay=False)
-    names = [layer.name for layer in network.layers]
-    line.layers = len(names)
+    line.layers = len(network.layers)
     line.left_out = [f"{each.name}: {each.reason}" for each in getattr(network, "left_out", [])]
-    spread = {names[round(index * (len(names) - 1) / max(1, count - 1))] for index in range(min(count, len(names)))}
+    names = [layer.name for layer in network.layers if layer.units <= WIDEST]
+    chosen = {names[round(index * (len(names) - 1) / max(1, count - 1))] for index in range(min(count, len(names)))}
     replayed, whole = (
         profile(
             model,
             [inputs],
-            layers=lambda layer: layer.name in spread,
+            layers=lambda layer: layer.name in chosen,
             predict=label_of_each_output,
             settings=SETTINGS,
             replay=replay,
@@ -200,10 +202,11 @@ def print_totals(lines: Sequence[Line]) -> None:
     failed = [line.name for line in lines if line.problem]
     differing = [line.name for line in lines if line.differ or line.unequal]
     silent = [line.name for line in lines if not line.problem and not line.changed]
+    labels = sum(line.labels for line in lines)
     print(
         f"\n{len(lines)} networks, {sum(line.layers for line in lines):,} layers, "
         f"{sum(len(line.left_out) for line in lines):,} nonlinearities left out, "
-        f"{len(failed)} networks without a line, {len(differing)} disagreements in {sum(line.labels for line in lines):,} labels"
+        f"{len(failed)} networks without a line, {len(differing)} disagreements in {labels:,} labels"
     )
     for title, names in (("not measured", failed), ("disagree", differing), ("no label changed", silent)):
         if names:

@@ -6,6 +6,7 @@ own operators, if the two that it describes while it is imported are declared fi
 
 import importlib.util
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -65,33 +66,28 @@ TIMM_SIZED: dict[str, Shape] = dict.fromkeys(
 
 def public_networks() -> Iterator[tuple[str, Callable[[], nn.Module], Shape]]:
     """The name of each network whose package is installed, a function that builds it, and the shape of an input."""
-    if importlib.util.find_spec("torchvision"):
-        if not torch.version.cuda:
-            declare_operators()
-        for name, shape in TORCHVISION.items():
-            yield f"torchvision/{name}", lambda name=name, shape=shape: _of_torchvision(name, shape), shape
-        if importlib.util.find_spec("timm"):
-            import timm
-
-            for name, shape in TIMM.items():
-                yield f"timm/{name}", lambda name=name: timm.create_model(name), shape
-            for name, shape in TIMM_SIZED.items():
-                yield (
-                    f"timm/{name}",
-                    lambda name=name, shape=shape: timm.create_model(name, img_size=shape[-1]),
-                    shape,
-                )
+    if not importlib.util.find_spec("torchvision"):
+        return
+    if not torch.version.cuda:
+        declare_operators()
+    for name, shape in TORCHVISION.items():
+        yield f"torchvision/{name}", partial(_of_torchvision, name, shape), shape
+    if not importlib.util.find_spec("timm"):
+        return
+    create = importlib.import_module("timm").create_model
+    for name, shape in TIMM.items():
+        yield f"timm/{name}", partial(create, name), shape
+    for name, shape in TIMM_SIZED.items():
+        yield f"timm/{name}", partial(create, name, img_size=shape[-1]), shape
 
 
 def declare_operators() -> None:
-    """Declare the two operators that torchvision describes while it is imported, in its CPU-only absence."""
+    """Declare the two operators that torchvision describes while it is imported, although it does not bring them."""
     for name in ("nms", "qnms"):
         torch.library.define(f"torchvision::{name}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
 
 def _of_torchvision(name: str, shape: Shape) -> nn.Module:
-    from torchvision import models
-
     options: dict[str, object] = {"weights": None}
     if name.startswith(("fcn", "deeplabv3", "lraspp")):
         options["weights_backbone"] = None
@@ -99,7 +95,7 @@ def _of_torchvision(name: str, shape: Shape) -> nn.Module:
         options["init_weights"] = False  # which takes a minute, and is replaced
     elif name == "vit_b_16":
         options["image_size"] = shape[-1]
-    return models.get_model(name, **options)
+    return importlib.import_module("torchvision.models").get_model(name, **options)
 
 
 @torch.no_grad()
