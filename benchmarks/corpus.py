@@ -13,12 +13,16 @@ The exit code is 1 if a network cannot be measured, both ways differ, or no abla
 """
 
 import argparse
+import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import partial
+from multiprocessing import get_context
 
 import pandas as pd
 import torch
@@ -40,6 +44,8 @@ WIDEST = 2048
 """Wider layers are found but not among those measured, since their correlations take seconds each."""
 TABLES = ("layers", "ablation", "correlation", "similarity", "units", "pairs")
 HEADER = f"{'network':35} {'layers':>6} {'left out':>8} {'way':>6} {'changed':>7} {'differ':>6} {'s':>5}"
+
+MARKDOWN_HEADER = "| network | layers | left out | run | labels that differ |\n| --- | --- | --- | --- | --- |"
 
 
 @dataclass
@@ -97,43 +103,46 @@ def main() -> int:
     parser.add_argument("--measured", type=int, default=4, help="the number of layers measured in both ways")
     parser.add_argument("--markdown", action="store_true", help="print a table for the docs")
     parser.add_argument("--verbose", action="store_true", help="print what is left out, and why a network runs whole")
+    parser.add_argument("--processes", type=int, default=os.cpu_count(), help="networks measured at a time")
     arguments = parser.parse_args()
-    torch.set_grad_enabled(False)
-    chosen = [each for each in public_networks() if any(fnmatchcase(each[0], name) for name in arguments.networks)]
+    chosen = [each for each in public_networks() if any(fnmatchcase(each, name) for name in arguments.networks)]
     if not chosen:
         print("no network: install torchvision and timm, as docs/measuring.md describes, or check the names")
         return 1
-    print(
-        "| network | layers | left out | run | labels that differ |\n| --- | --- | --- | --- | --- |"
-        if arguments.markdown
-        else HEADER
-    )
+    print(MARKDOWN_HEADER if arguments.markdown else HEADER)
     lines = []
-    for line in measured(chosen, arguments.measured):
-        lines.append(line)
-        print(line.cells() if arguments.markdown else line.text(), flush=True)
-        if arguments.verbose:
-            print_details(line)
+    with ProcessPoolExecutor(arguments.processes, get_context("spawn"), initializer=prepare_process) as pool:
+        for line in pool.map(partial(measured, count=arguments.measured), chosen):
+            lines.append(line)
+            print(line.cells() if arguments.markdown else line.text(), flush=True)
+            if arguments.verbose:
+                print_details(line)
     print_totals(lines)
     return 0 if all(line.passes for line in lines) else 1
 
 
-def measured(networks: Sequence[tuple[str, Callable[[], nn.Module], Shape]], count: int) -> Iterator[Line]:
-    """The line of each network."""
-    for name, build, shape in networks:
-        start, line = time.perf_counter(), Line(name)
-        try:
-            measure(line, build, shape, count)
-        except (RequestError, TrialError) as error:
-            line.problem = str(error)
-        except Exception as error:  # whatever a network's own code or a fault of ours raises
-            line.problem = f"{type(error).__name__}: {error}"
-        line.seconds = time.perf_counter() - start
-        yield line
+def prepare_process() -> None:
+    """Settings of a process that measures: one thread, since the networks are too small for more."""
+    torch.set_num_threads(1)
+    torch.set_grad_enabled(False)
+    warnings.filterwarnings("ignore", module="(torch|timm)")
+
+
+def measured(name: str, count: int) -> Line:
+    """The line of a network, of which up to `count` layers are measured."""
+    start, line = time.perf_counter(), Line(name)
+    try:
+        measure(line, *public_networks()[name], count)
+    except (RequestError, TrialError) as error:
+        line.problem = str(error)
+    except Exception as error:  # whatever a network's own code or a fault of ours raises
+        line.problem = f"{type(error).__name__}: {error}"
+    line.seconds = time.perf_counter() - start
+    return line
 
 
 def measure(line: Line, build: Callable[[], nn.Module], shape: Shape, count: int) -> None:
-    """Fill in the line of a network, of which up to `count` layers are measured."""
+    """Fill in the line of a network."""
     torch.manual_seed(0)
     model = build()
     inputs = torch.randn(EXAMPLES, *shape)
@@ -214,6 +223,4 @@ def print_totals(lines: Sequence[Line]) -> None:
 
 
 if __name__ == "__main__":
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="(torch|timm)")
-        sys.exit(main())
+    sys.exit(main())

@@ -5,8 +5,8 @@ own operators, if the two that it describes while it is imported are declared fi
 """
 
 import importlib.util
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable
+from functools import cache, partial
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ Shape = tuple[int, ...]
 TORCHVISION: dict[str, Shape] = {
     **dict.fromkeys(
         (
-            *("alexnet", "vgg11_bn", "resnet18", "resnext50_32x4d", "wide_resnet50_2", "densenet121", "googlenet"),
+            *("alexnet", "resnet18", "resnext50_32x4d", "wide_resnet50_2", "densenet121", "googlenet"),
             *("mobilenet_v2", "mobilenet_v3_small", "shufflenet_v2_x0_5", "squeezenet1_1", "mnasnet0_5"),
             *("efficientnet_b0", "efficientnet_v2_s", "regnet_x_400mf", "regnet_y_400mf", "convnext_tiny"),
             *("swin_t", "swin_v2_t", "fcn_resnet50", "deeplabv3_resnet50", "lraspp_mobilenet_v3_large"),
@@ -64,21 +64,23 @@ TIMM_SIZED: dict[str, Shape] = dict.fromkeys(
 """timm's networks that are built for one size of image, here a small one."""
 
 
-def public_networks() -> Iterator[tuple[str, Callable[[], nn.Module], Shape]]:
-    """The name of each network whose package is installed, a function that builds it, and the shape of an input."""
-    if not importlib.util.find_spec("torchvision"):
-        return
-    if not torch.version.cuda:
-        declare_operators()
-    for name, shape in TORCHVISION.items():
-        yield f"torchvision/{name}", partial(_of_torchvision, name, shape), shape
-    if not importlib.util.find_spec("timm"):
-        return
-    create = importlib.import_module("timm").create_model
-    for name, shape in TIMM.items():
-        yield f"timm/{name}", partial(create, name), shape
-    for name, shape in TIMM_SIZED.items():
-        yield f"timm/{name}", partial(create, name, img_size=shape[-1]), shape
+@cache
+def public_networks() -> dict[str, tuple[Callable[[], nn.Module], Shape]]:
+    """The networks whose package is installed, by name: a function that builds each, and the shape of an input."""
+    found: dict[str, tuple[Callable[[], nn.Module], Shape]] = {}
+    if importlib.util.find_spec("torchvision"):
+        if not torch.version.cuda:
+            declare_operators()
+        found |= {
+            f"torchvision/{name}": (partial(_of_torchvision, name, each), each) for name, each in TORCHVISION.items()
+        }
+        if importlib.util.find_spec("timm"):
+            create = importlib.import_module("timm").create_model
+            found |= {f"timm/{name}": (partial(create, name), each) for name, each in TIMM.items()}
+            found |= {
+                f"timm/{name}": (partial(create, name, img_size=each[-1]), each) for name, each in TIMM_SIZED.items()
+            }
+    return found
 
 
 def declare_operators() -> None:
