@@ -2,7 +2,7 @@
 
     python -m benchmarks.corpus                                   every network of torchvision and timm that is named
     python -m benchmarks.corpus "timm/*vit*" --verbose            some of them, with what is not followed
-    python -m benchmarks.corpus --markdown                        a table for the docs
+    python -m benchmarks.corpus --markdown > results/public-networks/README.md
 
 Of each network a few layers spread over its depth are measured twice: by replaying what follows a layer, and by running
 the whole network with the layer's value replaced. Every label of every ablation must be the same, and every number of
@@ -44,14 +44,26 @@ WIDEST = 2048
 """Wider layers are found but not among those measured, since their correlations take seconds each."""
 TABLES = ("layers", "ablation", "correlation", "similarity", "units", "pairs")
 HEADER = f"{'network':35} {'layers':>6} {'left out':>8} {'way':>6} {'changed':>7} {'differ':>6} {'s':>5}"
+PAGE = """# Networks of torchvision and timm
 
-MARKDOWN_HEADER = "| network | layers | left out | run | labels that differ |\n| --- | --- | --- | --- | --- |"
+With random weights, measured by `python -m benchmarks.corpus --markdown`
+([how to install them](../../docs/measuring.md#networks-from-torchvision-and-timm)).
+
+- `layers`: the layers found. `left out`: nonlinearities that are not measured.
+- `run`: whether, for an ablation, only what follows a layer is run again, or the whole network.
+- `changed`: the share of labels that changed when half and all of a layer's units were dropped. A label is, for each
+  of the network's outputs, whether it lies above the median of its example's.
+- `differ`: the number of these labels on which both ways of running differ.
+
+| network | layers | left out | run | labels | changed | differ |
+| --- | --- | --- | --- | --- | --- | --- |"""
 
 
 @dataclass
 class Line:
     """What is printed about one network.
 
+    seconds: processor time.
     layers: the number of layers found.
     left_out: a sentence about each nonlinearity that is not measured.
     replayed: whether only what follows a layer is run again; reason: why not.
@@ -89,19 +101,20 @@ class Line:
             f"{self.differ:6} {self.seconds:5.1f}"
         )
 
-    def cells(self) -> str:
-        """The line as a row of a Markdown table."""
+    def row(self) -> str:
+        """The line as a row of the table of `PAGE`."""
         if self.problem:
-            return f"| `{self.name}` | {self.problem} | | | |"
+            return f"| `{self.name}` | {self.problem} | | | | | |"
         way = "replayed" if self.replayed else "whole"
-        return f"| `{self.name}` | {self.layers} | {len(self.left_out)} | {way} | {self.differ} of {self.labels:,} |"
+        numbers = f"{self.labels:,} | {self.changed:.1%} | {self.differ}"
+        return f"| `{self.name}` | {self.layers} | {len(self.left_out)} | {way} | {numbers} |"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("networks", nargs="*", default=["*"], help="names or patterns")
-    parser.add_argument("--measured", type=int, default=4, help="the number of layers measured in both ways")
-    parser.add_argument("--markdown", action="store_true", help="print a table for the docs")
+    parser.add_argument("--measured", type=int, default=3, help="the number of layers measured in both ways")
+    parser.add_argument("--markdown", action="store_true", help="print a page of the docs")
     parser.add_argument("--verbose", action="store_true", help="print what is left out, and why a network runs whole")
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="networks measured at a time")
     arguments = parser.parse_args()
@@ -109,12 +122,12 @@ def main() -> int:
     if not chosen:
         print("no network: install torchvision and timm, as docs/measuring.md describes, or check the names")
         return 1
-    print(MARKDOWN_HEADER if arguments.markdown else HEADER)
+    print(PAGE if arguments.markdown else HEADER)
     lines = []
     with ProcessPoolExecutor(arguments.processes, get_context("spawn"), initializer=prepare_process) as pool:
         for line in pool.map(partial(measured, count=arguments.measured), chosen):
             lines.append(line)
-            print(line.cells() if arguments.markdown else line.text(), flush=True)
+            print(line.row() if arguments.markdown else line.text(), flush=True)
             if arguments.verbose:
                 print_details(line)
     print_totals(lines)
@@ -130,14 +143,14 @@ def prepare_process() -> None:
 
 def measured(name: str, count: int) -> Line:
     """The line of a network, of which up to `count` layers are measured."""
-    start, line = time.perf_counter(), Line(name)
+    start, line = time.process_time(), Line(name)
     try:
         measure(line, *public_networks()[name], count)
     except (RequestError, TrialError) as error:
         line.problem = str(error)
     except Exception as error:  # whatever a network's own code or a fault of ours raises
         line.problem = f"{type(error).__name__}: {error}"
-    line.seconds = time.perf_counter() - start
+    line.seconds = time.process_time() - start
     return line
 
 
@@ -215,7 +228,8 @@ def print_totals(lines: Sequence[Line]) -> None:
     print(
         f"\n{len(lines)} networks, {sum(line.layers for line in lines):,} layers, "
         f"{sum(len(line.left_out) for line in lines):,} nonlinearities left out, "
-        f"{len(failed)} networks without a line, {len(differing)} disagreements in {labels:,} labels"
+        f"{len(failed)} networks without a line, {len(differing)} disagreements in {labels:,} labels, "
+        f"{sum(line.seconds for line in lines):,.0f} s of processor time"
     )
     for title, names in (("not measured", failed), ("disagree", differing), ("no label changed", silent)):
         if names:

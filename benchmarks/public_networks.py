@@ -16,16 +16,16 @@ Shape = tuple[int, ...]
 TORCHVISION: dict[str, Shape] = {
     **dict.fromkeys(
         (
-            *("alexnet", "resnet18", "resnext50_32x4d", "wide_resnet50_2", "densenet121", "googlenet"),
-            *("mobilenet_v2", "mobilenet_v3_small", "shufflenet_v2_x0_5", "squeezenet1_1", "mnasnet0_5"),
-            *("efficientnet_b0", "efficientnet_v2_s", "regnet_x_400mf", "regnet_y_400mf", "convnext_tiny"),
-            *("swin_t", "swin_v2_t", "fcn_resnet50", "deeplabv3_resnet50", "lraspp_mobilenet_v3_large"),
+            *("resnet18", "resnext50_32x4d", "wide_resnet50_2", "densenet121", "googlenet", "mobilenet_v2"),
+            *("mobilenet_v3_small", "shufflenet_v2_x0_5", "squeezenet1_1", "mnasnet0_5", "efficientnet_b0"),
+            *("efficientnet_v2_s", "regnet_x_400mf", "regnet_y_400mf", "convnext_tiny", "vit_b_16", "swin_t"),
+            *("swin_v2_t", "fcn_resnet50", "deeplabv3_resnet50", "lraspp_mobilenet_v3_large"),
         ),
-        (3, 64, 64),
+        (3, 32, 32),
     ),
-    "inception_v3": (3, 96, 96),
+    "alexnet": (3, 64, 64),
+    "inception_v3": (3, 75, 75),
     "maxvit_t": (3, 224, 224),
-    "vit_b_16": (3, 32, 32),
     **dict.fromkeys(("r3d_18", "mc3_18", "r2plus1d_18", "swin3d_t"), (3, 4, 32, 32)),
 }
 """torchvision's networks, and the shape of an image or video that each of them takes."""
