@@ -40,10 +40,10 @@ from widthwise.tracing.untouched import untouched
 EXAMPLES = 4
 SETTINGS = Measurement(levels=3, samplings=1, activations=2_000)
 TOLERANCE = 1e-6
-WIDEST = 2048
+WIDEST = 3072
 """Wider layers are found but not among those measured, since their correlations take seconds each."""
 TABLES = ("layers", "ablation", "correlation", "similarity", "units", "pairs")
-HEADER = f"{'network':35} {'layers':>6} {'left out':>8} {'way':>6} {'changed':>7} {'differ':>6} {'s':>5}"
+HEADER = f"{'network':37} {'layers':>6} {'left out':>8} {'way':>6} {'changed':>7} {'differ':>6} {'s':>4}"
 PAGE = """# Networks of torchvision and timm
 
 With random weights, measured by `python -m benchmarks.corpus --markdown`
@@ -97,8 +97,8 @@ class Line:
             return f"{self.name}: {self.problem}"
         way = "replay" if self.replayed else "whole"
         return (
-            f"{self.name[:35]:35} {self.layers:6} {len(self.left_out):8} {way:>6} {self.changed:7.1%} "
-            f"{self.differ:6} {self.seconds:5.1f}"
+            f"{self.name:37} {self.layers:6} {len(self.left_out):8} {way:>6} {self.changed:7.1%} "
+            f"{self.differ:6} {self.seconds:4.0f}"
         )
 
     def row(self) -> str:

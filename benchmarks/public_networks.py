@@ -25,7 +25,6 @@ TORCHVISION: dict[str, Shape] = {
     ),
     "alexnet": (3, 64, 64),
     "inception_v3": (3, 75, 75),
-    "maxvit_t": (3, 224, 224),
     **dict.fromkeys(("r3d_18", "mc3_18", "r2plus1d_18", "swin3d_t"), (3, 4, 32, 32)),
 }
 """torchvision's networks, and the shape of an image or video that each of them takes."""
