@@ -19,7 +19,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from fnmatch import fnmatchcase
 from functools import partial
 from multiprocessing import get_context
@@ -42,7 +42,6 @@ SETTINGS = Measurement(levels=3, samplings=1, activations=2_000)
 TOLERANCE = 1e-6
 WIDEST = 3072
 """Wider layers are found but not among those measured, since their correlations take seconds each."""
-TABLES = ("layers", "ablation", "correlation", "similarity", "units", "pairs")
 HEADER = f"{'network':37} {'layers':>6} {'left out':>8} {'way':>6} {'changed':>7} {'differ':>6} {'s':>4}"
 PAGE = """# Networks of torchvision and timm
 
@@ -188,7 +187,8 @@ def compare(line: Line, one: Profile, other: Profile) -> None:
     line.labels = labels * int(ablated.sum())
     line.changed = float(1 - one.ablation["unchanged"][ablated].mean())
     line.differ = round(float((one.ablation["unchanged"] - other.ablation["unchanged"]).abs().sum()) * labels)
-    line.unequal = [table for table in TABLES if not equal(getattr(one, table), getattr(other, table))]
+    tables = [each.name for each in fields(one) if isinstance(getattr(one, each.name), pd.DataFrame)]
+    line.unequal = [name for name in tables if not equal(getattr(one, name), getattr(other, name))]
 
 
 def equal(one: pd.DataFrame, other: pd.DataFrame) -> bool:
