@@ -162,7 +162,7 @@ def measure(line: Line, build: Callable[[], nn.Module], shape: Shape, count: int
     with untouched(model):
         network = Network(model, Batches([inputs]).first, predict=label_of_each_output, replay=False)
     line.layers = len(network.layers)
-    line.left_out = [f"{each.name}: {each.reason}" for each in getattr(network, "left_out", [])]
+    line.left_out = [f"{each.name}: {each.reason}" for each in network.left_out]
     names = [layer.name for layer in network.layers if layer.units <= WIDEST]
     chosen = {names[round(index * (len(names) - 1) / max(1, count - 1))] for index in range(min(count, len(names)))}
     replayed, whole = (
