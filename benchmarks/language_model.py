@@ -52,7 +52,7 @@ def main() -> int:
     settings = ww.Measurement(levels=arguments.levels, samplings=arguments.samplings)
     model, batches = language_model(config), sequences(config)
     last = config.num_hidden_layers - 1
-    chosen = [f"model.layers.{round(index * last / (MEASURED - 1))}.*" for index in range(MEASURED)]
+    chosen = [f"model.layers.{round(index * last / (MEASURED - 1))}.mlp.mul" for index in range(MEASURED)]
     parameters = sum(parameter.numel() for parameter in model.parameters())
     print(f"{parameters / 1e9:.3f} billion parameters in {config.dtype}, {torch.get_num_threads()} threads")
     print(f"built            {peak_gigabytes():8.2f} GB", flush=True)
