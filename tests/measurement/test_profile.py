@@ -99,9 +99,7 @@ def test_only_what_is_downstream_runs_again():
     run = network.run(Inputs((torch.randn(3, 4),), {}))
     functions = [operation.call_site.function for operation in run.plans["relu"].operations]
     assert functions == ["add", "linear", "argmax"]
-    assert len(run.tape.values) == 4, (
-        "the layer's value, the convolution's, and the last layer's two parameters are kept"
-    )
+    assert len(run.tape.values) == 4, "what the layer and the convolution gave, and the last layer's two parameters"
 
 
 def test_layers_are_nonlinearities_after_a_product():

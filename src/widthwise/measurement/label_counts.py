@@ -10,6 +10,9 @@ from torch import Tensor
 
 from widthwise.measurement.curves import Curve
 
+LEAST_DEVIATION = 0.3
+"""Else a group in which the first few labels happen to be alike would get hardly any more examples to correct that."""
+
 
 class LabelCounts:
     """Counts of labels so far, for each sampling and each group of a curve's levels.
@@ -78,10 +81,10 @@ class LabelCounts:
         return _ratio(totals[:groups], totals[groups:])
 
     def deviations(self) -> Float[np.ndarray, " groups"]:
-        """The standard deviation of one example's label in each group, for planning: never 0, however few were run."""
+        """The standard deviation of one example's label in each group, for planning, but at least `LEAST_DEVIATION`."""
         pooled = np.nan_to_num(self.pooled(), nan=0.5)
         cautious = _cautious(pooled, self.examples)
-        return np.sqrt(cautious * (1 - cautious))
+        return np.sqrt(cautious * (1 - cautious)).clip(LEAST_DEVIATION)
 
     def examples_error(self, curve: Curve) -> float:
         """The standard error of the area over examples, and over draws that examples do not share.

@@ -105,7 +105,11 @@ class SampledCurve:
     @property
     def narrow(self) -> bool:
         """Whether the area is known as precisely as asked for, or more examples would not change that."""
-        return not self._possible.any() or self.counts.examples_error(self.curve) <= self._precision
+        if not self._possible.any():
+            return True
+        if self.curve.whole and not self.counts.compared[:, self._possible].all():  # draws that all examples share
+            return False
+        return self.counts.examples_error(self.curve) <= self._precision
 
     @property
     def exhausted(self) -> bool:
