@@ -32,6 +32,9 @@ from widthwise.tracing.layer import Layer
 from widthwise.tracing.network import Network, RecordedRun
 from widthwise.tracing.outgoing_weights import OutgoingWeights, outgoing_weights
 
+STATISTICS = "statistics"
+"""The kind of work that correlations and the units' statistics are."""
+
 
 @dataclass
 class LayerMeasures:
@@ -84,6 +87,7 @@ class Passes:
         passes = 1 + (settings.replacement == "mean") + settings.single_units
         self._work = Work(self.examples * passes, on_progress)
         self._work.expect(INTACT, self.examples * passes)
+        self._work.expect(STATISTICS, self.examples, 0.5)
 
     def run(self) -> None:
         """Collect everything: first the means, if they replace dropped activity; last the pairs of units."""
@@ -94,7 +98,8 @@ class Passes:
         for run in self._runs():
             if not self.measures:
                 self._prepare(run, means)
-            self._add(run)
+            with self._work.doing(STATISTICS, run.examples):
+                self._add(run)
             if self.sampled:
                 chosen.update(run.inputs)
             else:

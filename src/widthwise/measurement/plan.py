@@ -120,9 +120,9 @@ def plan(
             predict=predict,
             replay=replay,
         )
-        size = batch_size or fitting_batch_size(network, memory)
         examples = source.examples
-        timing = _Timing(network, source.first, min(size, examples), settings)
+        size = min(examples, batch_size or fitting_batch_size(network, memory))
+        timing = _Timing(network, source.first, size, settings)
         runs = {curve: _runs(curve, settings, examples) for curve in timing.curves}
 
         most = max(runs.values(), default=0.0)
@@ -258,7 +258,7 @@ def _timed(work: Callable[[], Result]) -> tuple[float, Result]:
     return time.perf_counter() - started, result
 
 
-def _bytes(count: float) -> str:
+def _bytes(count: int | float) -> str:
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000:
             return f"{count:.3g} {unit}"
