@@ -25,6 +25,7 @@ from widthwise.measurement.sampled_ablation import (
 )
 from widthwise.measurement.settings import Measurement
 from widthwise.measurement.units import SingleAblations, UnitStatistics
+from widthwise.measurement.ways_to_run import ablations_at_once, run_whole_where_faster
 from widthwise.measurement.work import Work
 from widthwise.progress import OnProgress
 from widthwise.tracing.batches import Batches
@@ -84,6 +85,7 @@ class Passes:
         self.sampled = settings.precision is not None
         self._source, self._size = source, size
         self._labels: list[Tensor] = []
+        self._at_once: dict[str, int] = {}
         passes = 1 + (settings.replacement == "mean") + settings.single_units
         self._work = Work(self.examples * passes, on_progress)
         self._work.expect(INTACT, self.examples * passes)
@@ -132,7 +134,10 @@ class Passes:
         """Run every ablation of a batch."""
         for curve, counts in zip(self.curves, self.counts, strict=True):
             with self._work.doing(kind_of(curve), run.examples, curve.name):
-                ablate(self.network, curve, run, first, counts, self.settings.samplings, self.seed, means)
+                samplings, name = self.settings.samplings, kind_of(curve)
+                if name not in self._at_once:
+                    self._at_once[name] = ablations_at_once(self.network, curve, run, self.seed, means)
+                ablate(self.network, curve, run, first, counts, samplings, self.seed, means, self._at_once[name])
 
     def _ablate_sampled(self, chosen: ChosenExamples, means: dict[str, Float[Tensor, " units"]]) -> None:
         """Run ablations of some examples, as precision asks for, or of all, if they cannot be chosen one by one."""
@@ -164,6 +169,7 @@ class Passes:
 
     def _prepare(self, run: RecordedRun, means: dict[str, Float[Tensor, " units"]]) -> None:
         self.curves = curves(self.network.layers, run, self.settings)
+        run_whole_where_faster(self.network, run)
         if "figures" in self.settings.protocols:
             self.network.try_together()
         for curve in self.curves:
@@ -210,7 +216,7 @@ class Passes:
         if not self.sampled:
             known = curve.known
             runs = self.settings.samplings * known.count(False) + any(curve.everything)
-        plan = run.together if len(curve.layers) > 1 else run.plans.get(curve.name)
+        plan = run.together if curve.joint else run.plans.get(curve.name)
         operations = len(run.tape.operations)
         return runs * (len(plan.operations) if plan else operations) / max(1, operations)
 

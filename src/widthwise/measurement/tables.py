@@ -14,6 +14,7 @@ from widthwise.measurement.result import Profile
 from widthwise.measurement.settings import Measurement
 from widthwise.measurement.units import units_table
 from widthwise.tracing.layer import Layer
+from widthwise.tracing.network import Network
 
 STRONGEST_PAIRS = 100
 PAIR_COLUMNS = ["layer", "unit", "other", "r", "r_squared", "slope", "intercept"]
@@ -44,6 +45,7 @@ def profile_tables(passes: Passes) -> Profile:
         for name, measures in zip(names, gathered, strict=True)
     ]
     removability = removability_table(passes, classes)
+    whole = _reason_to_run_whole(passes.network)
     return Profile(
         layers=layers_table(layers, removability, repetitions, units, settings),
         ablation=ablation_table(passes, labels),
@@ -58,13 +60,20 @@ def profile_tables(passes: Passes) -> Profile:
             "model": type(passes.network.model).__name__,
             "classes": classes,
             "labels": labels,
-            "replayed": passes.network.replayed,
-            "reason": passes.network.reason,
+            "replayed": not whole,
+            "reason": whole,
             "settings": {name: _plain(value) for name, value in asdict(settings).items()},
             "seed": passes.seed,
             "device": str(passes.network.device),
         },
     )
+
+
+def _reason_to_run_whole(network: Network) -> str:
+    """Why the whole network was run for each ablation; empty if only what follows a layer was."""
+    if network.replayed and len(network.slower_replayed) == len(network.layers):
+        return "running it whole was measured to be faster"
+    return network.reason
 
 
 def _plain(value: object) -> object:
