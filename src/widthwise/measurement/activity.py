@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from widthwise.measurement.correlation import Repetition, RunningCorrelation, repetition
@@ -50,16 +50,16 @@ class ActivitySampler:
         self._samplings = samplings
         self.running = [RunningCorrelation(units, device) for _ in drawn or [None]]
 
-    def update(self, activity: Float[Tensor, "vectors units"]) -> None:
-        """Add the next activation vectors."""
+    def update(self, activity: Float[Tensor, "vectors units"], kept: Bool[Tensor, " vectors"] | None = None) -> None:
+        """Add the next activation vectors; those that are not `kept` are counted as drawn or not, and left out."""
         end = self._seen + len(activity)
         if self._drawn is None:
-            self.running[0].update(activity)
+            self.running[0].update(activity if kept is None else activity[kept])
         else:
             for running, drawn in zip(self.running, self._drawn, strict=True):
                 first, last = np.searchsorted(drawn, [self._seen, end])
                 indices = torch.from_numpy(drawn[first:last] - self._seen).to(activity.device, non_blocking=True)
-                running.update(activity[indices])
+                running.update(activity[indices if kept is None else indices[kept[indices]]])
         self._seen = end
 
     def repetitions(self, thresholds: Sequence[float]) -> list[Repetition]:

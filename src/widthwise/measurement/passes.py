@@ -103,7 +103,7 @@ class Passes:
             with self._work.doing(STATISTICS, run.examples):
                 self._add(run)
             if self.sampled:
-                chosen.update(run.inputs)
+                chosen.update(run)
             else:
                 self._ablate(run, first, means)
             first += run.examples
@@ -164,7 +164,8 @@ class Passes:
                 value = run.values[layer.name]
                 if layer.name not in statistics:
                     statistics[layer.name] = UnitStatistics(layer.units, value.device)
-                statistics[layer.name].update(layer_activity(value, layer, run.examples))
+                activity = layer_activity(value, layer, run.examples)
+                statistics[layer.name].update(activity, run.positions_kept(layer))
         return {name: each.mean for name, each in statistics.items()}
 
     def _prepare(self, run: RecordedRun, means: dict[str, Float[Tensor, " units"]]) -> None:
@@ -193,7 +194,7 @@ class Passes:
 
     def _add(self, run: RecordedRun) -> None:
         self._labels.append(run.labels.cpu())
-        self.classes = run.classes
+        self.classes = max(self.classes, run.classes)
         for layer in self.network.layers:
             measures = self.measures[layer.name]
             value = run.values[layer.name]
@@ -201,8 +202,9 @@ class Passes:
                 raise RequestError(f"the activity of layer {layer.name} is not finite, so it cannot be measured")
             self._check_shape(layer, run, measures)
             activity = layer_activity(value, layer, run.examples)
-            measures.statistics.update(activity)
-            measures.activity.update(activity.flatten(0, 1))
+            kept = run.positions_kept(layer)
+            measures.statistics.update(activity, kept)
+            measures.activity.update(activity.flatten(0, 1), None if kept is None else kept.flatten())
             if measures.single is not None:
                 measures.single.update(run)
 

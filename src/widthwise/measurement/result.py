@@ -25,6 +25,8 @@ class About(TypedDict):
     classes: the number of possible labels.
     labels: the number of labels that were compared.
     replayed, reason: whether only what follows a layer was run again; if not, why.
+    batches_as_given: why batches were neither cut nor joined; empty if they could be.
+    left_out: the nonlinearities that are not measured, each with its `name`, `kind` and `reason`.
     settings: the fields of the `Measurement`.
     seed: the seed of the random draws.
     device: the device of the network.
@@ -35,6 +37,8 @@ class About(TypedDict):
     labels: int
     replayed: bool
     reason: str
+    batches_as_given: str
+    left_out: list[dict[str, str]]
     settings: dict[str, object]
     seed: int
     device: str

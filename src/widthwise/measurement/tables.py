@@ -62,6 +62,8 @@ def profile_tables(passes: Passes) -> Profile:
             "labels": labels,
             "replayed": not whole,
             "reason": whole,
+            "batches_as_given": passes.network.arrangement.as_given,
+            "left_out": [asdict(each) for each in passes.network.left_out],
             "settings": {name: _plain(value) for name, value in asdict(settings).items()},
             "seed": passes.seed,
             "device": str(passes.network.device),
