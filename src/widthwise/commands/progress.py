@@ -101,11 +101,13 @@ class _ShownProgress:
             rich.TextColumn(progress.unit),
             rich.TimeElapsedColumn(),
             rich.TextColumn("left"),
-            rich.TimeRemainingColumn(),
+            rich.TimeRemainingColumn() if progress.seconds_left is None else rich.TextColumn("{task.description}"),
         )
-        self._update(progress, columns, progress.subject)
+        left = "" if progress.seconds_left is None else _time_left(progress.seconds_left)
+        whole = replace(progress, done=int(progress.done), total=progress.total and int(progress.total))
+        self._update(whole, columns, left)
         if progress.done != progress.total:
-            self._line(_of_total(progress))
+            self._line(f"{_of_total(progress)}{f', {left} left' if left else ''}")
 
     def _show_epoch(self, progress: Progress) -> None:
         """A line for each epoch and, on a terminal, the progress within the epoch."""
@@ -154,8 +156,8 @@ def _epoch(progress: Progress) -> int:
 
 
 def _of_total(progress: Progress) -> str:
-    total = "" if progress.total is None else f" of {progress.total:,}"
-    return f"{progress.done:,}{total} {progress.unit}"
+    total = "" if progress.total is None else f" of {progress.total:,.0f}"
+    return f"{progress.done:,.0f}{total} {progress.unit}"
 
 
 def _time_left(seconds: float) -> str:

@@ -1,91 +1,182 @@
 """Removability (Section 2.1, Fig. 2): how many labels stay when a random share of a layer's units is dropped."""
 
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from widthwise.measurement.masks import draw_seed, dropped_counts, laid_out, levels_survived, random_levels, stays
-from widthwise.measurement.settings import Measurement
+from widthwise.measurement.curves import Curve
+from widthwise.measurement.label_counts import LabelCounts
+from widthwise.measurement.masks import draw_seed, laid_out, levels_survived, random_levels, stays
 from widthwise.tracing.layer import Layer
 from widthwise.tracing.network import Network, RecordedRun
+from widthwise.tracing.tape import ReplayPlan
 
-
-@dataclass
-class AblationCounts:
-    """Counts of the labels so far that stayed, for each sampling and level.
-
-    units: the number that can be dropped: an example's values, or with granularity `channel` the layer's units.
-    unchanged: the counts, on the device of the network, so that counting does not wait for it.
-    labels: the number of labels so far.
-    """
-
-    units: int
-    unchanged: Int[Tensor, "samplings levels"]
-    labels: int = 0
-
-    def shares(self) -> Float[np.ndarray, "samplings levels"]:
-        """The proportion of unchanged labels."""
-        return (self.unchanged.cpu().double() / self.labels).numpy()
-
-
-def no_counts(run: RecordedRun, layer: Layer, settings: Measurement) -> AblationCounts:
-    """Counts of 0, for a layer with the shape that it has in the first batch."""
-    value = run.values[layer.name]
-    whole = settings.granularity == "channel"
-    units = layer.units if whole else value.numel() // run.examples
-    unchanged = torch.zeros(settings.samplings, settings.levels, dtype=torch.long, device=value.device)
-    return AblationCounts(units, unchanged)
+Replacements = Mapping[str, Float[Tensor, " units"]]
+"""The activity of each of a layer's units when it is dropped, by the layer's name; zero for other layers."""
 
 
 def ablate(
     network: Network,
-    layer: Layer,
+    curve: Curve,
     run: RecordedRun,
     first: int,
-    counts: AblationCounts,
-    settings: Measurement,
-    stream: tuple[int, int],
-    replacement: Float[Tensor, " units"] | None,
+    counts: LabelCounts,
+    samplings: int,
+    seed: int,
+    replacements: Replacements,
+    at_once: int = 1,
 ) -> None:
-    """Add to `counts` the number of a batch's labels that stay at every level and sampling of the layer.
+    """Add to `counts` the number of a batch's labels that stay at every level and sampling of a curve.
 
     Where nothing is dropped the network is intact, which needs no run; where everything is dropped there is nothing to
     draw, so one run serves all samplings.
 
     Args:
         network: the network.
-        layer: the layer whose units are dropped.
+        curve: what is dropped.
         run: the intact run of the batch.
         first: the number of examples before this batch. An example's draws depend on its index, not on its batch.
-        counts: the layer's counts.
-        settings: levels, samplings and granularity.
-        stream: the seed of the random draws, and the index of the layer.
-        replacement: the activity of each unit when it is dropped; None: zero.
+        counts: the curve's counts.
+        samplings: the number of samplings.
+        seed: the seed of the random draws.
+        replacements: the activity of dropped units.
+        at_once: the number of levels to run as one batch.
     """
-    value = run.values[layer.name]
-    dropped = dropped_counts(counts.units, settings.levels)
-    memory = torch.empty_like(value)
-    counts.labels += run.labels.numel()
-    for sampling in range(settings.samplings):
-        seed = draw_seed(*stream, sampling)
-        whole = settings.granularity == "channel"
-        rows, start = (1, 0) if whole else (run.examples, first)
-        survived = levels_survived(seed, start, rows, counts.units, dropped, value.device)
-        survived = laid_out(survived, value, layer.unit_dimension, layer.example_dimension)
-        for number, level in enumerate(random_levels(dropped, counts.units)):
-            ablated = without(value, stays(survived, number, memory), layer, replacement, memory)
-            counts.unchanged[sampling, level] += (network.rerun(run, layer, ablated) == run.labels).sum()
-    for level, count in enumerate(dropped):
-        if count == counts.units:
-            labels = network.rerun(run, layer, without(value, value.new_zeros(()), layer, replacement))
-            counts.unchanged[:, level] += (labels == run.labels).sum()
-        elif count == 0:
-            counts.unchanged[:, level] += run.labels.numel()
+    compared = per_example(run, torch.ones_like(run.labels, dtype=torch.bool))
+    unchanged = torch.zeros(len(compared), samplings, len(curve.groups), dtype=torch.long, device=compared.device)
+    dropping = Dropping(network, curve, run, replacements)
+    for sampling in range(samplings):
+        dropping.draw(seed, sampling, first)
+        groups = random_groups(curve)
+        for start in range(0, len(groups), at_once):
+            part = groups[start : start + at_once]
+            found = dropping.labels_at_once(part) if at_once > 1 else [dropping.labels(part[0])]
+            for group, labels in zip(part, found, strict=True):
+                unchanged[:, sampling, group] = per_example(run, labels == run.labels)
+    for group, (intact, everything) in enumerate(zip(curve.intact, curve.everything, strict=True)):
+        if intact:
+            unchanged[:, :, group] = compared[:, None]
+        elif everything:
+            unchanged[:, :, group] = per_example(run, dropping.labels_without_all() == run.labels)[:, None]
+    counts.update(unchanged.sum(0), np.full(counts.compared.shape, run.labels.numel()))
+    counts.update_examples(unchanged.sum(1), (samplings * compared)[:, None].expand(-1, len(curve.groups)))
+
+
+def per_example(run: RecordedRun, labels: Bool[Tensor, "*labels"]) -> Int[Tensor, " examples"]:
+    """How many of a batch's labels something is true of, for each example; in one sum, if that is not known of them."""
+    if run.label_examples is None:
+        return labels.sum().view(1)
+    counts = torch.zeros(run.examples, dtype=torch.long, device=labels.device)
+    return counts.index_add_(0, run.label_examples, labels.flatten().long())
+
+
+def random_groups(curve: Curve) -> list[int]:
+    """Indices of the groups of a curve's levels that need a random draw."""
+    return [group for group, known in enumerate(curve.known) if not known]
+
+
+class Dropping:
+    """One batch, run again with units dropped as a curve says.
+
+    Args:
+        network: the network.
+        curve: what is dropped.
+        run: the intact run of the batch.
+        replacements: the activity of dropped units.
+    """
+
+    def __init__(self, network: Network, curve: Curve, run: RecordedRun, replacements: Replacements):
+        self._network, self._curve, self._run, self._replacements = network, curve, run, replacements
+        self._survived: dict[str, Tensor] = {}
+        self._memory: Tensor | None = None
+        if not curve.joint:
+            self._memory = torch.empty_like(run.values[curve.name])
+
+    def draw(self, seed: int, sampling: int, first: int) -> None:
+        """Draw the units to drop, for a sampling of the examples from index `first` on."""
+        for layer, units, counts in zip(self._curve.layers, self._curve.units, self._curve.group_counts, strict=True):
+            value = self._run.values[layer.name]
+            stream = draw_seed(seed, layer.stream, sampling)
+            rows, start = (1, 0) if self._curve.whole else (self._run.examples, first)
+            drawn = levels_survived(stream, start, rows, units, counts, value.device)
+            self._survived[layer.name] = laid_out(drawn, value, layer.unit_dimension, layer.example_dimension)
+
+    def labels(self, group: int | Int[Tensor, " examples"]) -> Tensor:
+        """The labels with the units of a group of levels dropped, the same for all examples or one for each."""
+
+        def dropped(layer: Layer, value: Tensor, memory: Tensor | None) -> Tensor:
+            number = self._curve.layers.index(layer)
+            cutoffs = _cutoffs(self._curve.group_counts[number], self._curve.units[number])
+            if isinstance(group, int):
+                cutoff = cutoffs[group]
+            else:
+                shape = [-1 if each == layer.example_dimension else 1 for each in range(value.dim())]
+                cutoff = torch.tensor(cutoffs, dtype=value.dtype, device=value.device)[group].view(shape)
+            kept = stays(self._survived[layer.name], cutoff, memory)
+            return without(value, kept, layer, self._replacements.get(layer.name), memory)
+
+        return self._rerun(dropped)
+
+    def labels_at_once(self, groups: list[int], scores: bool = False) -> Tensor:
+        """The labels with the units of each of some groups of levels dropped, all of them run as one batch.
+
+        Args:
+            groups: the groups.
+            scores: return the scores instead.
+
+        Raises:
+            RuntimeError, ValueError: PyTorch cannot run a function of the network for several values at once.
+        """
+        layer, tape = self._curve.layers[0], self._run.tape
+        value, survived = self._run.values[layer.name], self._survived[layer.name]
+        plan = self._scores_plan() if scores else self._run.plans[layer.name]
+        cutoffs = _cutoffs(self._curve.group_counts[0], self._curve.units[0])
+        chosen = torch.tensor([cutoffs[group] for group in groups], dtype=value.dtype, device=value.device)
+
+        def replayed(cutoff: Tensor) -> Tensor:
+            kept = (survived > cutoff).to(value.dtype)
+            ablated = without(value, kept, layer, self._replacements.get(layer.name))
+            return tape.replay(plan, lambda *_: layer.closed(ablated))
+
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "There is a performance drop")
+            return torch.vmap(replayed)(chosen)
+
+    def scores(self, group: int) -> Tensor:
+        """The scores with the units of a group of levels dropped."""
+        layer = self._curve.layers[0]
+        value, memory = self._run.values[layer.name], self._memory
+        cutoff = _cutoffs(self._curve.group_counts[0], self._curve.units[0])[group]
+        kept = stays(self._survived[layer.name], cutoff, memory)
+        ablated = without(value, kept, layer, self._replacements.get(layer.name), memory)
+        return self._run.tape.replay(self._scores_plan(), lambda *_: layer.closed(ablated))
+
+    def _scores_plan(self) -> ReplayPlan:
+        return self._run.tape.replay_plan([self._run.slots[self._curve.name]], self._run.tape.results[0])
+
+    def labels_without_all(self) -> Tensor:
+        """The labels with all units dropped."""
+        return self._rerun(
+            lambda layer, value, _: without(value, value.new_zeros(()), layer, self._replacements.get(layer.name))
+        )
+
+    def _rerun(self, dropped: Callable[[Layer, Tensor, Tensor | None], Tensor]) -> Tensor:
+        if self._memory is None:
+            return self._network.rerun_together(self._run, lambda layer, value: dropped(layer, value, None))
+        layer = self._curve.layers[0]
+        value = self._run.values[layer.name]
+        return self._network.rerun(self._run, layer, dropped(layer, value, self._memory))
+
+
+def _cutoffs(counts: list[int], units: int) -> list[int]:
+    """For each group of levels, how many random levels its dropped units survive at most: -1 where none is dropped."""
+    drawn = random_levels(counts, units)
+    numbers = {level: number for number, level in enumerate(drawn)}
+    return [numbers.get(level, -1 if count == 0 else len(drawn)) for level, count in enumerate(counts)]
 
 
 def without(
@@ -107,23 +198,6 @@ def without(
 def _along_units(value: Tensor, layer: Layer) -> list[int]:
     """The shape in which a vector with a number for each unit is broadcast over a layer's value."""
     return [-1 if dimension == layer.unit_dimension else 1 for dimension in range(value.dim())]
-
-
-def area_under_curve(shares: Float[np.ndarray, "samplings levels"]) -> Float[np.ndarray, " samplings"]:
-    """The area under ablation curves over equally spaced levels from 0 to 1, by the trapezoid rule."""
-    return np.trapezoid(shares, np.linspace(0, 1, shares.shape[-1]), axis=-1)
-
-
-def corrected_for_chance(
-    areas: Float[np.ndarray, " samplings"], levels: int, classes: int
-) -> Float[np.ndarray, " samplings"]:
-    """AUC on a scale where 1 is a network that never changes a label, and 0 one that answers at random once ablated.
-
-    A random answer, one of `classes` labels, is the intact one in 1 of `classes` cases; where nothing is dropped, the
-    answer is always the intact one.
-    """
-    floor = area_under_curve(np.array([[1.0] + [1 / classes] * (levels - 1)]))[0]
-    return (areas - floor) / (1 - floor)
 
 
 def labels_without(
@@ -158,9 +232,9 @@ def unchanged_without_each(
 
     def unchanged(stays: Tensor) -> Tensor:
         ablated = without(value, stays, layer, replacement)
-        return (run.tape.replay(run.plans[layer.name], layer.closed(ablated)) == run.labels).sum()
+        return (run.tape.replay(run.plans[layer.name], lambda *_: layer.closed(ablated)) == run.labels).sum()
 
-    if network.replayed and together > 1:
+    if network.replays(layer) and together > 1:
         try:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "There is a performance drop")

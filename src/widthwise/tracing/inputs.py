@@ -85,6 +85,10 @@ class Inputs:
 
         return self._of_examples(cut)
 
+    def copied(self) -> "Inputs":
+        """The same with tensors of examples copied, which no longer share the memory of a larger batch."""
+        return self._of_examples(lambda tensor, at: tensor.clone())
+
     def twice(self) -> "Inputs":
         """Every example two times, one copy of all after the other."""
         return self._of_examples(lambda tensor, at: torch.cat([tensor, tensor], at))

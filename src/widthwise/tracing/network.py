@@ -1,10 +1,11 @@
 """A model, run batch by batch, and run again with another value in one of its layers."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
 from widthwise.errors import RequestError, TrialError
@@ -24,11 +25,12 @@ from widthwise.tracing.replay_check import (
     check_repeatable,
     check_same_parts,
     escape_reason,
+    joint_replay_problem,
     replay_problem,
     unseen_source,
 )
-from widthwise.tracing.structure import tensors_in
-from widthwise.tracing.tape import ReplayPlan, Tape
+from widthwise.tracing.structure import Slot, tensors_in
+from widthwise.tracing.tape import CallSite, ReplayPlan, Tape
 from widthwise.wording import one_line
 
 DTYPES_FASTER_CHANNELS_LAST = (torch.float32, torch.bfloat16, torch.float16)
@@ -44,6 +46,9 @@ class RecordedRun:
     classes: the number of possible labels; 0 where the output holds the labels themselves.
     values: the value of each layer, by the layer's name.
     tape, plans: the tape, and the plan to replay it from each layer on.
+    together: the plan to replay it with the values of all layers changed; None: the whole network is run.
+    slots: the slot of each layer's value.
+    label_examples: the index of the example that each label, of all in one dimension, belongs to; None: not known.
     """
 
     inputs: Inputs
@@ -52,6 +57,9 @@ class RecordedRun:
     values: dict[str, Tensor]
     tape: Tape
     plans: dict[str, ReplayPlan]
+    together: ReplayPlan | None = None
+    slots: dict[str, Slot] = field(default_factory=dict)
+    label_examples: Int[Tensor, " labels"] | None = None
 
     @property
     def examples(self) -> int:
@@ -75,6 +83,8 @@ class Network:
         whole model is run with the layer's value replaced by a hook.
     reason: why the network is not replayed; empty where it is.
     whole: whether all that the model computes is on its tape.
+    slower_replayed: the names of layers for which the whole network is run since that was measured to be faster.
+    replayed_together: whether only what is downstream of a layer is run again when all layers are changed at once.
     arrangement: which of its inputs hold examples, and whether batches can be cut and joined.
 
     Args:
@@ -106,6 +116,7 @@ class Network:
         modules, self._parameters = dict(model.named_modules()), dict(model.named_parameters())
         before = dict(zip(self._parameters, write_counts(list(self._parameters.values())), strict=True))
         self._classes_along: int | None = None
+        self._label_examples: Tensor | None = None
         self.channels_last = False
         self._tolerance = tolerance_of(_precision(self._parameters.values()))
         probed = find_arrangement(example, self._probed, self._tolerance)
@@ -121,14 +132,18 @@ class Network:
         found = find_layers(model, again, layers, attention_heads, units, self._constants, self.whole)
         self.rows, self.left_out = found.rows, found.left_out
         self.layers = self._with_examples(found.layers, probe, again, probed.fewer, chosen=layers is not None)
-        self.probe = self._in_fastest_layout(probe, again)
+        self.probe, self.probe_inputs = self._in_fastest_layout(probe, again), probe
         unseen = unseen_source(self.probe, self._constants)
         problem = "it was asked for"
         if replay:
             problem = unseen or replay_problem(
-                self.probe, self.layers, lambda layer, value: self._run_with(probe, layer, value)[0]
+                self.probe,
+                self.layers,
+                lambda layer, value: self._run_with(probe, {layer.call_site: lambda _: value}, layer.name)[0],
             )
         self.replayed, self.reason = not problem, problem
+        self.slower_replayed: set[str] = set()
+        self.replayed_together = False
 
     @property
     def device(self) -> torch.device:
@@ -166,16 +181,19 @@ class Network:
             raise RequestError("the model's output holds NaN, so no label can be formed; check its inputs and weights")
         slots = {layer.name: slot_at(tape, layer) for layer in self.layers}
         values = {layer.name: layer.opened(tape.values[slots[layer.name]]) for layer in self.layers}
-        plans = {}
+        plans, together = {}, None
         if self.replayed:
-            plans = {name: tape.replay_plan(slot, tape.results[1]) for name, slot in slots.items()}
+            plans = {name: tape.replay_plan([slot], tape.results[1]) for name, slot in slots.items()}
             escapes = (escape_reason(name, plan.escape) for name, plan in plans.items() if plan.escape)
             problem = next(escapes, "") or unseen_source(tape, self._constants)
             if problem:  # in this batch for the first time; from now on the whole network is run
-                self.replayed, self.reason, plans = False, problem, {}
-        tape.keep({slot for plan in plans.values() for slot in plan.frontier})
+                self.replayed, self.replayed_together, self.reason, plans = False, False, problem, {}
+        if self.replayed_together:
+            together = tape.replay_plan(list(slots.values()), tape.results[1])
+        kept = [*plans.values(), *filter(None, [together])]
+        tape.keep({slot for plan in kept for slot in plan.frontier})
         classes = scores.shape[-1] if scores.is_floating_point() else 0
-        return RecordedRun(inputs, labels, classes, values, tape, plans)
+        return RecordedRun(inputs, labels, classes, values, tape, plans, together, slots, self._label_examples)
 
     def rerun(self, run: RecordedRun, layer: Layer, value: Tensor) -> Tensor:
         """The labels if the layer's value had been `value`, whose memory may be overwritten.
@@ -184,20 +202,75 @@ class Network:
             RequestError: the network cannot be run with that value.
             TrialError: there is not enough memory.
         """
-        value = layer.closed(value)
-        try:
-            if self.replayed:
-                return run.tape.replay(run.plans[layer.name], value)
-        except Exception as error:  # whatever a function raises at the value
-            raise _fails_without(layer, error) from error
-        return self._run_with(run.inputs, layer, value)[1]
+        return self.replay(run, layer, value) if self.replays(layer) else self.run_whole(run, layer, value)
 
-    def _run_with(self, inputs: Inputs, layer: Layer, value: Tensor) -> Sequence[Tensor]:
+    def replays(self, layer: Layer) -> bool:
+        """Whether only what is downstream of a layer is run again for an ablation of it."""
+        return self.replayed and layer.name not in self.slower_replayed
+
+    def replay(self, run: RecordedRun, layer: Layer, value: Tensor) -> Tensor:
+        """`rerun` from the tape."""
+        try:
+            return run.tape.replay(run.plans[layer.name], lambda *_: layer.closed(value))
+        except Exception as error:  # whatever a function raises at the value
+            raise _fails_without(layer.name, error) from error
+
+    def run_whole(self, run: RecordedRun, layer: Layer, value: Tensor) -> Tensor:
+        """`rerun` with the whole model."""
+        return self._run_with(run.inputs, {layer.call_site: lambda _: layer.closed(value)}, layer.name)[1]
+
+    def try_together(self) -> None:
+        """Find out whether the network can be replayed when all layers are changed at once."""
+        if self.replayed:
+            problem = joint_replay_problem(
+                self.probe,
+                self.layers,
+                lambda change: self._run_with(self.probe_inputs, self._changes(change), "")[0],
+            )
+            self.replayed_together = not problem
+
+    def rerun_together(self, run: RecordedRun, change: Callable[[Layer, Tensor], Tensor]) -> Tensor:
+        """The labels if every layer had another value.
+
+        Args:
+            run: the run of a batch.
+            change: gives a layer's other value, in memory that may be overwritten, from the value that it has after the
+                changes of the layers before it.
+
+        Raises:
+            RequestError: the network cannot be run with those values.
+            TrialError: there is not enough memory.
+        """
+        if run.together is None:
+            return self._run_with(run.inputs, self._changes(change), "")[1]
+        layers: dict[Slot, list[Layer]] = {}
+        for layer in self.layers:
+            layers.setdefault(run.slots[layer.name], []).append(layer)
+
+        def changed(slot: Slot, value: Tensor) -> Tensor:
+            for layer in layers[slot]:  # usually one
+                value = layer.closed(change(layer, layer.opened(value)))
+            return value
+
+        try:
+            return run.tape.replay(run.together, changed)
+        except Exception as error:  # whatever a function raises at the values
+            raise _fails_without("", error) from error
+
+    def _changes(self, change: Callable[[Layer, Tensor], Tensor]) -> dict[CallSite, Callable[[Tensor], Tensor]]:
+        return {
+            layer.call_site: lambda value, layer=layer: layer.closed(change(layer, layer.opened(value)))
+            for layer in self.layers
+        }
+
+    def _run_with(
+        self, inputs: Inputs, changes: Mapping[CallSite, Callable[[Tensor], Tensor]], name: str
+    ) -> Sequence[Tensor]:
         prepared = self.prepared(inputs)
         try:
-            return run_with(self.model, lambda: self._scores_and_labels(prepared), layer.call_site, value)
+            return run_with(self.model, lambda: self._scores_and_labels(prepared), changes)
         except Exception as error:  # whatever the model's own code raises
-            raise _fails_without(layer, error) from error
+            raise _fails_without(name, error) from error
 
     def _record(self, inputs: Inputs, number: int) -> Tape:
         try:
@@ -245,6 +318,7 @@ class Network:
             scores = scores.movedim(self._classes_along, -1)
         rows = scores.dim() - scores.is_floating_point()
         kept = kept_labels(inputs, scores.shape[:rows])
+        self._label_examples = _examples_of_labels(inputs.examples, scores.shape[:rows], kept, scores.device)
         if kept is not None:
             scores = scores.flatten(0, rows - 1).index_select(0, kept)
         return scores, labels_of(scores)
@@ -327,8 +401,19 @@ def _example_dimension(layer: Layer, shape: tuple[int, ...], probe: Inputs, fewe
     return differing[0] if fits else None
 
 
-def _fails_without(layer: Layer, error: Exception) -> RequestError | TrialError:
-    return failure(f"the network cannot be run without units of layer {layer.name}: {one_line(error)}", error)
+def _examples_of_labels(
+    examples: int, shape: Sequence[int], kept: Int[Tensor, " kept"] | None, device: torch.device
+) -> Int[Tensor, " labels"] | None:
+    """The index of the example that each label belongs to, if examples are first in the shape of all labels."""
+    if not shape or shape[0] != examples:
+        return None
+    indices = torch.arange(examples, device=device).repeat_interleave(math.prod(shape[1:]))
+    return indices if kept is None else indices[kept]
+
+
+def _fails_without(layer: str, error: Exception) -> RequestError | TrialError:
+    of = f"layer {layer}" if layer else "several layers"
+    return failure(f"the network cannot be run without units of {of}: {one_line(error)}", error)
 
 
 def _precision(parameters: Iterable[Tensor]) -> torch.dtype:

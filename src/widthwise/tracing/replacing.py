@@ -1,8 +1,8 @@
-"""Running a model with the value of one of its calls replaced by another."""
+"""Running a model with the values of some of its calls replaced by others."""
 
 import copy
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -15,28 +15,38 @@ from widthwise.tracing.in_place import function_name, write_counts, writes_in_pl
 from widthwise.tracing.tape import CallSite
 
 
-def run_with(model: nn.Module, run: Callable[[], Sequence[Tensor]], site: CallSite, value: Tensor) -> Sequence[Tensor]:
-    """The results of `run()`, which calls `model`, as if its call `site` returned `value`.
+def run_with(
+    model: nn.Module, run: Callable[[], Sequence[Tensor]], changes: Mapping[CallSite, Callable[[Tensor], Tensor]]
+) -> Sequence[Tensor]:
+    """The results of `run()`, which calls `model`, as if some of its calls returned other values.
+
+    Args:
+        model: the model.
+        run: calls it.
+        changes: for each value, the function that gives the other value from the one that the call returns.
 
     Raises:
-        RequestError: the run did not reach that call.
+        RequestError: the run did not reach one of the calls.
     """
-    replacer = _Replacer(site, value)
+    replacer = _Replacer(changes)
     with watched(model, replacer.enter, replacer.leave), replacer:
         results = run()
-    if not replacer.done:
-        name = ".".join(filter(None, (site.path, site.function)))
+    for path, function, _ in replacer.waiting:
+        name = ".".join(filter(None, (path, function)))
         raise RequestError(f"{name} was not reached when the network was run again")
     return results
 
 
 class _Replacer(TorchFunctionMode):
-    """Replaces the value of one call, while it is active."""
+    """Replaces the values of some calls, while it is active."""
 
-    def __init__(self, site: CallSite, value: Tensor):
+    def __init__(self, changes: Mapping[CallSite, Callable[[Tensor], Tensor]]):
         super().__init__()
-        self.done = False
-        self._site, self._value = site, value
+        self._changes: dict[tuple[str, str, int], dict[int, Callable[[Tensor], Tensor]]] = {}
+        for site, change in changes.items():
+            self._changes.setdefault(site[:3], {})[site.output] = change
+        self.waiting = dict.fromkeys(self._changes)
+        self._functions = {function for _, function, _ in self._changes}
         self._sites = CallSites()
         self._given: dict[str, list[tuple[Tensor, list[int]]]] = {}
 
@@ -46,15 +56,17 @@ class _Replacer(TorchFunctionMode):
 
     def leave(self, path: str, output: object) -> object:
         self._sites.leave(path)
-        if self._sites.of_module(path)[:3] != self._site[:3]:
+        site = self._sites.of_module(path)[:3]
+        if site not in self._changes:
             return None
-        self.done = True
+        self.waiting.pop(site, None)
         if not isinstance(output, Tensor):
-            return self._with_value(output)
+            return self._changed(site, output)
+        value = self._changes[site][0](output)
         for tensor, version in self._given[path]:
             if tensor is output and write_counts([tensor]) != version:  # written in place, and others hold it
-                return tensor.copy_(self._value)
-        return self._value
+                return tensor.copy_(value)
+        return value
 
     def __torch_function__(
         self,
@@ -69,17 +81,18 @@ class _Replacer(TorchFunctionMode):
                 return steps(*args, **kwargs)
         name = function_name(func)
         result = func(*args, **kwargs)
-        if name == self._site.function and self._sites.of_function(name)[:3] == self._site[:3]:
-            self.done = True
-            if isinstance(result, Tensor) and writes_in_place(name, args, kwargs):
-                return result.copy_(self._value)
-            return self._value if isinstance(result, Tensor) else self._with_value(result)
+        if name in self._functions and (site := self._sites.of_function(name)[:3]) in self._changes:
+            self.waiting.pop(site, None)
+            if not isinstance(result, Tensor):
+                return self._changed(site, result)
+            value = self._changes[site][0](result)
+            return result.copy_(value) if writes_in_place(name, args, kwargs) else value
         return result
 
-    def _with_value(self, output: object) -> object:
-        """What a call returned, with the value in place of one of its tensors."""
-        count = itertools.count()
-        return _each_tensor(output, lambda tensor: self._value if next(count) == self._site.output else tensor)
+    def _changed(self, site: tuple[str, str, int], output: object) -> object:
+        """What a call returned, with other values in place of some of its tensors."""
+        count, changes = itertools.count(), self._changes[site]
+        return _each_tensor(output, lambda tensor: changes.get(next(count), lambda same: same)(tensor))
 
 
 def _each_tensor(structure: Any, function: Callable[[Tensor], Tensor]) -> Any:
