@@ -122,16 +122,8 @@ MOVING = (
     | SPLITS
 )
 """Functions whose every result is one of the entries of an argument."""
-CELLWISE = (
-    {"addcmul", "addcdiv", "lerp"}
-    | ARITHMETIC
-    | COMPARISONS
-    | CHOICES
-    | IDENTITIES
-    | EXPANSIONS
-    | CURVES
-    | (ACTIVATIONS - {"glu"})
-)
+MIXTURES = {"addcmul", "addcdiv", "lerp"}
+CELLWISE = ARITHMETIC | MIXTURES | COMPARISONS | CHOICES | IDENTITIES | EXPANSIONS | CURVES | (ACTIVATIONS - {"glu"})
 """Functions that act entry by entry, on arguments that are broadcast."""
 UNIT_PRESERVING = NORMALIZATIONS | DROPOUTS | POOLINGS | CELLWISE | SOFTMAXES
 """Functions that leave every unit at its index, provided that the shape stays the same there."""
