@@ -9,6 +9,7 @@ from widthwise.tracing.functions import (
     CONVOLUTIONS,
     DENSE,
     EMBEDDINGS,
+    GROUPED_PRODUCTS,
     JOINS,
     MATRIX_PRODUCTS,
     RECURRENT,
@@ -32,6 +33,7 @@ class Carried:
     products: all those that the value was computed from, without another one in between, by their index on the tape.
     note: why the units are not known; empty if they are.
     reduced: whether they were summed over, or reduced in another way, so that the value has none.
+    ends: where each expert's rows end, if the rows of several follow each other; None: they do not.
     """
 
     units: Units | None
@@ -40,6 +42,7 @@ class Carried:
     products: frozenset[int]
     note: str = ""
     reduced: bool = False
+    ends: Operation | None = None
 
 
 class Flow:
@@ -54,7 +57,7 @@ class Flow:
         self._starts = set[int]()
         self.downstream = set[Slot]()
         for operation in graph.tape.operations:
-            dense = operation.name in CONVOLUTIONS | DENSE | EMBEDDINGS | RECURRENT
+            dense = operation.name in CONVOLUTIONS | DENSE | EMBEDDINGS | RECURRENT | GROUPED_PRODUCTS
             product = operation.name in MATRIX_PRODUCTS
             weighted = product and not graph.weights.isdisjoint(operation.inputs)
             if dense or (weighted and operation.name in PLAIN_PRODUCTS):
@@ -89,7 +92,8 @@ class Flow:
         if own is not None and graph.weights.isdisjoint(operation.inputs) and operation.name in MATRIX_PRODUCTS:
             own = None if self._passed_by_buffer(operation) else own
         if own is not None:
-            carried = Carried(None, None, operation, frozenset({graph.depth[id(operation)]}))
+            ends = operation if operation.name in GROUPED_PRODUCTS else None
+            carried = Carried(None, None, operation, frozenset({graph.depth[id(operation)]}), ends=ends)
             if isinstance(own, str):
                 carried = replace(carried, note=own)
             elif isinstance(own, Units):

@@ -9,6 +9,8 @@ MATRIX_PRODUCTS = {
     *("einsum", "tensordot", "inner", "cdist", "chain_matmul", "linalg_multi_dot"),
 }
 """Dense layers where one factor is a weight; attention where both come from the data."""
+GROUPED_PRODUCTS = {"grouped_mm", "_grouped_mm"}
+"""Products of each expert's rows, one expert after the other, with its own part of a weight."""
 ATTENTION = {"scaled_dot_product_attention"}
 ACTIVATIONS = {
     *("relu", "relu6", "leaky_relu", "prelu", "rrelu", "elu", "selu", "celu", "gelu", "silu", "mish", "softplus"),

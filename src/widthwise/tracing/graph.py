@@ -4,10 +4,11 @@ from collections.abc import Iterable
 
 from torch import nn
 
-from widthwise.tracing.functions import ATTENTION, CONVOLUTIONS, DENSE, MATRIX_PRODUCTS, RECURRENT
+from widthwise.tracing.functions import ATTENTION, CONVOLUTIONS, DENSE, GROUPED_PRODUCTS, MATRIX_PRODUCTS, RECURRENT
 from widthwise.tracing.structure import Slot
 from widthwise.tracing.tape import Operation, Tape
 
+PRODUCTS = CONVOLUTIONS | DENSE | MATRIX_PRODUCTS | GROUPED_PRODUCTS | RECURRENT | ATTENTION
 EXIT = -1
 """The node that stands for the labels, in `passes_through`."""
 
@@ -104,7 +105,7 @@ class Graph:
         found = {escape.slot for escape in self.tape.escapes}
         for operation in reversed(self.tape.operations):
             leads = not self._leading.isdisjoint(operation.outputs)
-            product = operation.name in CONVOLUTIONS | DENSE | MATRIX_PRODUCTS | RECURRENT | ATTENTION
+            product = operation.name in PRODUCTS
             if leads and (product or not found.isdisjoint(operation.outputs)):
                 found.update(operation.inputs)
         return found

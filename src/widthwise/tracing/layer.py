@@ -13,6 +13,21 @@ HEAD = "attention head"
 
 
 @dataclass(frozen=True)
+class Part:
+    """One expert's part of a value that holds several experts.
+
+    index: the expert's index.
+    dimension: the dimension of the value along which the experts lie or, with `ends`, all experts' rows.
+    ends: the call whose last argument holds the index after the last row of each expert, where the experts' rows follow
+        each other. None: each expert has one index along the dimension.
+    """
+
+    index: int
+    dimension: int
+    ends: CallSite | None = None
+
+
+@dataclass(frozen=True)
 class Layer:
     """A value in a network whose units are measured.
 
@@ -30,6 +45,10 @@ class Layer:
         the positions of a channel that are flattened; (-1, units) where all units are repeated, for the next position
         or the next example.
         None: they have one. `unit_dimension`, `example_dimension` and `shape` are those of the value after it is split.
+    part: the expert whose units they are, where the value holds several; `unit_dimension`, `example_dimension` and
+        `shape` are those of its part. None: it does not.
+    routed: whether the value has a row for each token that a router chose, not for each example, or is not computed at
+        all in a run in which it chooses none.
     stream: the number on which the layer's random draws depend, besides the seed: its index among the layers that are
         measured if none are chosen; for any other layer a number that is derived from its name.
     """
@@ -43,6 +62,8 @@ class Layer:
     follows: str
     example_dimension: int = 0
     split: tuple[int, tuple[int, int]] | None = None
+    part: Part | None = None
+    routed: bool = False
     stream: int = 0
 
     def opened(self, value: Tensor) -> Tensor:

@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from torch import nn
 
 from widthwise.errors import RequestError
+from widthwise.tracing.experts import experts_side_by_side, is_chosen_by_data, routed_values
 from widthwise.tracing.flow import Flow
 from widthwise.tracing.functions import ACTIVATIONS
 from widthwise.tracing.graph import Graph
 from widthwise.tracing.heads import attention_heads
 from widthwise.tracing.inner_values import InnerValues
-from widthwise.tracing.layer import HEAD, Layer
+from widthwise.tracing.layer import HEAD, Layer, Part
 from widthwise.tracing.nonlinearities import Nonlinearity, NonlinearitySearch
 from widthwise.tracing.structure import Slot
 from widthwise.tracing.tape import CallSite, ModuleCall, Operation, Tape
@@ -22,6 +23,7 @@ from widthwise.wording import did_you_mean
 
 NO_LABEL = "its value leads to no label"
 OUTPUT = "the output's own activation"
+CHOSEN_WEIGHT = "units not known: its weight is one of several that the data choose, so its calls may be of any of them"
 NO_PRODUCT = "follows no dense layer or convolution"
 NAMED = re.compile(r"(?P<base>.*?)(:(?P<number>\d+))?(\[(?P<index>\d+)\])?")
 
@@ -44,10 +46,13 @@ class Candidate:
     follows: str
     units: Units | None
     note: str = ""
+    part: Part | None = None
 
 
 class LayerSearch:
     """Finds layers on the tape of a model's run.
+
+    routed: the values whose rows are tokens that a router chose.
 
     Args:
         model: the model.
@@ -71,6 +76,7 @@ class LayerSearch:
         self._flow = Flow(self._graph)
         self._given = dict(units or {})
         self._names = self._operation_names()
+        self.routed = routed_values(self._graph, self._flow)
 
     def nonlinearities(self) -> list[Candidate]:
         """The value of every nonlinearity that is not inside of another one; those with a note are no layers."""
@@ -83,13 +89,13 @@ class LayerSearch:
             statistic = carried is not None and carried.units is None and carried.reduced
             if inner.is_inner(one) or (statistic and function not in ACTIVATIONS):
                 continue
-            candidate = self._of(one)
-            note = candidate.note
-            if not self._graph.leads_to_label(one.slot):
-                note = NO_LABEL
-            elif not note and not self._graph.leads_to_product(one.slot):
-                note = OUTPUT
-            candidates.append(replace(candidate, note=note))
+            for candidate in self._each_expert(self._of(one)):
+                note = candidate.note
+                if not self._graph.leads_to_label(one.slot):
+                    note = NO_LABEL
+                elif not note and not self._graph.leads_to_product(one.slot):
+                    note = OUTPUT
+                candidates.append(replace(candidate, note=note))
         return candidates
 
     def attention_heads(self) -> list[Candidate]:
@@ -128,7 +134,9 @@ class LayerSearch:
             operation = self._names.get(_numbered(base, number))
             if operation is not None and len(operation.outputs) > index:
                 return self._of_operation(operation, _numbered(base, number), index)
-        return None
+        whole = self.find(name.rpartition("[")[0]) if match["index"] else None
+        experts = [] if whole is None else self._each_expert(whole)
+        return next((expert for expert in experts if expert.name == name), None)
 
     def named(self, name: str, others: Iterable[str] = ()) -> Candidate:
         """The value with a name, which must have units.
@@ -159,7 +167,9 @@ class LayerSearch:
     def layer(self, candidate: Candidate, stream: int) -> Layer:
         """A candidate whose units are known, as a layer; its examples are taken to lie along the first dimension."""
         assert candidate.units is not None
-        value = self._tape.values[candidate.slot]
+        value, part = self._tape.values[candidate.slot], candidate.part
+        if part is not None and part.ends is None:
+            value = value.select(part.dimension, part.index)
         dimension, width, split = candidate.units.dimension, candidate.units.width, None
         if width > 1:
             split = (dimension, (value.shape[dimension] // width, width))
@@ -169,7 +179,9 @@ class LayerSearch:
         opened = value if split is None else value.unflatten(*split)
         return Layer(
             *(candidate.name, candidate.call_site, opened.shape[dimension], dimension, tuple(opened.shape[1:])),
-            *(candidate.kind, candidate.follows, 0, split, stream),
+            *(candidate.kind, candidate.follows, 0, split, part),
+            routed=candidate.slot in self.routed or part is not None,
+            stream=stream,
         )
 
     def shape(self, candidate: Candidate) -> tuple[int, ...]:
@@ -206,9 +218,27 @@ class LayerSearch:
         if carried is not None:
             follows = self._follows(carried.product)
             units, note = carried.units, f"units not known: {carried.note}" if carried.units is None else ""
+            if units is not None and is_chosen_by_data(self._graph, carried.product):
+                units, note = None, CHOSEN_WEIGHT
         if self._tape.values[slot].dim() < 2:
             units, note = None, "it has one number for each example"
         return self._as_given(Candidate(name, site, slot, depth, kind, follows, units, note))
+
+    def _each_expert(self, candidate: Candidate) -> list[Candidate]:
+        """A candidate for each expert whose units a value holds; the candidate itself if it does not hold several."""
+        carried = self._flow.at(candidate.slot)
+        if carried is None or candidate.name in self._given:
+            return [candidate]
+        if carried.units is not None and carried.ends is not None:
+            count = len(self._tape.values[carried.ends.inputs[2]])
+            parts = [(Part(index, 0, carried.ends.call_site), carried.units) for index in range(count)]
+        else:
+            found = experts_side_by_side(carried)
+            parts = [(Part(expert.index, expert.dimension), expert.units) for expert in found]
+        return [
+            self._as_given(replace(candidate, name=f"{candidate.name}[{part.index}]", units=units, note="", part=part))
+            for part, units in parts
+        ] or [candidate]
 
     def _as_given(self, candidate: Candidate) -> Candidate:
         """The candidate, with its units along the dimension that the user gave, if one was given."""

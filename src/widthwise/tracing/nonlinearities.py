@@ -20,6 +20,7 @@ from widthwise.tracing.functions import (
     DROPOUTS,
     EMBEDDINGS,
     EXPANSIONS,
+    GROUPED_PRODUCTS,
     IDENTITIES,
     JOINS,
     MATRIX_PRODUCTS,
@@ -36,7 +37,7 @@ from widthwise.tracing.graph import Graph
 from widthwise.tracing.structure import Slot
 from widthwise.tracing.tape import ModuleCall, Operation
 
-PRODUCTS = CONVOLUTIONS | DENSE | EMBEDDINGS | RECURRENT | MATRIX_PRODUCTS | ATTENTION
+PRODUCTS = CONVOLUTIONS | DENSE | EMBEDDINGS | RECURRENT | MATRIX_PRODUCTS | GROUPED_PRODUCTS | ATTENTION
 LINEAR = ADDITIONS | COMPARISONS | IDENTITIES | DROPOUTS | EXPANSIONS | MOVING | JOINS | NORMALIZATIONS | POOLINGS
 KNOWN = LINEAR | CHOICES | MULTIPLICATIONS | REDUCTIONS | PRODUCTS | {"pad", "multi_head_attention_forward"}
 """Functions that are tried by no call: what they are is known by their names and arguments."""

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from widthwise.tracing.functions import CONVOLUTIONS, DENSE, EMBEDDINGS, MATRIX_PRODUCTS, RECURRENT
+from widthwise.tracing.functions import CONVOLUTIONS, DENSE, EMBEDDINGS, GROUPED_PRODUCTS, MATRIX_PRODUCTS, RECURRENT
 from widthwise.tracing.graph import Graph
 from widthwise.tracing.structure import Slot
 from widthwise.tracing.tape import Operation
@@ -30,6 +30,8 @@ def product_units(graph: Graph, operation: Operation) -> Units | Labels | str | 
         return Units(value.dim() - 1 - int(name[-2]))
     if name in DENSE | EMBEDDINGS | RECURRENT:
         return Units(last)
+    if name in GROUPED_PRODUCTS:
+        return Units(last) if last == 1 and len(operation.inputs) > 2 else "its experts' rows do not follow each other"
     if name not in MATRIX_PRODUCTS:
         return None
     factors = operation.inputs[FIRST_FACTOR.get(name, 0) :]
