@@ -368,6 +368,7 @@ def test_tables_have_the_promised_columns():
     assert measured.layers.columns.tolist() == [
         *("layer", "units", "auc", "auc_std", "auc_corrected", "auc_corrected_std"),
         *("similarity", "similarity_std", "dead_fraction"),
+        *("similarity_std_units", "similarity_reference", "redundancy_pca"),
     ]
     assert measured.ablation.columns.tolist() == ["layer", "sampling", "share_dropped", "units_dropped", "unchanged"]
     assert measured.correlation.columns.tolist() == ["layer", "sampling", "low", "high", "pairs"]

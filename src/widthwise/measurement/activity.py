@@ -1,13 +1,16 @@
 """The activity of a layer's units, all of it or random samples, for correlations."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from widthwise.measurement.correlation import Repetition, RunningCorrelation, repetition
+from widthwise.errors import RequestError
+from widthwise.measurement.accumulator import State, joined, part_of
+from widthwise.measurement.correlation import Correlations, RunningCorrelation
+from widthwise.measurement.repetition import Repetition, repetition
 from widthwise.measurement.settings import Measurement
 from widthwise.tracing.layer import Layer
 
@@ -15,9 +18,21 @@ ACTIVATION_STREAM = 2
 
 
 def layer_activity(value: Tensor, layer: Layer, examples: int) -> Float[Tensor, "examples positions units"]:
-    """The units' activity for each example at each position, from a layer's value."""
+    """The units' activity for each example at each position, from a layer's value, at least in single precision.
+
+    Raises:
+        RequestError: the activity is complex, so that units have neither an order nor one correlation.
+    """
+    if value.is_complex():
+        raise RequestError(
+            f"the activity of layer {layer.name} is complex; measure a layer after it that is real, such as its abs()",
+            field="layers",
+        )
     moved = value.movedim((layer.example_dimension, layer.unit_dimension), (0, -1))
-    return moved.reshape(examples, -1, layer.units).float()
+    activity = moved.reshape(examples, -1, layer.units)
+    if activity.is_floating_point():
+        return activity.to(torch.promote_types(activity.dtype, torch.float32))
+    return activity.float() if activity.dtype is torch.bool else activity.double()
 
 
 def drawn_activations(vectors: int, settings: Measurement, seed: int, depth: int) -> list[np.ndarray] | None:
@@ -61,6 +76,27 @@ class ActivitySampler:
                 indices = torch.from_numpy(drawn[first:last] - self._seen).to(activity.device, non_blocking=True)
                 running.update(activity[indices])
         self._seen = end
+
+    def merge(self, other: "ActivitySampler") -> None:
+        """Add what another one gathered, of vectors with other indices."""
+        for running, others in zip(self.running, other.running, strict=True):
+            running.merge(others)
+        self._seen = max(self._seen, other._seen)
+
+    def compute(self) -> list[Correlations]:
+        """The correlations of each sampling; only one if every sampling has all vectors."""
+        return [running.compute() for running in self.running]
+
+    def state_dict(self) -> State:
+        """The number of vectors seen, and the state of each sampling's correlations."""
+        states = joined((str(number), running.state_dict()) for number, running in enumerate(self.running))
+        return {"seen": torch.tensor(self._seen), **states}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from what another one gathered."""
+        self._seen = int(state["seen"])
+        for number, running in enumerate(self.running):
+            running.load_state_dict(part_of(state, str(number)))
 
     def repetitions(self, thresholds: Sequence[float]) -> list[Repetition]:
         """One for each sampling. If every sampling has all vectors, they are equal and computed once."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from widthwise.errors import RequestError
 from widthwise.measurement.ablation import AblationCounts, ablate, no_counts
 from widthwise.measurement.activity import ActivitySampler, drawn_activations, layer_activity
-from widthwise.measurement.correlation import nearest
+from widthwise.measurement.repetition import nearest
 from widthwise.measurement.settings import Measurement
 from widthwise.measurement.units import SingleAblations, UnitStatistics
 from widthwise.progress import OnProgress, Progress

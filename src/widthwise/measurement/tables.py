@@ -8,9 +8,9 @@ import pandas as pd
 from jaxtyping import Float
 
 from widthwise.measurement.ablation import AblationCounts, area_under_curve, corrected_for_chance
-from widthwise.measurement.correlation import HISTOGRAM_BINS, Repetition, strongest_pairs
 from widthwise.measurement.masks import dropped_counts
 from widthwise.measurement.passes import Passes
+from widthwise.measurement.repetition import HISTOGRAM_BINS, Repetition, strongest_pairs
 from widthwise.measurement.result import Profile
 from widthwise.measurement.settings import Measurement
 from widthwise.measurement.units import units_table
@@ -91,6 +91,11 @@ def layers_table(
             "similarity": [similarity.mean() for similarity in similarities],
             "similarity_std": [_deviation(similarity) for similarity in similarities],
             "dead_fraction": [table["constant"].mean() for table in units],
+            "similarity_std_units": [np.mean([each.deviation[chosen] for each in results]) for results in repetitions],
+            "similarity_reference": [
+                np.mean([each.similarity[chosen] - each.constant_share for each in results]) for results in repetitions
+            ],
+            "redundancy_pca": [np.mean([each.redundancy for each in results]) for results in repetitions],
         }
     )
 

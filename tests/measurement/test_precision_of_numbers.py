@@ -1,0 +1,159 @@
+"""Correlations and statistics of activity of any precision and scale, against NumPy in double precision or more."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from widthwise.errors import RequestError
+from widthwise.measurement.correlation import MOST_SAMPLES, SPLIT_UNITS, RunningCorrelation
+from widthwise.measurement.profile import profile
+from widthwise.measurement.settings import Measurement
+
+UNITS = 12
+SETTINGS = Measurement(levels=2, samplings=1)
+
+
+def mixed(samples: int = 500, units: int = UNITS) -> Tensor:
+    """Activity in double precision with strong and weak correlations, and deviations of 1."""
+    stream = torch.Generator().manual_seed(0)
+    draws = torch.randn(samples, units, generator=stream, dtype=torch.float64)
+    activity = draws @ torch.randn(units, units, generator=stream, dtype=torch.float64)
+    return activity / activity.std(0)
+
+
+def correlations(activity: Tensor, batch: int = 70) -> np.ndarray:
+    running = RunningCorrelation(activity.shape[1])
+    for part in activity.split(batch):
+        running.update(part)
+    return running.compute().r.numpy()
+
+
+def exact(activity: Tensor) -> np.ndarray:
+    """`numpy.corrcoef`, of numbers with more digits and a larger range than double precision has."""
+    values = activity.double().numpy().astype(np.longdouble)
+    values = values - values.mean(0)
+    values = values / np.abs(values).max(0)
+    products = values.T @ values
+    deviations = np.sqrt(np.diag(products))
+    return (products / np.outer(deviations, deviations)).astype(np.float64)
+
+
+@pytest.mark.parametrize("batch", [1, 70, 500])
+@pytest.mark.parametrize("offset", [0.0, 1e3, 1e8])
+@pytest.mark.parametrize("scale", [1e-300, 1e-60, 1.0, 1e60, 1e290])
+def test_double_precision_is_not_cast_down(offset: float, scale: float, batch: int):
+    activity = (mixed() + offset) * scale
+    np.testing.assert_allclose(correlations(activity, batch), exact(activity), atol=1e-8 if offset == 1e8 else 1e-11)
+
+
+@pytest.mark.parametrize("scale", [1e-37, 1e-20, 1.0, 1e20, 1e38])
+def test_single_precision_keeps_its_whole_range(scale: float):
+    activity = (mixed() * (scale / 5)).float()
+    np.testing.assert_allclose(correlations(activity), exact(activity), atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("offset", [0.0, 100.0])
+def test_half_precision_is_widened_before_anything_is_added(dtype: torch.dtype, offset: float):
+    activity = (mixed() + offset).to(dtype)
+    np.testing.assert_allclose(correlations(activity), exact(activity), atol=1e-6)
+
+
+def test_units_of_very_different_scales_are_compared():
+    scales = torch.logspace(-280, 280, UNITS, dtype=torch.float64)
+    activity = (mixed() + 3) * scales
+    np.testing.assert_allclose(correlations(activity), exact(activity), atol=1e-11)
+    grown = mixed() * torch.logspace(-30, 30, 500, dtype=torch.float64)[:, None]  # each sample larger than the last
+    np.testing.assert_allclose(correlations(grown), exact(grown), atol=1e-11)
+    shrunk = grown.flip(0)
+    np.testing.assert_allclose(correlations(shrunk), exact(shrunk), atol=1e-11)
+
+
+def test_batches_may_differ_in_precision():
+    activity = mixed()
+    running = RunningCorrelation(UNITS)
+    first, second, third = activity[:200].half(), activity[200:300].float() * 1e3, activity[300:] * 1e50
+    for part in (first, second, third):
+        running.update(part)
+    expected = exact(torch.cat([first.double(), second.double(), third]))
+    np.testing.assert_allclose(running.compute().r.numpy(), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("value", [0.0, 5.0, 1e-40, 3e38, -7.3])
+def test_a_constant_unit_of_any_value_stays_out_of_the_others_way(value: float):
+    activity = mixed().float()
+    activity[:, 4] = value
+    found = correlations(activity)
+    others = [unit for unit in range(UNITS) if unit != 4]
+    np.testing.assert_allclose(found, exact(activity[:, others]), atol=1e-6)
+
+
+def test_a_rare_value_far_away_is_weighed_as_numpy_does():
+    activity = mixed().float()
+    activity[17] *= 1e6
+    np.testing.assert_allclose(correlations(activity), exact(activity), atol=1e-6)
+
+
+def test_sums_in_single_precision_lose_nothing_in_the_largest_block():
+    """Activity that is mostly 0, as after a ReLU, whose centred values nearly all have one sign."""
+    stream = torch.Generator().manual_seed(1)
+    activity = (torch.rand(MOST_SAMPLES, 6, generator=stream) < 0.02).float() * 0.1
+    activity[:, 3:] += activity[:, :3]
+    np.testing.assert_allclose(
+        correlations(activity, MOST_SAMPLES), np.corrcoef(activity.double().numpy().T), atol=2e-6
+    )
+
+
+def test_products_in_blocks_are_those_of_one_matrix():
+    units = 2 * SPLIT_UNITS + 3
+    activity = mixed(40, units)
+    np.testing.assert_allclose(correlations(activity, 16), np.corrcoef(activity.numpy().T), atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_the_activity_of_a_network_is_measured_in_its_own_precision(dtype: torch.dtype):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3)).to(dtype)
+    scale, offset = (1e-60, 1e8) if dtype is torch.float64 else (1.0, 8.0)
+    model[0].weight.data *= 1 if dtype is torch.float64 else 20
+    model[0].bias.data += offset
+    model.insert(2, Scaled(scale))
+    inputs = torch.randn(300, 6, dtype=dtype)
+    with torch.no_grad():
+        activity = model[:3](inputs).double().numpy()
+    measured = profile(model, inputs.split(100), layers="2", settings=SETTINGS)
+    expected = np.corrcoef(activity.T)
+    for pair in measured.pairs.to_dict("records"):
+        assert pair["r"] == pytest.approx(expected[pair["unit"], pair["other"]], abs=1e-5)
+    assert measured.units["mean"].to_numpy() == pytest.approx(activity.mean(0), rel=1e-12)
+    assert len(measured.pairs) == 28
+
+
+class Scaled(nn.Module):
+    """Values times a number."""
+
+    def __init__(self, factor: float):
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, value: Tensor) -> Tensor:
+        return value * self.factor
+
+
+def test_complex_activity_is_refused_in_a_sentence():
+    class Turning(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one, self.turn, self.two = nn.Linear(4, 8), Complex(), nn.Linear(8, 2)
+
+        def forward(self, value: Tensor) -> Tensor:
+            return self.two(self.turn(torch.relu(self.one(value))).abs())
+
+    with pytest.raises(RequestError, match="the activity of layer turn is complex; measure a layer after it"):
+        profile(Turning(), [torch.randn(10, 4)], layers="turn", settings=SETTINGS)
+
+
+class Complex(nn.Module):
+    def forward(self, value: Tensor) -> Tensor:
+        return torch.complex(value, value.flip(-1))
