@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from widthwise.errors import RequestError
-from widthwise.measurement.correlation import MOST_SAMPLES, SPLIT_UNITS, RunningCorrelation
+from widthwise.measurement.correlation import FEW_UNITS, MOST_SAMPLES, SPLIT_UNITS, RunningCorrelation
 from widthwise.measurement.profile import profile
 from widthwise.measurement.settings import Measurement
 
@@ -44,7 +44,7 @@ def exact(activity: Tensor) -> np.ndarray:
 @pytest.mark.parametrize("scale", [1e-300, 1e-60, 1.0, 1e60, 1e290])
 def test_double_precision_is_not_cast_down(offset: float, scale: float, batch: int):
     activity = (mixed() + offset) * scale
-    np.testing.assert_allclose(correlations(activity, batch), exact(activity), atol=1e-8 if offset == 1e8 else 1e-11)
+    np.testing.assert_allclose(correlations(activity, batch), exact(activity), atol=1e-6 if offset == 1e8 else 1e-11)
 
 
 @pytest.mark.parametrize("scale", [1e-37, 1e-20, 1.0, 1e20, 1e38])
@@ -95,14 +95,14 @@ def test_a_rare_value_far_away_is_weighed_as_numpy_does():
     np.testing.assert_allclose(correlations(activity), exact(activity), atol=1e-6)
 
 
-def test_sums_in_single_precision_lose_nothing_in_the_largest_block():
+@pytest.mark.parametrize("units", [6, FEW_UNITS])
+def test_sums_in_single_precision_lose_nothing_in_the_largest_block(units: int):
     """Activity that is mostly 0, as after a ReLU, whose centred values nearly all have one sign."""
     stream = torch.Generator().manual_seed(1)
-    activity = (torch.rand(MOST_SAMPLES, 6, generator=stream) < 0.02).float() * 0.1
-    activity[:, 3:] += activity[:, :3]
-    np.testing.assert_allclose(
-        correlations(activity, MOST_SAMPLES), np.corrcoef(activity.double().numpy().T), atol=2e-6
-    )
+    activity = (torch.rand(MOST_SAMPLES, units, generator=stream) < 0.02).float() * 0.1
+    activity[:, units // 2 :] += activity[:, : units // 2]
+    expected = np.corrcoef(activity.double().numpy().T)
+    np.testing.assert_allclose(correlations(activity, MOST_SAMPLES), expected, atol=5e-6)
 
 
 def test_products_in_blocks_are_those_of_one_matrix():
@@ -150,7 +150,7 @@ def test_complex_activity_is_refused_in_a_sentence():
         def forward(self, value: Tensor) -> Tensor:
             return self.two(self.turn(torch.relu(self.one(value))).abs())
 
-    with pytest.raises(RequestError, match="the activity of layer turn is complex; measure a layer after it"):
+    with pytest.raises(RequestError, match=r"type torch\.complex64; a layer's value is of floating point"):
         profile(Turning(), [torch.randn(10, 4)], layers="turn", settings=SETTINGS)
 
 

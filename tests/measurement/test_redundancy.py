@@ -53,7 +53,7 @@ def test_scales_matter_to_variance_but_units_of_any_scale_are_in_range():
     torch.manual_seed(0)
     activity = torch.randn(100, 4, dtype=torch.float64)
     assert summary(activity * 1e-200).redundancy == summary(activity * 1e200).redundancy == 0
-    assert summary(activity * torch.tensor([1e200, 1e-200, 1e200, 1])).redundancy == 0.5
+    assert summary(activity * torch.tensor([1e200, 1e-200, 1e200, 1], dtype=torch.float64)).redundancy == 0.5
     assert np.isnan(summary(torch.ones(100, 4)).redundancy)
     assert summary(torch.cat([activity, torch.ones(100, 4)], dim=1)).redundancy == 0.5
 

@@ -7,7 +7,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from widthwise.errors import RequestError
 from widthwise.measurement.accumulator import State, joined, part_of
 from widthwise.measurement.correlation import Correlations, RunningCorrelation
 from widthwise.measurement.repetition import Repetition, repetition
@@ -18,16 +17,7 @@ ACTIVATION_STREAM = 2
 
 
 def layer_activity(value: Tensor, layer: Layer, examples: int) -> Float[Tensor, "examples positions units"]:
-    """The units' activity for each example at each position, from a layer's value, at least in single precision.
-
-    Raises:
-        RequestError: the activity is complex, so that units have neither an order nor one correlation.
-    """
-    if value.is_complex():
-        raise RequestError(
-            f"the activity of layer {layer.name} is complex; measure a layer after it that is real, such as its abs()",
-            field="layers",
-        )
+    """The units' activity for each example at each position, from a layer's value, at least in single precision."""
     moved = value.movedim((layer.example_dimension, layer.unit_dimension), (0, -1))
     activity = moved.reshape(examples, -1, layer.units)
     if activity.is_floating_point():

@@ -12,10 +12,14 @@ from widthwise.measurement.accumulator import State
 
 BLOCK_BYTES = 32 << 20
 """Size of the copy of the samples that are taken at a time."""
-FEWEST_SAMPLES, MOST_SAMPLES = 1024, 8192
-"""Bounds of the number of samples that are taken at a time: enough for fast matrix products, and so few that sums in
-single precision lose nothing."""
-SPLIT_UNITS = 512
+FEWEST_SAMPLES, MOST_SAMPLES = 1024, 4096
+"""Bounds of the number of samples that are taken at a time on a CPU."""
+DEVICE_SAMPLES = 512
+"""Other devices add the products of all samples one by one, and longer sums in single precision lose digits. On a CPU,
+libraries add products of more than a few units in groups of some hundred samples."""
+FEW_UNITS = 128
+"""Of fewer units, the products are computed in double precision, which costs little."""
+SPLIT_UNITS = 256
 """Products of more units than these are computed in blocks, and those below the diagonal not at all."""
 SMALLEST_SCALE = 2.0**-1000
 
@@ -63,10 +67,13 @@ class RunningCorrelation:
         if activity.dtype not in (torch.float32, torch.float64):
             activity = activity.float()
         fitting = BLOCK_BYTES // (activity.element_size() * max(1, self.units))
-        for block in activity.split(min(max(fitting, FEWEST_SAMPLES), MOST_SAMPLES)):
+        on_cpu = activity.device.type == "cpu"
+        size = min(max(fitting, FEWEST_SAMPLES), MOST_SAMPLES) if on_cpu else DEVICE_SAMPLES
+        memory = torch.empty_like(activity[:size])  # for all blocks: allocating it takes a tenth of the time
+        for block in activity.split(size):
             if len(block):
                 with _full_precision(block.device):
-                    self._add(block)
+                    self._add(block, memory[: len(block)])
 
     def merge(self, other: "RunningCorrelation") -> None:
         """Add the samples that another one gathered."""
@@ -137,7 +144,7 @@ class RunningCorrelation:
         slope = r * (deviation[others] / deviation[units]) * (self._scale[others] / self._scale[units])
         return slope, self._mean[others] - slope * self._mean[units]
 
-    def _add(self, activity: Float[Tensor, "samples units"]) -> None:
+    def _add(self, activity: Float[Tensor, "samples units"], memory: Float[Tensor, "samples units"]) -> None:
         samples = len(activity)
         lowest, highest = activity.amin(0), activity.amax(0)
         mean = activity.mean(0)
@@ -150,8 +157,11 @@ class RunningCorrelation:
             extent = torch.maximum(extent, (centre - self._mean).abs())
         self._grow(_powers_of_two(extent).clamp_min_(torch.finfo(activity.dtype).tiny))
         inverse = (1 / self._scale).to(activity.dtype)
-        scaled = torch.addcmul(-shift * inverse, activity, inverse)  # exactly (activity - shift) / scale, once rounded
+        # exact but for one rounding, since scales are powers of 2
+        scaled = torch.addcmul(-shift * inverse, activity, inverse, out=memory)
         remainder = (scaled.new_full((samples,), 1 / samples) @ scaled).double()  # what rounding left of the mean
+        if self.units < FEW_UNITS:
+            scaled = scaled.double()
         products = [scaled[:, rows].T @ scaled[:, columns] for rows, columns in self._blocks]
         self._absorb(samples, centre + remainder * self._scale, products, [(-float(samples), remainder)])
         self._note_range(bottom, top)
