@@ -1,13 +1,13 @@
 """The base of every section of a trial: immutable data, strict about its field names, with one form that is hashed."""
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.fields import FieldInfo
 
-TRIAL_FORMAT = 2
+TRIAL_FORMAT = 3
 """The version of the fields of a trial. It grows when a field is added, which is then marked with `Since`."""
 
 
@@ -15,7 +15,8 @@ TRIAL_FORMAT = 2
 class Since:
     """Marks a field that was added in a later format: `blocks: Annotated[PositiveInt, Since(3)] = 9`.
 
-    It counts in a trial's id only where it is not at its default, so that finished trials keep their ids.
+    It counts in a trial's id only where it is not at its default, so that finished trials keep their ids. A field of a
+    dataclass is marked by its metadata: `field(default=9, metadata={"since": 3})`.
     """
 
     format: int
@@ -55,6 +56,11 @@ class Config(BaseModel, Hashable):
             if field.exclude or (_since(field) and value == field.get_default(call_default_factory=True)):
                 continue
             counted[name] = value.content() if isinstance(value, Config) else plain[name]
+            if is_dataclass(value):
+                added = [each for each in fields(value) if "since" in each.metadata]
+                for each in added:
+                    if getattr(value, each.name) == each.default:
+                        del counted[name][each.name]
         return counted
 
 

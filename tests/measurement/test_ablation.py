@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import widthwise.measurement.masks as drawing
-from widthwise.measurement.ablation import area_under_curve, corrected_for_chance
+from widthwise.measurement.curves import area_under_curve, corrected_for_chance
 from widthwise.measurement.masks import (
     NARROW_UNITS,
     drawn_on_device,

@@ -1,91 +1,140 @@
 """Removability (Section 2.1, Fig. 2): how many labels stay when a random share of a layer's units is dropped."""
 
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from widthwise.measurement.masks import draw_seed, dropped_counts, laid_out, levels_survived, random_levels, stays
-from widthwise.measurement.settings import Measurement
+from widthwise.measurement.curves import Curve
+from widthwise.measurement.label_counts import LabelCounts
+from widthwise.measurement.masks import draw_seed, laid_out, levels_survived, random_levels, stays
 from widthwise.tracing.layer import Layer
 from widthwise.tracing.network import Network, RecordedRun
 
-
-@dataclass
-class AblationCounts:
-    """Counts of the labels so far that stayed, for each sampling and level.
-
-    units: the number that can be dropped: an example's values, or with granularity `channel` the layer's units.
-    unchanged: the counts, on the device of the network, so that counting does not wait for it.
-    labels: the number of labels so far.
-    """
-
-    units: int
-    unchanged: Int[Tensor, "samplings levels"]
-    labels: int = 0
-
-    def shares(self) -> Float[np.ndarray, "samplings levels"]:
-        """The proportion of unchanged labels."""
-        return (self.unchanged.cpu().double() / self.labels).numpy()
-
-
-def no_counts(run: RecordedRun, layer: Layer, settings: Measurement) -> AblationCounts:
-    """Counts of 0, for a layer with the shape that it has in the first batch."""
-    value = run.values[layer.name]
-    whole = settings.granularity == "channel"
-    units = layer.units if whole else value.numel() // run.examples
-    unchanged = torch.zeros(settings.samplings, settings.levels, dtype=torch.long, device=value.device)
-    return AblationCounts(units, unchanged)
+Replacements = Mapping[str, Float[Tensor, " units"]]
+"""The activity of each of a layer's units when it is dropped, by the layer's name; zero for other layers."""
 
 
 def ablate(
     network: Network,
-    layer: Layer,
+    curve: Curve,
     run: RecordedRun,
     first: int,
-    counts: AblationCounts,
-    settings: Measurement,
-    stream: tuple[int, int],
-    replacement: Float[Tensor, " units"] | None,
+    counts: LabelCounts,
+    samplings: int,
+    seed: int,
+    replacements: Replacements,
 ) -> None:
-    """Add to `counts` the number of a batch's labels that stay at every level and sampling of the layer.
+    """Add to `counts` the number of a batch's labels that stay at every level and sampling of a curve.
 
     Where nothing is dropped the network is intact, which needs no run; where everything is dropped there is nothing to
     draw, so one run serves all samplings.
 
     Args:
         network: the network.
-        layer: the layer whose units are dropped.
+        curve: what is dropped.
         run: the intact run of the batch.
         first: the number of examples before this batch. An example's draws depend on its index, not on its batch.
-        counts: the layer's counts.
-        settings: levels, samplings and granularity.
-        stream: the seed of the random draws, and the index of the layer.
-        replacement: the activity of each unit when it is dropped; None: zero.
+        counts: the curve's counts.
+        samplings: the number of samplings.
+        seed: the seed of the random draws.
+        replacements: the activity of dropped units.
     """
-    value = run.values[layer.name]
-    dropped = dropped_counts(counts.units, settings.levels)
-    memory = torch.empty_like(value)
-    counts.labels += run.labels.numel()
-    for sampling in range(settings.samplings):
-        seed = draw_seed(*stream, sampling)
-        whole = settings.granularity == "channel"
-        rows, start = (1, 0) if whole else (run.examples, first)
-        survived = levels_survived(seed, start, rows, counts.units, dropped, value.device)
-        survived = laid_out(survived, value, layer.unit_dimension, layer.example_dimension)
-        for number, level in enumerate(random_levels(dropped, counts.units)):
-            ablated = without(value, stays(survived, number, memory), layer, replacement, memory)
-            counts.unchanged[sampling, level] += (network.rerun(run, layer, ablated) == run.labels).sum()
-    for level, count in enumerate(dropped):
-        if count == counts.units:
-            labels = network.rerun(run, layer, without(value, value.new_zeros(()), layer, replacement))
-            counts.unchanged[:, level] += (labels == run.labels).sum()
-        elif count == 0:
-            counts.unchanged[:, level] += run.labels.numel()
+    labels = labels_of_examples(run)
+    examples, each = labels.shape
+    unchanged = torch.zeros(examples, samplings, len(curve.groups), dtype=torch.long, device=labels.device)
+    dropping = Dropping(network, curve, run, replacements)
+    for sampling in range(samplings):
+        dropping.draw(seed, sampling, first)
+        for group in random_groups(curve):
+            found = dropping.labels(group).reshape(labels.shape)
+            unchanged[:, sampling, group] = (found == labels).sum(1)
+    for group, (intact, everything) in enumerate(zip(curve.intact, curve.everything, strict=True)):
+        if intact:
+            unchanged[:, :, group] = each
+        elif everything:
+            found = dropping.labels_without_all().reshape(labels.shape)
+            unchanged[:, :, group] = (found == labels).sum(1, keepdim=True)
+    counts.update(unchanged.sum(0), np.full(counts.compared.shape, examples * each))
+    compared = torch.full((examples, len(curve.groups)), samplings * each, device=labels.device)
+    counts.update_examples(unchanged.sum(1), compared)
+
+
+def labels_of_examples(run: RecordedRun) -> Int[Tensor, "examples labels"]:
+    """The labels of a batch, a row for each example; one row if they are not of its examples."""
+    rows = run.examples if run.labels.dim() and len(run.labels) == run.examples else 1
+    return run.labels.reshape(rows, -1)
+
+
+def random_groups(curve: Curve) -> list[int]:
+    """Indices of the groups of a curve's levels that need a random draw."""
+    return [group for group, known in enumerate(curve.known) if not known]
+
+
+class Dropping:
+    """One batch, run again with units dropped as a curve says.
+
+    Args:
+        network: the network.
+        curve: what is dropped.
+        run: the intact run of the batch.
+        replacements: the activity of dropped units.
+    """
+
+    def __init__(self, network: Network, curve: Curve, run: RecordedRun, replacements: Replacements):
+        self._network, self._curve, self._run, self._replacements = network, curve, run, replacements
+        self._survived: dict[str, Tensor] = {}
+        self._memory: Tensor | None = None
+        if len(curve.layers) == 1:
+            self._memory = torch.empty_like(run.values[curve.name])
+
+    def draw(self, seed: int, sampling: int, first: int) -> None:
+        """Draw the units to drop, for a sampling of the examples from index `first` on."""
+        for layer, units, counts in zip(self._curve.layers, self._curve.units, self._curve.group_counts, strict=True):
+            value = self._run.values[layer.name]
+            stream = draw_seed(seed, layer.stream, sampling)
+            rows, start = (1, 0) if self._curve.whole else (self._run.examples, first)
+            drawn = levels_survived(stream, start, rows, units, counts, value.device)
+            self._survived[layer.name] = laid_out(drawn, value, layer.unit_dimension, layer.example_dimension)
+
+    def labels(self, group: int | Int[Tensor, " examples"]) -> Tensor:
+        """The labels with the units of a group of levels dropped, the same for all examples or one for each."""
+
+        def dropped(layer: Layer, value: Tensor, memory: Tensor | None) -> Tensor:
+            number = self._curve.layers.index(layer)
+            cutoffs = _cutoffs(self._curve.group_counts[number], self._curve.units[number])
+            if isinstance(group, int):
+                cutoff = cutoffs[group]
+            else:
+                shape = [-1 if each == layer.example_dimension else 1 for each in range(value.dim())]
+                cutoff = torch.tensor(cutoffs, dtype=value.dtype, device=value.device)[group].view(shape)
+            kept = stays(self._survived[layer.name], cutoff, memory)
+            return without(value, kept, layer, self._replacements.get(layer.name), memory)
+
+        return self._rerun(dropped)
+
+    def labels_without_all(self) -> Tensor:
+        """The labels with all units dropped."""
+        return self._rerun(
+            lambda layer, value, _: without(value, value.new_zeros(()), layer, self._replacements.get(layer.name))
+        )
+
+    def _rerun(self, dropped: Callable[[Layer, Tensor, Tensor | None], Tensor]) -> Tensor:
+        if self._memory is None:
+            return self._network.rerun_together(self._run, lambda layer, value: dropped(layer, value, None))
+        layer = self._curve.layers[0]
+        value = self._run.values[layer.name]
+        return self._network.rerun(self._run, layer, dropped(layer, value, self._memory))
+
+
+def _cutoffs(counts: list[int], units: int) -> list[int]:
+    """For each group of levels, how many random levels its dropped units survive at most: -1 where none is dropped."""
+    drawn = random_levels(counts, units)
+    numbers = {level: number for number, level in enumerate(drawn)}
+    return [numbers.get(level, -1 if count == 0 else len(drawn)) for level, count in enumerate(counts)]
 
 
 def without(
@@ -107,23 +156,6 @@ def without(
 def _along_units(value: Tensor, layer: Layer) -> list[int]:
     """The shape in which a vector with a number for each unit is broadcast over a layer's value."""
     return [-1 if dimension == layer.unit_dimension else 1 for dimension in range(value.dim())]
-
-
-def area_under_curve(shares: Float[np.ndarray, "samplings levels"]) -> Float[np.ndarray, " samplings"]:
-    """The area under ablation curves over equally spaced levels from 0 to 1, by the trapezoid rule."""
-    return np.trapezoid(shares, np.linspace(0, 1, shares.shape[-1]), axis=-1)
-
-
-def corrected_for_chance(
-    areas: Float[np.ndarray, " samplings"], levels: int, classes: int
-) -> Float[np.ndarray, " samplings"]:
-    """AUC on a scale where 1 is a network that never changes a label, and 0 one that answers at random once ablated.
-
-    A random answer, one of `classes` labels, is the intact one in 1 of `classes` cases; where nothing is dropped, the
-    answer is always the intact one.
-    """
-    floor = area_under_curve(np.array([[1.0] + [1 / classes] * (levels - 1)]))[0]
-    return (areas - floor) / (1 - floor)
 
 
 def labels_without(
@@ -158,9 +190,9 @@ def unchanged_without_each(
 
     def unchanged(stays: Tensor) -> Tensor:
         ablated = without(value, stays, layer, replacement)
-        return (run.tape.replay(run.plans[layer.name], ablated) == run.labels).sum()
+        return (run.tape.replay(run.plans[layer.name], lambda *_: ablated) == run.labels).sum()
 
-    if network.replayed and together > 1:
+    if network.replays(layer) and together > 1:
         try:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "There is a performance drop")

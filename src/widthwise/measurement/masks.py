@@ -173,12 +173,17 @@ def laid_out(
     return survived.to(value.dtype).reshape(sizes).permute([order.index(each) for each in range(value.dim())])
 
 
-def stays(survived: Tensor, number: int, into: Tensor | None = None) -> Tensor:
-    """1 for each value that stays at the random level of that number, counted from 0, and 0 for the others.
+def stays(survived: Tensor, cutoff: int | Tensor, into: Tensor | None = None) -> Tensor:
+    """1 for each value that survives more random levels than `cutoff`, and so stays; 0 for the others.
 
-    The result has a floating-point type: comparing into it and multiplying by it are several times as fast as with
-    booleans. It is written `into` the given memory, since allocating new memory takes as long as the comparison.
+    The cutoff of a random level is its number, counted from 0; it may be broadcast to the draws, with one for each
+    example. The result has a floating-point type: comparing into it and multiplying by it are several times as fast as
+    with booleans. It is written `into` the given memory, if it has the shape, since allocating new memory takes as long
+    as the comparison.
     """
-    if into is None or into.shape != survived.shape:
-        into = torch.empty_like(survived)
-    return torch.gt(survived, number, out=into)
+    shape = survived.shape
+    if isinstance(cutoff, Tensor):
+        shape = torch.broadcast_shapes(shape, cutoff.shape)
+    if into is None or into.shape != shape:
+        into = torch.empty_like(survived) if shape == survived.shape else survived.new_empty(shape)
+    return torch.gt(survived, cutoff, out=into)

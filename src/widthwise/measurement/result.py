@@ -12,8 +12,8 @@ import pandas as pd
 from widthwise.errors import RequestError
 from widthwise.files import write_whole
 
-FORMAT = 2
-TABLES = ("layers", "ablation", "correlation", "similarity", "units", "pairs")
+FORMAT = 3
+TABLES = ("layers", "removability", "ablation", "correlation", "similarity", "units", "pairs")
 DEGENERATE_SHARE = 0.99
 """A network that predicts one label for a larger share of the inputs has collapsed; its measures mean nothing."""
 
@@ -49,7 +49,12 @@ class Profile:
         `auc_corrected` is the same on a scale where 0 is a network that answers at random once ablated; similarity is
         the mean number of other units that a unit resembles; the standard deviations are between samplings;
         `dead_fraction` is the share of constant units.
-    ablation: `layer, sampling, share_dropped, units_dropped, unchanged`: the proportion of labels that stayed.
+    removability: `protocol, layer, auc, auc_std, auc_corrected, auc_corrected_std, prunability, prunability_std,
+        precision`: a row for each protocol and layer; in protocol `figures` also one of all layers together, whose
+        `layer` is empty. Prunability is the share of dropped units at which unchanged labels fall below 0.8 (or
+        `prunability_threshold`); `precision` is the standard error of `auc` over examples and draws together.
+    ablation: `layer, protocol, sampling, share_dropped, units_dropped, unchanged, labels`: the proportion of labels
+        that stayed, of the number that was compared.
     correlation: `layer, sampling, low, high, pairs`: the number of pairs of units with |r| in [low, high).
     similarity: `layer, sampling, threshold, similarity`: similarity for several thresholds of |r|.
     units: a row for each unit: its activity, its outgoing weights, similar units, the labels that stay without it, and
@@ -63,6 +68,7 @@ class Profile:
     """
 
     layers: pd.DataFrame
+    removability: pd.DataFrame
     ablation: pd.DataFrame
     correlation: pd.DataFrame
     similarity: pd.DataFrame

@@ -5,11 +5,10 @@ from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
 
-from widthwise.measurement.ablation import AblationCounts, area_under_curve, corrected_for_chance
-from widthwise.measurement.masks import dropped_counts
+from widthwise.measurement.curves import ALL_LAYERS
 from widthwise.measurement.passes import Passes
+from widthwise.measurement.removability import ablation_table, deviation, removability_table
 from widthwise.measurement.repetition import HISTOGRAM_BINS, Repetition, strongest_pairs
 from widthwise.measurement.result import Profile
 from widthwise.measurement.settings import Measurement
@@ -44,10 +43,11 @@ def profile_tables(passes: Passes) -> Profile:
         strongest_pairs(measures.activity.running[0], STRONGEST_PAIRS).assign(layer=name)
         for name, measures in zip(names, gathered, strict=True)
     ]
-    ablations = [measures.counts for measures in gathered]
+    removability = removability_table(passes, classes)
     return Profile(
-        layers=layers_table(layers, ablations, repetitions, units, settings, classes),
-        ablation=ablation_table(names, ablations, settings),
+        layers=layers_table(layers, removability, repetitions, units, settings),
+        ablation=ablation_table(passes, labels),
+        removability=removability,
         correlation=correlation_table(names, repetitions),
         similarity=similarity_table(names, repetitions, thresholds),
         units=pd.concat(units, ignore_index=True),
@@ -60,64 +60,41 @@ def profile_tables(passes: Passes) -> Profile:
             "labels": labels,
             "replayed": passes.network.replayed,
             "reason": passes.network.reason,
-            "settings": {**asdict(settings), "thresholds": list(settings.thresholds)},
+            "settings": {name: _plain(value) for name, value in asdict(settings).items()},
             "seed": passes.seed,
             "device": str(passes.network.device),
         },
     )
 
 
+def _plain(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value
+
+
 def layers_table(
     layers: list[Layer],
-    ablations: list[AblationCounts],
+    removability: pd.DataFrame,
     repetitions: list[list[Repetition]],
     units: list[pd.DataFrame],
     settings: Measurement,
-    classes: int,
 ) -> pd.DataFrame:
     """`layers`: one row for each layer, with means over samplings and their standard deviations."""
-    areas = [area_under_curve(counts.shares()) for counts in ablations]
-    corrected = [corrected_for_chance(area, settings.levels, classes) for area in areas]
+    first = removability[(removability["protocol"] == settings.protocols[0]) & (removability["layer"] != ALL_LAYERS)]
     chosen = settings.reported_thresholds.index(settings.threshold)
     similarities = [np.array([result.similarity[chosen] for result in results]) for results in repetitions]
     return pd.DataFrame(
         {
             "layer": [layer.name for layer in layers],
             "units": [layer.units for layer in layers],
-            "auc": [area.mean() for area in areas],
-            "auc_std": [_deviation(area) for area in areas],
-            "auc_corrected": [area.mean() for area in corrected],
-            "auc_corrected_std": [_deviation(area) for area in corrected],
+            **{name: first[name].to_numpy() for name in ("auc", "auc_std", "auc_corrected", "auc_corrected_std")},
             "similarity": [similarity.mean() for similarity in similarities],
-            "similarity_std": [_deviation(similarity) for similarity in similarities],
+            "similarity_std": [deviation(similarity) for similarity in similarities],
             "dead_fraction": [table["constant"].mean() for table in units],
             "similarity_std_units": [np.mean([each.deviation[chosen] for each in results]) for results in repetitions],
             "similarity_reference": [
                 np.mean([each.similarity[chosen] - each.constant_share for each in results]) for results in repetitions
             ],
             "redundancy_pca": [np.mean([each.redundancy for each in results]) for results in repetitions],
-        }
-    )
-
-
-def _deviation(samplings: Float[np.ndarray, " samplings"]) -> float:
-    """The standard deviation between samplings; NaN if there is only one."""
-    return float(samplings.std(ddof=1)) if len(samplings) > 1 else float("nan")
-
-
-def ablation_table(names: list[str], ablations: list[AblationCounts], settings: Measurement) -> pd.DataFrame:
-    """`ablation`: one row for each layer, sampling and level."""
-    samplings, levels = settings.samplings, settings.levels
-    shares = np.linspace(0, 1, levels)
-    return pd.DataFrame(
-        {
-            "layer": np.repeat(names, samplings * levels),
-            "sampling": np.tile(np.repeat(np.arange(samplings), levels), len(names)),
-            "share_dropped": np.tile(shares, len(names) * samplings),
-            "units_dropped": np.concatenate(
-                [np.tile(dropped_counts(counts.units, levels), samplings) for counts in ablations]
-            ),
-            "unchanged": np.concatenate([counts.shares().ravel() for counts in ablations]),
         }
     )
 

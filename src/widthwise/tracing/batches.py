@@ -46,12 +46,12 @@ class Batches:
         waiting: list[Inputs] = []
         for inputs in _read(self._source):
             if not inputs.divisible:
-                yield from _joined(waiting)
+                yield from joined(waiting)
                 waiting = []
                 yield inputs
                 continue
             if waiting and not waiting[0].joins(inputs):
-                yield from _joined(waiting)
+                yield from joined(waiting)
                 waiting = []
             first = 0
             while first < inputs.examples:
@@ -59,12 +59,12 @@ class Batches:
                 waiting.append(inputs.part(first, first + room))
                 first += room
                 if sum(part.examples for part in waiting) == size:
-                    yield from _joined(waiting)
+                    yield from joined(waiting)
                     waiting = []
-        yield from _joined(waiting)
+        yield from joined(waiting)
 
 
-def _joined(parts: list[Inputs]) -> Iterator[Inputs]:
+def joined(parts: list[Inputs]) -> Iterator[Inputs]:
     """The parts as one batch; nothing if there are none."""
     if len(parts) < 2:
         yield from parts

@@ -22,6 +22,7 @@ class Layer:
     kind: the type of the module or the name of the function that returns the value, or `attention head`.
     follows: the path of the module that is the dense layer or convolution before it; empty if there is none.
     example_dimension: the dimension of the value along which the examples lie.
+    stream: what the layer's random draws depend on, beside the seed.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Layer:
     kind: str
     follows: str
     example_dimension: int = 0
+    stream: int = 0
 
 
 def slot_at(tape: Tape, layer: Layer) -> Slot:

@@ -1,7 +1,7 @@
 """A model, run batch by batch, and run again with another value in one of its layers."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +13,15 @@ from widthwise.tracing.layer_selection import Selection, find_layers
 from widthwise.tracing.predicted_labels import NoLabelError, Predict, labels_of, scores_of
 from widthwise.tracing.recording import record
 from widthwise.tracing.replacing import run_with
-from widthwise.tracing.replay_check import check_repeatable, escape_reason, replay_problem, unseen_source
-from widthwise.tracing.structure import tensors_in
-from widthwise.tracing.tape import ReplayPlan, Tape
+from widthwise.tracing.replay_check import (
+    check_repeatable,
+    escape_reason,
+    joint_replay_problem,
+    replay_problem,
+    unseen_source,
+)
+from widthwise.tracing.structure import Slot, tensors_in
+from widthwise.tracing.tape import CallSite, ReplayPlan, Tape
 from widthwise.wording import one_line
 
 PROBE_EXAMPLES = 4
@@ -33,6 +39,8 @@ class RecordedRun:
     classes: the number of possible labels; 0 where the output holds the labels themselves.
     values: the value of each layer, by the layer's name.
     tape, plans: the tape, and the plan to replay it from each layer on.
+    together: the plan to replay it with the values of all layers changed; None: the whole network is run.
+    slots: the slot of each layer's value.
     """
 
     inputs: Inputs
@@ -41,6 +49,8 @@ class RecordedRun:
     values: dict[str, Tensor]
     tape: Tape
     plans: dict[str, ReplayPlan]
+    together: ReplayPlan | None = None
+    slots: dict[str, Slot] = field(default_factory=dict)
 
     @property
     def examples(self) -> int:
@@ -56,6 +66,8 @@ class Network:
         whole model is run with the layer's value replaced by a hook.
     reason: why the network is not replayed; empty where it is.
     whole: whether all that the model computes is on its tape.
+    slower_replayed: the names of layers for which the whole network is run since that was measured to be faster.
+    replayed_together: whether only what is downstream of a layer is run again when all layers are changed at once.
 
     Args:
         model: in evaluation mode.
@@ -91,8 +103,9 @@ class Network:
         self.bytes_per_example = sum(sizes) / probe.examples
         self.largest_value = max(sizes, default=0) / probe.examples
         found = find_layers(model, tape, layers, attention_heads)
-        self.layers = self._with_examples(found, probe, tape, chosen=layers is not None)
-        self.probe = self._record(probe, 1)
+        located = self._with_examples(found, probe, tape, chosen=layers is not None)
+        self.layers = [replace(layer, stream=depth) for depth, layer in enumerate(located)]
+        self.probe, self.probe_inputs = self._record(probe, 1), probe
         check_repeatable(model, before, tape, self.probe)
         self._constants = {id(tensor): tensor for tensor in tape.sources}
         unseen = unseen_source(self.probe, self._constants)
@@ -100,9 +113,13 @@ class Network:
         problem = "it was asked for"
         if replay:
             problem = unseen or replay_problem(
-                self.probe, self.layers, lambda layer, value: self._run_with(probe, layer, value)[0]
+                self.probe,
+                self.layers,
+                lambda layer, value: self._run_with(probe, {layer.call_site: lambda _: value}, layer.name)[0],
             )
         self.replayed, self.reason = not problem, problem
+        self.slower_replayed: set[str] = set()
+        self.replayed_together = False
 
     @property
     def device(self) -> torch.device:
@@ -137,16 +154,19 @@ class Network:
             raise RequestError("the model's output holds NaN, so no label can be formed; check its inputs and weights")
         slots = {layer.name: slot_at(tape, layer) for layer in self.layers}
         values = {name: tape.values[slot] for name, slot in slots.items()}
-        plans = {}
+        plans, together = {}, None
         if self.replayed:
-            plans = {name: tape.replay_plan(slot, tape.results[1]) for name, slot in slots.items()}
+            plans = {name: tape.replay_plan([slot], tape.results[1]) for name, slot in slots.items()}
             escapes = (escape_reason(name, plan.escape) for name, plan in plans.items() if plan.escape)
             problem = next(escapes, "") or unseen_source(tape, self._constants)
             if problem:  # in this batch for the first time; from now on the whole network is run
-                self.replayed, self.reason, plans = False, problem, {}
-        tape.keep({slot for plan in plans.values() for slot in plan.frontier})
+                self.replayed, self.replayed_together, self.reason, plans = False, False, problem, {}
+        if self.replayed_together:
+            together = tape.replay_plan(list(slots.values()), tape.results[1])
+        kept = [*plans.values(), *filter(None, [together])]
+        tape.keep({slot for plan in kept for slot in plan.frontier})
         classes = scores.shape[-1] if scores.is_floating_point() else 0
-        return RecordedRun(inputs, labels, classes, values, tape, plans)
+        return RecordedRun(inputs, labels, classes, values, tape, plans, together, slots)
 
     def rerun(self, run: RecordedRun, layer: Layer, value: Tensor) -> Tensor:
         """The labels if the layer's value had been `value`, whose memory may be overwritten.
@@ -155,19 +175,74 @@ class Network:
             RequestError: the network cannot be run with that value.
             TrialError: there is not enough memory.
         """
-        try:
-            if self.replayed:
-                return run.tape.replay(run.plans[layer.name], value)
-        except Exception as error:  # whatever a function raises at the value
-            raise _fails_without(layer, error) from error
-        return self._run_with(run.inputs, layer, value)[1]
+        if self.replays(layer):
+            return self.replay(run, layer, value)
+        return self.run_whole(run, layer, value)
 
-    def _run_with(self, inputs: Inputs, layer: Layer, value: Tensor) -> Sequence[Tensor]:
+    def replays(self, layer: Layer) -> bool:
+        """Whether only what is downstream of a layer is run again for an ablation of it."""
+        return self.replayed and layer.name not in self.slower_replayed
+
+    def replay(self, run: RecordedRun, layer: Layer, value: Tensor) -> Tensor:
+        """`rerun` from the tape."""
+        try:
+            return run.tape.replay(run.plans[layer.name], lambda *_: value)
+        except Exception as error:  # whatever a function raises at the value
+            raise _fails_without(layer.name, error) from error
+
+    def run_whole(self, run: RecordedRun, layer: Layer, value: Tensor) -> Tensor:
+        """`rerun` with the whole model."""
+        return self._run_with(run.inputs, {layer.call_site: lambda _: value}, layer.name)[1]
+
+    def try_together(self) -> None:
+        """Find out whether the network can be replayed when all layers are changed at once."""
+        if self.replayed:
+            problem = joint_replay_problem(
+                self.probe,
+                self.layers,
+                lambda change: self._run_with(self.probe_inputs, self._changes(change), "")[0],
+            )
+            self.replayed_together = not problem
+
+    def rerun_together(self, run: RecordedRun, change: Callable[[Layer, Tensor], Tensor]) -> Tensor:
+        """The labels if every layer had another value.
+
+        Args:
+            run: the run of a batch.
+            change: gives a layer's other value, in memory that may be overwritten, from the value that it has after the
+                changes of the layers before it.
+
+        Raises:
+            RequestError: the network cannot be run with those values.
+            TrialError: there is not enough memory.
+        """
+        if run.together is None:
+            return self._run_with(run.inputs, self._changes(change), "")[1]
+        layers: dict[Slot, list[Layer]] = {}
+        for layer in self.layers:
+            layers.setdefault(run.slots[layer.name], []).append(layer)
+
+        def changed(slot: Slot, value: Tensor) -> Tensor:
+            for layer in layers[slot]:  # usually one
+                value = change(layer, value)
+            return value
+
+        try:
+            return run.tape.replay(run.together, changed)
+        except Exception as error:  # whatever a function raises at the values
+            raise _fails_without("", error) from error
+
+    def _changes(self, change: Callable[[Layer, Tensor], Tensor]) -> dict[CallSite, Callable[[Tensor], Tensor]]:
+        return {layer.call_site: lambda value, layer=layer: change(layer, value) for layer in self.layers}
+
+    def _run_with(
+        self, inputs: Inputs, changes: Mapping[CallSite, Callable[[Tensor], Tensor]], name: str
+    ) -> Sequence[Tensor]:
         prepared = self.prepared(inputs)
         try:
-            return run_with(self.model, lambda: self._scores_and_labels(prepared), layer.call_site, value)
+            return run_with(self.model, lambda: self._scores_and_labels(prepared), changes)
         except Exception as error:  # whatever the model's own code raises
-            raise _fails_without(layer, error) from error
+            raise _fails_without(name, error) from error
 
     def _record(self, inputs: Inputs, number: int) -> Tape:
         prepared = self.prepared(inputs)
@@ -218,8 +293,9 @@ class Network:
         return found
 
 
-def _fails_without(layer: Layer, error: Exception) -> RequestError | TrialError:
-    return _failure(f"the network cannot be run without units of layer {layer.name}: {one_line(error)}", error)
+def _fails_without(layer: str, error: Exception) -> RequestError | TrialError:
+    of = f"layer {layer}" if layer else "several layers"
+    return _failure(f"the network cannot be run without units of {of}: {one_line(error)}", error)
 
 
 def _failure(problem: str, error: Exception) -> RequestError | TrialError:

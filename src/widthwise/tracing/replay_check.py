@@ -61,7 +61,7 @@ def replay_problem(tape: Tape, layers: Sequence[Layer], scores_with: Callable[[L
     """
     for layer in layers:
         slot = slot_at(tape, layer)
-        plan = tape.replay_plan(slot, tape.results[0])
+        plan = tape.replay_plan([slot], tape.results[0])
         if plan.escape:
             return escape_reason(layer.name, plan.escape)
         value = tape.values[slot]
@@ -69,11 +69,41 @@ def replay_problem(tape: Tape, layers: Sequence[Layer], scores_with: Callable[[L
         for kept in (half, ~half, torch.zeros_like(half)):
             ablated = value * kept
             try:
-                replayed = tape.replay(plan, ablated.clone())
+                replayed = tape.replay(plan, lambda _, __, ablated=ablated: ablated.clone())
             except Exception as error:  # whatever a function raises outside of the model's own code
                 return f"what follows {layer.name} cannot be run by itself: {one_line(error)}"
             if not _alike(replayed, scores_with(layer, ablated)):
                 return f"running again what follows {layer.name} does not give what the network gives"
+    return ""
+
+
+def joint_replay_problem(
+    tape: Tape, layers: Sequence[Layer], scores_with: Callable[[Callable[[Layer, Tensor], Tensor]], Tensor]
+) -> str:
+    """The reason why replaying the tape from all layers at once would differ from the model; empty if it would not.
+
+    It is tried as by `replay_problem`.
+
+    Args:
+        tape: a run, with all its values.
+        layers: the layers to replay from.
+        scores_with: runs the whole model with other values of the layers, which a function gives; returns its scores.
+    """
+    slots = {slot_at(tape, layer): layer for layer in layers}
+    plan = tape.replay_plan(slots, tape.results[0])
+    if plan.escape:
+        return escape_reason("its layers", plan.escape)
+    for kept in (0, 1):
+
+        def halved(layer: Layer, value: Tensor, kept: int = kept) -> Tensor:
+            return value * (torch.arange(value.numel(), device=value.device).view(value.shape) % 2 == kept)
+
+        try:
+            replayed = tape.replay(plan, lambda slot, value, halved=halved: halved(slots[slot], value))
+        except Exception as error:  # whatever a function raises outside of the model's own code
+            return f"what follows its layers cannot be run by itself: {one_line(error)}"
+        if not _alike(replayed, scores_with(halved)):
+            return "running again what follows all its layers does not give what the network gives"
     return ""
 
 

@@ -5,7 +5,7 @@ is taken from the run. A tape belongs to one run, with its shapes and branches, 
 model's code: any control flow is fine as long as it does not depend on the replaced value.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -13,6 +13,9 @@ from torch import Tensor
 
 from widthwise.tracing.functions import plain
 from widthwise.tracing.structure import Slot, filled, slots_in, tensors_in
+
+Change = Callable[[Slot, Tensor], Tensor]
+"""A function that gives the other value of a slot, from its value."""
 
 
 class CallSite(NamedTuple):
@@ -105,13 +108,17 @@ class Tape:
         """The operation that returned each value; inputs, parameters and constants have none."""
         return {output: operation for operation in self.operations for output in operation.outputs}
 
-    def replay_plan(self, start: Slot, target: Slot) -> "ReplayPlan":
-        """The plan to compute `target` from another value of `start`."""
-        reached, downstream = {start}, []
+    def replay_plan(self, starts: Collection[Slot], target: Slot) -> "ReplayPlan":
+        """The plan to compute `target` from other values of `starts`, of which some may be computed from others."""
+        producers = self.producers()
+        reached = {start for start in starts if start not in producers}
+        downstream = []
         for operation in self.operations:
-            if not reached.isdisjoint(operation.inputs) and start not in operation.outputs:
+            if not reached.isdisjoint(operation.inputs):
                 reached.update(operation.outputs)
                 downstream.append(operation)
+            else:
+                reached.update(start for start in starts if producers.get(start) is operation)
         wanted, needed = {target}, []
         for operation in reversed(downstream):  # skips what does not lead to the target
             if not wanted.isdisjoint(operation.outputs):
@@ -125,8 +132,10 @@ class Tape:
         for slot, number in last_use.items():
             if slot in reached and slot != target:
                 frees[number].append(slot)
-        frontier = {slot for slot in wanted if slot not in reached}
-        return ReplayPlan(start, target, needed, frees, frontier, self._escape_from(reached))
+        computed = {output for operation in needed for output in operation.outputs}
+        frontier = {slot for slot in wanted if slot not in computed}
+        used = frozenset(start for start in starts if start in wanted)
+        return ReplayPlan(used, target, needed, frees, frontier, self._escape_from(reached))
 
     def _escape_from(self, reached: set[Slot]) -> Escape | None:
         """The first of the escapes of these values."""
@@ -137,10 +146,16 @@ class Tape:
         self.values = {slot: value for slot, value in self.values.items() if slot in slots}
         self.sources = []
 
-    def replay(self, plan: "ReplayPlan", value: Tensor) -> Tensor:
-        """Compute the plan's target as if its start had been `value`, whose memory may be overwritten."""
-        changed = {plan.start: value}
-        owned = {plan.start}
+    def replay(self, plan: "ReplayPlan", change: Change) -> Tensor:
+        """Compute the plan's target as if each of its starts had another value.
+
+        Args:
+            plan: a plan of this tape.
+            change: gives the other value of a start, in memory that may be overwritten, from the value that it has
+                after the changes of the starts before it.
+        """
+        changed = {slot: change(slot, self.values[slot]) for slot in plan.starts & plan.frontier}
+        owned = set(changed)
         for operation, frees in zip(plan.operations, plan.frees, strict=True):
 
             def current(slot: Slot, operation: Operation = operation, frees: list[Slot] = frees) -> Tensor:
@@ -163,6 +178,9 @@ class Tape:
             elif operation.owns_result:
                 owned.update(operation.outputs)
             del args, kwargs, result
+            for slot in plan.starts.intersection(operation.outputs):
+                changed[slot] = change(slot, changed[slot])
+                owned.add(slot)
             for slot in frees:
                 changed.pop(slot, None)
         return changed[plan.target] if plan.target in changed else self.values[plan.target]
@@ -170,17 +188,17 @@ class Tape:
 
 @dataclass(frozen=True)
 class ReplayPlan:
-    """The operations that lead from one value to another.
+    """The operations that lead from some values to another.
 
-    start, target: the two values.
+    starts, target: the values. Starts that do not lead to the target are left out.
     operations: the operations to run, in order.
     frees: for each operation, the values that nothing needs after it.
-    frontier: the values that the operations take from the recorded run.
+    frontier: the values that are taken from the recorded run.
     escape: a value on the way that the model's Python code read. Another start might then take another branch,
         so the plan must not be used.
     """
 
-    start: Slot
+    starts: frozenset[Slot]
     target: Slot
     operations: list[Operation]
     frees: list[list[Slot]]
