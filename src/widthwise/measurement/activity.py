@@ -41,19 +41,31 @@ def drawn_activations(vectors: int, settings: Measurement, seed: int, depth: int
 class ActivitySampler:
     """Correlations over all activation vectors of a layer or over random samples of them.
 
+    sampled: whether they are over random samples.
+    running: those of each sampling; only one if all vectors are used.
+
     Args:
         units: the number of units in the layer.
-        drawn: the indices of the vectors in each sampling; None: all of them.
+        drawn: the indices of the vectors in each sampling, among those of all data; None: all of them.
         samplings: the number of samplings.
         device: the device of the activity.
+        first: the index of the first vector that it will see.
     """
 
-    def __init__(self, units: int, drawn: list[np.ndarray] | None, samplings: int, device: torch.device):
-        self._seen = 0
+    def __init__(
+        self, units: int, drawn: list[np.ndarray] | None, samplings: int, device: torch.device, first: int = 0
+    ):
+        self._seen = first
         self._drawn = drawn
         self.sampled = drawn is not None
         self._samplings = samplings
         self.running = [RunningCorrelation(units, device) for _ in drawn or [None]]
+
+    @classmethod
+    def empty(cls, units: int, correlations: int, sampled: bool, samplings: int) -> "ActivitySampler":
+        """One on the CPU that has gathered nothing, to load the state of another or to merge others into."""
+        nothing = np.zeros(0, dtype=np.int64)
+        return cls(units, [nothing] * correlations if sampled else None, samplings, torch.device("cpu"))
 
     def update(self, activity: Float[Tensor, "vectors units"]) -> None:
         """Add the next activation vectors."""

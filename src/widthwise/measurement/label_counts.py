@@ -1,13 +1,14 @@
 """Counts of the labels that stayed on an ablation curve, and the standard error of the area under it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from widthwise.measurement.accumulator import State
 from widthwise.measurement.curves import Curve
 
 LEAST_DEVIATION = 0.3
@@ -69,6 +70,38 @@ class LabelCounts:
             self._products -= before.T @ before
             ran = ran - (compared_before > 0).sum(0)
         self.examples += ran.cpu().numpy()
+
+    def merge(self, other: "LabelCounts") -> None:
+        """Add the counts of other examples."""
+        self.update(other.unchanged, other.compared)
+        self.examples += other.examples
+        self._clusters += other._clusters
+        self._totals += other._totals
+        self._products += other._products
+
+    def compute(self) -> Float[np.ndarray, "samplings groups"]:
+        """The proportion of unchanged labels; NaN where none were compared."""
+        return self.shares()
+
+    def state_dict(self) -> State:
+        """All counts."""
+        return {
+            "unchanged": self.unchanged,
+            "compared": torch.from_numpy(self.compared),
+            "examples": torch.from_numpy(self.examples),
+            "clusters": torch.tensor(self._clusters),
+            "totals": self._totals,
+            "products": self._products,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from the counts of another one."""
+        self.unchanged.copy_(state["unchanged"])
+        self.compared[:] = state["compared"].numpy()
+        self.examples[:] = state["examples"].numpy()
+        self._clusters = int(state["clusters"])
+        self._totals.copy_(state["totals"])
+        self._products.copy_(state["products"])
 
     def shares(self) -> Float[np.ndarray, "samplings groups"]:
         """The proportion of unchanged labels; NaN where none were compared."""

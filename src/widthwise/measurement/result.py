@@ -4,16 +4,21 @@ import io
 import json
 import os
 import zipfile
-from dataclasses import dataclass, fields
-from typing import TypedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, TypedDict
 
 import pandas as pd
 
 from widthwise.errors import RequestError
 from widthwise.files import write_whole
 
+if TYPE_CHECKING:
+    from widthwise.measurement.measured import Measured
+
 FORMAT = 3
 TABLES = ("layers", "removability", "ablation", "correlation", "similarity", "units", "pairs")
+STATE_FILE = "state.safetensors"
 DEGENERATE_SHARE = 0.99
 """A network that predicts one label for a larger share of the inputs has collapsed; its measures mean nothing."""
 
@@ -65,6 +70,7 @@ class Profile:
     most_frequent_label_share: the share of labels that are the most frequent one. Near 1 the network has collapsed:
         its AUC is 1 and means nothing.
     about: the network, and how it was measured.
+    state: of a profile of a part of the data, all that `merge` needs; None otherwise.
     """
 
     layers: pd.DataFrame
@@ -77,6 +83,7 @@ class Profile:
     examples: int
     most_frequent_label_share: float
     about: About
+    state: "Measured | None" = field(default=None, compare=False)
 
     @property
     def degenerate(self) -> bool:
@@ -96,6 +103,8 @@ class Profile:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the profile to one file: a ZIP archive with a Parquet file for each table, and a JSON file.
 
+        That of a part of the data also holds all that `merge` needs, as a safetensors file.
+
         Raises:
             OSError: the file cannot be written.
         """
@@ -106,6 +115,11 @@ class Profile:
                 getattr(self, name).to_parquet(table, index=False)
                 archive.writestr(f"{name}.parquet", table.getvalue())
             archive.writestr("profile.json", json.dumps(self.summary(), indent=1))
+            if self.state is not None:
+                from widthwise.measurement.checkpoint import packed
+
+                facts = {"facts": json.dumps(self.state.facts())}
+                archive.writestr(STATE_FILE, packed(self.state.state_dict(), facts))
         write_whole(path, sink.getvalue())
 
     def summary(self) -> dict[str, object]:
@@ -131,17 +145,39 @@ class Profile:
                 found = content.pop("format")
                 if found != FORMAT:
                     raise RequestError(f"{path} is a profile of format {found}; this version reads format {FORMAT}")
+                state = _read_state(archive) if STATE_FILE in archive.namelist() else None
                 tables = {name: pd.read_parquet(io.BytesIO(archive.read(f"{name}.parquet"))) for name in TABLES}
         except FileNotFoundError:
             raise
         except (zipfile.BadZipFile, KeyError, json.JSONDecodeError, AttributeError, TypeError, OSError) as error:
             raise RequestError(f"{path} is no profile that Profile.save wrote ({error})") from None
-        return cls(**tables, **content)
+        return cls(**tables, **content, state=state)
+
+    @classmethod
+    def merge(cls, parts: "Sequence[Profile]") -> "Profile":
+        """The profile of the whole data, from those of all its parts.
+
+        It is that which `profile` makes of the whole: counts are equal, correlations up to rounding in the precision in
+        which the network runs.
+
+        Args:
+            parts: what `profile(..., part=(1, n))` to `part=(n, n)` returned, in any order.
+
+        Raises:
+            RequestError: they are not exactly all parts of the same data, measured in the same way.
+        """
+        from widthwise.measurement.measured import merged
+        from widthwise.measurement.tables import profile_tables
+
+        states = [part.state for part in parts]
+        if not states or None in states:
+            raise RequestError("only profiles that were measured with part= can be merged, all parts of the data")
+        return profile_tables(merged([state for state in states if state is not None]))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Profile):
             return NotImplemented
-        pairs = [(getattr(self, each.name), getattr(other, each.name)) for each in fields(self)]
+        pairs = [(getattr(self, each.name), getattr(other, each.name)) for each in fields(self) if each.compare]
         return all(one.equals(two) if isinstance(one, pd.DataFrame) else one == two for one, two in pairs)
 
     __hash__ = None  # type: ignore[assignment]
@@ -155,3 +191,11 @@ class Profile:
         from widthwise.measurement.profile_text import as_html
 
         return as_html(self)
+
+
+def _read_state(archive: zipfile.ZipFile) -> "Measured":
+    from widthwise.measurement.checkpoint import unpacked
+    from widthwise.measurement.measured import Measured
+
+    facts, state = unpacked(archive.read(STATE_FILE))
+    return Measured.from_state(json.loads(facts["facts"]), state)

@@ -60,6 +60,11 @@ class ChosenExamples:
         self._seen = 0
         self.together = True
 
+    @property
+    def empty(self) -> bool:
+        """Whether no batch was added."""
+        return self._seen == 0
+
     def update(self, inputs: Inputs) -> None:
         """Add the next batch."""
         if not inputs.divisible:

@@ -10,8 +10,6 @@ from torch import Tensor
 
 from widthwise.measurement.ablation import unchanged_without_each
 from widthwise.measurement.accumulator import State
-from widthwise.measurement.correlation import RunningCorrelation
-from widthwise.measurement.repetition import nearest
 from widthwise.measurement.settings import Measurement
 from widthwise.tracing.layer import Layer
 from widthwise.tracing.network import Network, RecordedRun
@@ -144,16 +142,16 @@ class SingleAblations:
 
 
 def units_table(
-    layer: Layer,
+    layer: str,
     statistics: UnitStatistics,
-    running: RunningCorrelation,
+    nearest: pd.DataFrame,
     outgoing_weights: OutgoingWeights,
     single: SingleAblations | None,
     settings: Measurement,
 ) -> pd.DataFrame:
     """The table `units` of one layer: one row for each unit, with the columns `UNIT_COLUMNS`."""
-    table = pd.concat([statistics.compute(), nearest(running, settings.threshold)], axis=1)
-    table["layer"], table["unit"] = layer.name, np.arange(layer.units)
+    table = pd.concat([statistics.compute(), nearest], axis=1)
+    table["layer"], table["unit"] = layer, np.arange(len(table))
     table["outgoing_norm"] = outgoing_weights.norms.numpy()
     table["unchanged_alone"] = table["unchanged_with_most_similar"] = np.nan
     if single is not None:
