@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from widthwise.experiments.store import Store as Store
     from widthwise.experiments.sweep import Sweep as Sweep
     from widthwise.experiments.trial import Trial as Trial
+    from widthwise.measurement.plan import Plan as Plan
+    from widthwise.measurement.plan import plan as plan
     from widthwise.measurement.profile import layers as layers
     from widthwise.measurement.profile import profile as profile
     from widthwise.measurement.result import Profile as Profile
@@ -29,6 +31,7 @@ _MODULES = {
     "Layer": "widthwise.tracing.layer",
     "Machine": "widthwise.execution.machine",
     "Measurement": "widthwise.measurement.settings",
+    "Plan": "widthwise.measurement.plan",
     "Profile": "widthwise.measurement.result",
     "Progress": "widthwise.progress",
     "Report": "widthwise.reporting.report",
@@ -40,6 +43,7 @@ _MODULES = {
     "Trial": "widthwise.experiments.trial",
     "TrialError": "widthwise.errors",
     "layers": "widthwise.measurement.profile",
+    "plan": "widthwise.measurement.plan",
     "profile": "widthwise.measurement.profile",
     "report": "widthwise.reporting.report",
     "run": "widthwise.workflow",

@@ -77,7 +77,7 @@ def test_it_prints_the_layers_and_writes_what_is_asked(models: Path):
     import models as written  # type: ignore[import-not-found]
 
     assert Profile.load(models / "one.profile") == profile(
-        written.network(), written.batches(), settings=Measurement(single_units=True)
+        written.network(), written.batches(), settings=Measurement(single_units=True, precision=0.01)
     )
 
 
@@ -104,7 +104,8 @@ def test_weights_are_loaded_and_settings_used(models: Path, typed):
     safetensors.torch.save_file(network.state_dict(), "weights.safetensors")
     options = ["--weights", "weights.safetensors", "--levels", 4, "--samplings", 2, "--granularity", "channel"]
     options += ["--activations", "all", "--threshold", 0.3, "--replacement", "mean", "--thresholds", "0.9,0.6"]
-    options += ["--single-units", "--tolerance", 0.1, "--seed", 5, "--save", "x.profile"]
+    options += ["--single-units", "--tolerance", 0.1, "--seed", 5, "--save", "x.profile", "--precision", 0.2]
+    options += ["--protocols", "figures,text", "--prunability-threshold", 0.7]
     code, _, message = typed("profile", *BOTH, *options)
     assert code == 0, message
     measured = Profile.load("x.profile")
@@ -118,6 +119,9 @@ def test_weights_are_loaded_and_settings_used(models: Path, typed):
         thresholds=(0.6, 0.9),
         single_units=True,
         tolerance=0.1,
+        protocols=("figures", "text"),
+        prunability_threshold=0.7,
+        precision=0.2,
     )
     assert all(getattr(settings, each.name) != each.default for each in fields(Measurement)), "every field is tried"
     assert measured == profile(network, written.batches(), settings=settings, seed=5)
@@ -153,7 +157,7 @@ def test_a_trial_with_code_of_its_own_is_measured_only_if_it_is_trusted(
 def test_a_finished_run_of_a_store_is_measured_again(smoke_store: Path, typed):
     folders = sorted((smoke_store / "trials").iterdir())
     for folder in folders[:: len(folders) // 6]:
-        code, out, message = typed("profile", folder, "--json")
+        code, out, message = typed("profile", folder, "--precision", "exact", "--json")
         assert code == 0, message
         measured = json.loads(out)["layers"][0]
         import pandas as pd

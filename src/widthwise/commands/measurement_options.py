@@ -25,7 +25,24 @@ SingleUnits = Annotated[
     bool, typer.Option("--single-units", help="Also drop every unit alone, to find out why it is removable.")
 ]
 Tolerance = Annotated[float, typer.Option(help="The share of labels that may change while a unit counts as removable.")]
+Protocols = Annotated[
+    str,
+    typer.Option(
+        metavar="text,figures", help="How removability is measured: as in the paper's text, its figures, or both."
+    ),
+]
+PrunabilityThreshold = Annotated[
+    float, typer.Option(help="Prunability is the share dropped at which unchanged labels fall below this.")
+]
+Precision = Annotated[
+    str,
+    typer.Option(
+        metavar="ERROR|exact", help="Stop a layer's ablations at this standard error of its AUC; exact: run them all."
+    ),
+]
 
+PRECISION = "0.01"
+PROTOCOLS = ",".join(settings.PAPER_SETTINGS.protocols)
 ACTIVATIONS = str(settings.PAPER_SETTINGS.activations)
 THRESHOLDS = ",".join(map(str, settings.PAPER_SETTINGS.thresholds))
 
@@ -39,6 +56,25 @@ def activation_count(text: str) -> int | None:
     if text != "all" and not text.isdigit():
         raise RequestError(f"must be a whole number or all, not {text!r}", field="activations")
     return None if text == "all" else int(text)
+
+
+def chosen_precision(text: str) -> float | None:
+    """The standard error that `--precision` asks for; None: every ablation is run.
+
+    Raises:
+        RequestError: the text is not a number.
+    """
+    if text in ("exact", "none"):
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise RequestError(f"must be a number such as 0.01, or exact, not {text!r}", field="precision") from None
+
+
+def chosen_protocols(text: str) -> tuple[settings.Protocol, ...]:
+    """The protocols that `--protocols` names; `Measurement` checks them."""
+    return tuple(part for part in text.split(",") if part)  # type: ignore[misc]
 
 
 def numbers(option: str, text: str | None) -> list[float] | None:

@@ -8,10 +8,15 @@ import typer
 
 from widthwise.commands.measurement_options import (
     ACTIVATIONS,
+    PRECISION,
+    PROTOCOLS,
     THRESHOLDS,
     Activations,
     Granularity,
     Levels,
+    Precision,
+    Protocols,
+    PrunabilityThreshold,
     Replacement,
     Samplings,
     SingleUnits,
@@ -19,6 +24,8 @@ from widthwise.commands.measurement_options import (
     Thresholds,
     Tolerance,
     activation_count,
+    chosen_precision,
+    chosen_protocols,
     numbers,
 )
 from widthwise.commands.options import AsJson, Device
@@ -57,6 +64,9 @@ def profile(
     layers: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="A layer, or a pattern with *; can be given several times.")
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what it would take: time, memory, passes; measure nothing.")
+    ] = False,
     list_layers: Annotated[bool, typer.Option("--list", help="List the layers; measure nothing.")] = False,
     attention_heads: Annotated[
         bool, typer.Option("--attention-heads", help="Also measure attention heads, as units.")
@@ -70,6 +80,9 @@ def profile(
     activations: Activations = ACTIVATIONS,
     single_units: SingleUnits = PAPER_SETTINGS.single_units,
     tolerance: Tolerance = PAPER_SETTINGS.tolerance,
+    protocols: Protocols = PROTOCOLS,
+    prunability_threshold: PrunabilityThreshold = PAPER_SETTINGS.prunability_threshold,
+    precision: Precision = PRECISION,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Seed of the random draws; by default 0, or a finished run's own.")
     ] = None,
@@ -87,7 +100,8 @@ def profile(
 ) -> None:
     """Measure the removable and repeated units of every layer of a trained network."""
     from widthwise.commands.loading import InputOptions, importing_user_code, load_subject
-    from widthwise.commands.profile_output import print_layers, print_profile, write_profile
+    from widthwise.commands.profile_output import print_layers, print_plan, print_profile, write_profile
+    from widthwise.measurement.plan import plan as find_plan
     from widthwise.measurement.profile import layers as find_layers
     from widthwise.measurement.profile import profile as measure
 
@@ -103,6 +117,9 @@ def profile(
         replacement=replacement,
         single_units=single_units,
         tolerance=tolerance,
+        protocols=chosen_protocols(protocols),
+        prunability_threshold=prunability_threshold,
+        precision=chosen_precision(precision),
     )
     inputs = InputOptions(data or [], split, numbers("mean", mean), numbers("std", std), examples)
     with importing_user_code():
@@ -117,6 +134,18 @@ def profile(
                 predict=subject.predict,
             )
             print_layers(found, as_json)
+            return
+        if dry_run:
+            planned = find_plan(
+                subject.network,
+                subject.batches,
+                settings=settings,
+                layers=layers or None,
+                attention_heads=attention_heads,
+                predict=subject.predict,
+                batch_size=batch_size,
+            )
+            print_plan(planned, as_json)
             return
         with _shown() as on_progress:
             measured = measure(

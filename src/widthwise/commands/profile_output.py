@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from widthwise.commands.terminal import print_json, results
+from widthwise.measurement.plan import Plan as ProfilePlan
 from widthwise.measurement.result import Profile
 from widthwise.reporting.report import report
 
@@ -23,6 +24,14 @@ def print_layers(layers: pd.DataFrame, as_json: bool) -> None:
         shape = "×".join(map(str, row["shape"]))
         table.add_row(Text(row["layer"]), str(row["units"]), shape, Text(row["kind"]), Text(row["follows"]))
     results.print(table)
+
+
+def print_plan(plan: ProfilePlan, as_json: bool) -> None:
+    """Print what a measurement would take."""
+    if as_json:
+        print_json(plan.to_dict())
+        return
+    results.print(str(plan), markup=False, soft_wrap=True)
 
 
 def write_profile(profile: Profile, page: str | None, save: str | None) -> None:

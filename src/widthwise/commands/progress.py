@@ -91,11 +91,12 @@ class _ShownProgress:
             rich.TextColumn(progress.unit),
             rich.TimeElapsedColumn(),
             rich.TextColumn("left"),
-            rich.TimeRemainingColumn(),
+            rich.TimeRemainingColumn() if progress.seconds_left is None else rich.TextColumn("{task.description}"),
         )
-        self._update(progress, columns, progress.done, progress.total, progress.subject)
+        left = "" if progress.seconds_left is None else _time_left(progress.seconds_left)
+        self._update(progress, columns, int(progress.done), progress.total and int(progress.total), left)
         if progress.done != progress.total:
-            self._line(_of_total(progress))
+            self._line(f"{_of_total(progress)}{f', {left} left' if left else ''}")
 
     def _show_epoch(self, progress: Progress) -> None:
         """A line for each epoch and, on a terminal, the progress within the epoch."""
@@ -150,8 +151,8 @@ def _epoch(progress: Progress) -> int:
 
 
 def _of_total(progress: Progress) -> str:
-    total = "" if progress.total is None else f" of {progress.total:,}"
-    return f"{progress.done:,}{total} {progress.unit}"
+    total = "" if progress.total is None else f" of {progress.total:,.0f}"
+    return f"{progress.done:,.0f}{total} {progress.unit}"
 
 
 def _time_left(seconds: float) -> str:

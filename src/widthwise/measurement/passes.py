@@ -38,6 +38,9 @@ from widthwise.tracing.layer import Layer
 from widthwise.tracing.network import Network, RecordedRun
 from widthwise.tracing.outgoing_weights import outgoing_weights
 
+STATISTICS = "statistics"
+"""The kind of work that correlations and the units' statistics are."""
+
 
 class Passes:
     """The passes of one measurement, and the numbers that they collected.
@@ -91,6 +94,7 @@ class Passes:
         self._passes = 1 + (settings.replacement == "mean") + settings.single_units
         self._work = self._walk.work = Work(self.examples * self._passes, on_progress)
         self._work.expect(INTACT, self.examples * self._passes)
+        self._work.expect(STATISTICS, self.examples, 0.5)
 
     def run(self) -> None:
         """Collect everything: first the means, if they replace dropped activity; last the pairs of units."""
@@ -202,7 +206,8 @@ class Passes:
             if first_group is None:
                 first_group = self._groups[0]
                 self._begin(first_group)
-            self._add(run, first_group)
+            with self._work.doing(STATISTICS, run.examples):
+                self._add(run, first_group)
             if self.sampled:
                 chosen.update(run.inputs)
             else:

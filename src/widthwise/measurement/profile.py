@@ -72,16 +72,11 @@ def profile(
         RequestError: the model, its inputs or an argument cannot be used; one sentence says what is wrong.
         TrialError: there is not enough memory for the batch size.
     """
-    if not isinstance(settings, Measurement):
-        raise RequestError(f"must be a widthwise.Measurement, not {type(settings).__name__}", field="settings")
-    if batch_size is not None and batch_size < 1:
-        raise RequestError(f"must be at least 1, got {batch_size}", field="batch_size")
-    if seed < 0:
-        raise RequestError(f"must be at least 0, got {seed}", field="seed")
+    checked_request(settings, batch_size, seed)
     one_part = None if part is None else as_part(part)
     if one_part is not None:
         check_divisible(settings)
-    model = _module(model)
+    model = checked_module(model)
     source = Batches(batches)
     with untouched(model):
         network = Network(
@@ -125,7 +120,7 @@ def layers(
     Raises:
         RequestError: there are none, or no layer has a chosen name or fits a chosen pattern.
     """
-    model = _module(model)
+    model = checked_module(model)
     with untouched(model):
         network = Network(
             model,
@@ -154,7 +149,21 @@ def _identity(
     }
 
 
-def _module(model: object) -> nn.Module:
+def checked_request(settings: object, batch_size: int | None, seed: int) -> None:
+    """Refuse arguments that cannot be used.
+
+    Raises:
+        RequestError: one is out of its range.
+    """
+    if not isinstance(settings, Measurement):
+        raise RequestError(f"must be a widthwise.Measurement, not {type(settings).__name__}", field="settings")
+    if batch_size is not None and batch_size < 1:
+        raise RequestError(f"must be at least 1, got {batch_size}", field="batch_size")
+    if seed < 0:
+        raise RequestError(f"must be at least 0, got {seed}", field="seed")
+
+
+def checked_module(model: object) -> nn.Module:
     """The model; for one that `torch.compile` returned, the original, which computes the same and has visible layers.
 
     Raises:

@@ -41,7 +41,25 @@ def notes(profile: Profile) -> list[str]:
     how = "Only what follows a layer was run again."
     if not profile.about["replayed"]:
         how = f"The whole network was run again for each ablation, because {profile.about['reason']}."
-    return [*profile.warnings, f"Units: {counts}.", how]
+    return [*profile.warnings, f"Units: {counts}.", *precision_notes(profile), how]
+
+
+def precision_notes(profile: Profile) -> list[str]:
+    """How precise each AUC is, where a precision was asked for."""
+    asked = profile.about["settings"]["precision"]
+    if asked is None:
+        return []
+    errors = profile.removability["precision"]
+    missed = profile.removability[errors.isna() | (errors > asked)]
+    found = f"Ablations stopped at a standard error of AUC of {asked:g}"
+    if missed.empty:
+        return [f"{found}, over examples and draws together; the column precision of removability holds each layer's."]
+    names = ", ".join(sorted({str(name) or "all layers together" for name in missed["layer"]})[:3])
+    most = "unknown" if errors.isna().any() else f"up to {errors.max():.3f}"
+    return [
+        f"{found}. For {counted(len(missed), 'curve')} of {len(errors)} ({names}) it is {most}: there are too few "
+        "examples or, where whole channels are dropped, too few samplings."
+    ]
 
 
 def as_text(profile: Profile) -> str:

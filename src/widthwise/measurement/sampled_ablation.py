@@ -243,7 +243,9 @@ def ablate_sampled(
         for number, inputs in enumerate(steps()):
             waiting = [each for each in sampled if not each.narrow and (sweep == 0 or not each.exhausted)]
             if not waiting:
+                work.finish()
                 return
+            work.expect_more(max(each.still_needed() / each.runs for each in waiting))
             with work.batch(inputs.examples):
                 for each in waiting:
                     each.begin(number, inputs.examples)

@@ -44,6 +44,10 @@ class Work:
         known = self._kinds.setdefault(kind, _Kind(guess, examples))
         known.total = max(examples, known.done)
 
+    def expect_more(self, examples: int | float) -> None:
+        """Expect this many examples in batches to come, in place of what was expected."""
+        self.examples = self._done + examples
+
     @contextmanager
     def doing(self, kind: str, examples: int | float, subject: str = "") -> Iterator[None]:
         """Time the work in the block."""
@@ -66,6 +70,13 @@ class Work:
         self._done += examples
         self._batch = 0.0
         self.examples = max(self.examples, self._done)
+        self._report(self._done, "")
+
+    def finish(self) -> None:
+        """Report that nothing is left."""
+        self.examples = self._done
+        for kind in self._kinds.values():
+            kind.total = kind.done
         self._report(self._done, "")
 
     @property
