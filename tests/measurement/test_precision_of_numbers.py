@@ -157,3 +157,46 @@ def test_complex_activity_is_refused_in_a_sentence():
 class Complex(nn.Module):
     def forward(self, value: Tensor) -> Tensor:
         return torch.complex(value, value.flip(-1))
+
+
+class Fragile(nn.Module):
+    """Divides by the activity of its first unit, so that without it scores are infinite or NaN."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.relu, self.two = nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 3)
+        self.one.bias.data += 5
+
+    def forward(self, value: Tensor) -> Tensor:
+        value = self.relu(self.one(value))
+        return self.two(value) / value[:, :1]
+
+
+@pytest.mark.parametrize("replay", [True, False])
+@pytest.mark.parametrize("precision", [None, 0.001])
+def test_scores_that_are_not_finite_after_an_ablation_are_no_label_and_are_counted(precision, replay: bool):
+    torch.manual_seed(0)
+    model, inputs = Fragile(), torch.randn(50, 3)
+    settings = Measurement(levels=5, samplings=2, granularity="channel", precision=precision)
+    measured = profile(model, inputs.split(20), settings=settings, replay=replay)
+    some = measured.ablation[measured.ablation["units_dropped"] > 0]
+    lost = some[some["not_finite"] > 0]
+    assert (lost["not_finite"] == 50).all()  # the unit is dropped for all examples or for none
+    assert (lost["unchanged"] == 0).all()
+    assert (lost["share_dropped"] == 1).sum() == 2
+    assert (some[some["not_finite"] == 0]["unchanged"] > 0).all()
+    assert f"After {len(lost)} of 10 ablations, {50 * len(lost)} of {50 * len(lost)} labels" in repr(measured).replace(
+        "\n", " "
+    )
+    whole = profile(model, [inputs], settings=Measurement(levels=5, samplings=2), replay=replay)
+    assert 0 < whole.ablation["not_finite"].max() <= 50
+
+
+@pytest.mark.parametrize(("value", "kind"), [(float("nan"), "NaN"), (float("inf"), "infinite scores")])
+def test_an_intact_network_with_such_scores_is_refused(value: float, kind: str):
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 3))
+    inputs = torch.randn(20, 3)
+    with pytest.raises(RequestError, match=f"the model's output holds {kind}, so no label can be formed"):
+        profile(model, [inputs], predict=lambda output: output + torch.tensor([0.0, 0.0, value]))
+    masked = profile(model, [inputs], predict=lambda output: output + torch.tensor([0.0, 0.0, -torch.inf]))
+    assert masked.ablation["not_finite"].sum() == 0  # a class that is never chosen is no fault

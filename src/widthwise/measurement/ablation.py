@@ -13,6 +13,7 @@ from widthwise.measurement.label_counts import LabelCounts
 from widthwise.measurement.masks import draw_seed, laid_out, levels_survived, random_levels, stays
 from widthwise.tracing.layer import Layer
 from widthwise.tracing.network import Network, RecordedRun
+from widthwise.tracing.predicted_labels import NO_LABEL
 
 Replacements = Mapping[str, Float[Tensor, " units"]]
 """The activity of each of a layer's units when it is dropped, by the layer's name; zero for other layers."""
@@ -46,18 +47,22 @@ def ablate(
     labels = labels_of_examples(run)
     examples, each = labels.shape
     unchanged = torch.zeros(examples, samplings, len(curve.groups), dtype=torch.long, device=labels.device)
+    lost = torch.zeros(samplings, len(curve.groups), dtype=torch.long, device=labels.device)
     dropping = Dropping(network, curve, run, replacements)
     for sampling in range(samplings):
         dropping.draw(seed, sampling, first)
         for group in random_groups(curve):
             found = dropping.labels(group).reshape(labels.shape)
             unchanged[:, sampling, group] = (found == labels).sum(1)
+            lost[sampling, group] = without_label(found).sum()
     for group, (intact, everything) in enumerate(zip(curve.intact, curve.everything, strict=True)):
         if intact:
             unchanged[:, :, group] = each
         elif everything:
             found = dropping.labels_without_all().reshape(labels.shape)
             unchanged[:, :, group] = (found == labels).sum(1, keepdim=True)
+            lost[:, group] = without_label(found).sum()
+    counts.update_lost(lost)
     counts.update(unchanged.sum(0), np.full(counts.compared.shape, examples * each))
     compared = torch.full((examples, len(curve.groups)), samplings * each, device=labels.device)
     counts.update_examples(unchanged.sum(1), compared)
@@ -67,6 +72,11 @@ def labels_of_examples(run: RecordedRun) -> Int[Tensor, "examples labels"]:
     """The labels of a batch, a row for each example; one row if they are not of its examples."""
     rows = run.examples if run.labels.dim() and len(run.labels) == run.examples else 1
     return run.labels.reshape(rows, -1)
+
+
+def without_label(labels: Int[Tensor, "examples labels"]) -> Int[Tensor, " examples"]:
+    """For each example, the number of its labels that are none, since scores were NaN or infinite."""
+    return (labels == NO_LABEL).sum(1)
 
 
 def random_groups(curve: Curve) -> list[int]:

@@ -113,4 +113,4 @@ def _bytes(tensor: Tensor) -> memoryview:
     plain = tensor.detach().cpu()
     if plain.layout is not torch.strided or plain.is_quantized:
         return memoryview(repr(plain).encode())
-    return memoryview(plain.contiguous().flatten().view(torch.uint8).numpy())
+    return plain.contiguous().flatten().view(torch.uint8).numpy().data

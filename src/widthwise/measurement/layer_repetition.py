@@ -31,21 +31,15 @@ class LayerRepetition:
 
     def state_dict(self) -> State:
         """All numbers, by name."""
-        tables = {"nearest": self.nearest.astype("float64"), "pairs": self.pairs.astype("float64")}
-        return {
-            "samplings": torch.tensor(len(self.samplings)),
-            **joined(
-                (name, {column: torch.tensor(table[column].to_numpy()) for column in table})
-                for name, table in tables.items()
-            ),
-            **joined(
-                (
-                    str(number),
-                    {name: torch.tensor(np.asarray(value)) for name, value in vars(each).items()},
-                )
-                for number, each in enumerate(self.samplings)
-            ),
-        }
+        summaries = [
+            (str(number), {name: torch.tensor(np.asarray(value)) for name, value in vars(each).items()})
+            for number, each in enumerate(self.samplings)
+        ]
+        tables = [
+            (name, {str(column): torch.tensor(values.to_numpy()) for column, values in table.astype("float64").items()})
+            for name, table in (("nearest", self.nearest), ("pairs", self.pairs))
+        ]
+        return {"samplings": torch.tensor(len(self.samplings)), **joined([*summaries, *tables])}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Tensor]) -> "LayerRepetition":

@@ -14,6 +14,7 @@ from widthwise.measurement.curves import Curve
 from widthwise.measurement.label_counts import LabelCounts
 from widthwise.measurement.label_frequencies import LabelFrequencies
 from widthwise.measurement.layer_repetition import LayerRepetition, layer_repetition
+from widthwise.measurement.result import AboutNetwork
 from widthwise.measurement.settings import Measurement
 from widthwise.measurement.units import SingleAblations, UnitStatistics
 from widthwise.tracing.outgoing_weights import OutgoingWeights
@@ -62,7 +63,7 @@ class Measured:
     labels: LabelFrequencies
     examples: int
     classes: int
-    network: dict[str, Any]
+    network: AboutNetwork
     part: tuple[int, int] | None = None
 
     def facts(self) -> dict[str, Any]:
@@ -107,9 +108,10 @@ class Measured:
     def from_state(cls, facts: Mapping[str, Any], state: Mapping[str, Tensor]) -> "Measured":
         """What `facts` and `state_dict` describe."""
         cpu = torch.device("cpu")
-        settings = Measurement(
-            **{name: tuple(value) if isinstance(value, list) else value for name, value in facts["settings"].items()}
-        )
+        options: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in facts["settings"].items()
+        }
+        settings = Measurement(**options)
         layers = []
         for number, each in enumerate(facts["layers"]):
             statistics = UnitStatistics(each["units"], cpu)
@@ -138,7 +140,7 @@ class Measured:
             labels=labels,
             examples=facts["examples"],
             classes=facts["classes"],
-            network=dict(facts["network"]),
+            network=facts["network"],
             part=part,
         )
 
@@ -155,8 +157,8 @@ class Measured:
             own.repetition = None
         for count, added_count in zip(self.counts, other.counts, strict=True):
             count.merge(added_count)
-        if added_reason := other.network["reason"]:
-            self.network |= {"replayed": False, "reason": added_reason}
+        if other.network["reason"]:
+            self.network["replayed"], self.network["reason"] = False, other.network["reason"]
 
 
 def merged(parts: Sequence[Measured]) -> Measured:

@@ -39,12 +39,13 @@ def as_part(given: object) -> Part:
     Raises:
         RequestError: it stands for none.
     """
-    numbers = given if isinstance(given, (tuple, list)) and len(given) == 2 else (None, None)
-    whole = all(isinstance(each, int) and not isinstance(each, bool) for each in numbers)
-    if not whole or not 1 <= numbers[0] <= numbers[1]:
-        problem = f"must be two whole numbers such as (1, 4), the first of four parts, got {given!r}"
-        raise RequestError(problem, field="part")
-    return Part(*numbers)
+    if isinstance(given, (tuple, list)) and len(given) == 2:
+        number, parts = given
+        whole = all(isinstance(each, int) and not isinstance(each, bool) for each in given)
+        if whole and 1 <= number <= parts:
+            return Part(number, parts)
+    problem = f"must be two whole numbers such as (1, 4), the first of four parts, got {given!r}"
+    raise RequestError(problem, field="part")
 
 
 def check_divisible(settings: Measurement) -> None:

@@ -19,6 +19,7 @@ from widthwise.measurement.layer_repetition import LayerRepetition
 from widthwise.measurement.measured import Measured, MeasuredLayer
 from widthwise.measurement.memory import memory_needed, passes_of_layers
 from widthwise.measurement.part import Part
+from widthwise.measurement.result import AboutNetwork
 from widthwise.measurement.sampled_ablation import (
     INTACT,
     ChosenExamples,
@@ -115,7 +116,7 @@ class Passes:
 
     def measured(self) -> Measured:
         """All that was collected."""
-        network = {
+        network: AboutNetwork = {
             "model": type(self.network.model).__name__,
             "replayed": self.network.replayed,
             "reason": self.network.reason,

@@ -87,6 +87,7 @@ def ablation_table(measured: Measured, labels: int) -> pd.DataFrame:
                     "units_dropped": np.tile(np.sum(curve.dropped, axis=0), samplings),
                     "unchanged": by_level(curve, intact_known(curve, counts.shares())).ravel(),
                     "labels": by_level(curve, compared).ravel(),
+                    "not_finite": by_level(curve, counts.lost.cpu().numpy()).ravel(),
                 }
             )
         )

@@ -23,26 +23,33 @@ DEGENERATE_SHARE = 0.99
 """A network that predicts one label for a larger share of the inputs has collapsed; its measures mean nothing."""
 
 
-class About(TypedDict):
-    """The network of a profile, and how it was measured.
+class AboutNetwork(TypedDict):
+    """The network of a profile.
 
     model: the type of the network.
-    classes: the number of possible labels.
-    labels: the number of labels that were compared.
     replayed, reason: whether only what follows a layer was run again; if not, why.
-    settings: the fields of the `Measurement`.
-    seed: the seed of the random draws.
     device: the device of the network.
     """
 
     model: str
-    classes: int
-    labels: int
     replayed: bool
     reason: str
+    device: str
+
+
+class About(AboutNetwork):
+    """The network of a profile, and how it was measured.
+
+    classes: the number of possible labels.
+    labels: the number of labels that were compared.
+    settings: the fields of the `Measurement`.
+    seed: the seed of the random draws.
+    """
+
+    classes: int
+    labels: int
     settings: dict[str, object]
     seed: int
-    device: str
 
 
 @dataclass(frozen=True, repr=False)
@@ -58,8 +65,9 @@ class Profile:
         precision`: a row for each protocol and layer; in protocol `figures` also one of all layers together, whose
         `layer` is empty. Prunability is the share of dropped units at which unchanged labels fall below 0.8 (or
         `prunability_threshold`); `precision` is the standard error of `auc` over examples and draws together.
-    ablation: `layer, protocol, sampling, share_dropped, units_dropped, unchanged, labels`: the proportion of labels
-        that stayed, of the number that was compared.
+    ablation: `layer, protocol, sampling, share_dropped, units_dropped, unchanged, labels, not_finite`: the proportion
+        of labels that stayed, the number that was compared, and how many of these could not be formed, since scores
+        were NaN or infinite after the ablation.
     correlation: `layer, sampling, low, high, pairs`: the number of pairs of units with |r| in [low, high).
     similarity: `layer, sampling, threshold, similarity`: similarity for several thresholds of |r|.
     units: a row for each unit: its activity, its outgoing weights, similar units, the labels that stay without it, and
@@ -93,12 +101,20 @@ class Profile:
     @property
     def warnings(self) -> list[str]:
         """Warnings for a reader of the numbers, one sentence each."""
-        if not self.degenerate:
-            return []
-        return [
-            f"{self.most_frequent_label_share:.1%} of the labels are the same one: the network has collapsed, and "
-            "its AUC means nothing."
-        ]
+        found = []
+        if self.degenerate:
+            found.append(
+                f"{self.most_frequent_label_share:.1%} of the labels are the same one: the network has collapsed, and "
+                "its AUC means nothing."
+            )
+        lost = self.ablation[self.ablation["not_finite"] > 0]
+        if len(lost):
+            found.append(
+                f"After {len(lost)} of {len(self.ablation)} ablations, {lost['not_finite'].sum():,} of "
+                f"{lost['labels'].sum():,} labels could not be formed, since scores were NaN or infinite; they count "
+                "as changed."
+            )
+        return found
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the profile to one file: a ZIP archive with a Parquet file for each table, and a JSON file.

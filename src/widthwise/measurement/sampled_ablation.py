@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from widthwise.measurement.ablation import Dropping, Replacements, labels_of_examples
+from widthwise.measurement.ablation import Dropping, Replacements, labels_of_examples, without_label
 from widthwise.measurement.curves import Curve
 from widthwise.measurement.label_counts import LabelCounts
 from widthwise.measurement.work import Work
@@ -186,7 +186,10 @@ class SampledCurve:
                 continue
             dropping.draw(self._stream[0], sampling, first)
             levels = torch.from_numpy(groups.clip(0)).to(labels.device)
-            stayed = (dropping.labels(levels).reshape(labels.shape) == labels).sum(1).cpu().numpy()
+            found = dropping.labels(levels).reshape(labels.shape)
+            stayed = (found == labels).sum(1).cpu().numpy()
+            lost = torch.zeros_like(self.counts.lost[0])
+            lost.index_add_(0, levels, without_label(found) * torch.from_numpy(groups >= 0).to(labels.device))
             compared = np.zeros((run.examples, len(self.curve.groups)), dtype=np.int64)
             compared[groups >= 0, groups[groups >= 0]] = labels.shape[1]
             unchanged = compared // labels.shape[1] * stayed[:, None]
@@ -194,6 +197,7 @@ class SampledCurve:
             step.compared[rows] += compared
             shared = np.array(self.curve.everything) | (np.arange(self._samplings)[:, None] == sampling)
             self.counts.update(torch.from_numpy(unchanged.sum(0) * shared).to(labels.device), compared.sum(0) * shared)
+            self.counts.update_lost(lost * torch.from_numpy(shared).to(labels.device))
 
     def end(self, number: int) -> None:
         """Take account of a step that was run."""

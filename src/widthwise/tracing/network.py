@@ -10,7 +10,7 @@ from widthwise.errors import RequestError, TrialError
 from widthwise.tracing.inputs import Inputs
 from widthwise.tracing.layer import Layer, slot_at
 from widthwise.tracing.layer_selection import Selection, find_layers
-from widthwise.tracing.predicted_labels import NoLabelError, Predict, labels_of, scores_of
+from widthwise.tracing.predicted_labels import NO_LABEL, NoLabelError, Predict, labels_of, scores_of
 from widthwise.tracing.recording import record
 from widthwise.tracing.replacing import run_with
 from widthwise.tracing.replay_check import (
@@ -145,13 +145,16 @@ class Network:
             number: its number, counted from 1, for messages.
 
         Raises:
-            RequestError: the model cannot be run on the batch, or its output holds NaN.
+            RequestError: the model cannot be run on the batch, or its output holds NaN or infinite scores.
             TrialError: there is not enough memory.
         """
         tape = self._record(inputs, number)
         scores, labels = (tape.values[slot] for slot in tape.results)
-        if scores.is_floating_point() and scores.isnan().any():
-            raise RequestError("the model's output holds NaN, so no label can be formed; check its inputs and weights")
+        if scores.is_floating_point() and (labels == NO_LABEL).any():
+            kind = "NaN" if scores.isnan().any() else "infinite scores"
+            raise RequestError(
+                f"the model's output holds {kind}, so no label can be formed; check its inputs and weights"
+            )
         slots = {layer.name: slot_at(tape, layer) for layer in self.layers}
         values = {name: tape.values[slot] for name, slot in slots.items()}
         plans, together = {}, None

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Mapping
 
+import torch
 from torch import Tensor
 
 from widthwise.errors import RequestError
 
+NO_LABEL = torch.iinfo(torch.long).min
+"""In place of a label where scores are NaN or infinite: no label of an intact network equals it."""
 Predict = Callable[..., Tensor]
 """A function from a model's output, of any type, to scores or labels."""
 
@@ -45,5 +48,8 @@ def scores_of(output: object, predict: Predict | None) -> Tensor:
 
 
 def labels_of(scores: Tensor) -> Tensor:
-    """The label of each row of scores; labels stay what they are."""
-    return scores.argmax(-1) if scores.is_floating_point() else scores.long()
+    """The label of each row of scores, or `NO_LABEL` where the best score is not finite; labels stay what they are."""
+    if not scores.is_floating_point():
+        return scores.long()
+    best, labels = scores.max(-1)  # NaN, if any score is
+    return torch.where(best.isfinite(), labels, NO_LABEL)
