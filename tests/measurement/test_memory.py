@@ -1,4 +1,4 @@
-"""Correlations of layers that do not fit into memory together are gathered in several passes; and how much they take."""
+"""Correlations of layers that do not fit into memory together are gathered in several passes."""
 
 import pytest
 import torch

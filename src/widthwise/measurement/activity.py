@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from widthwise.measurement.accumulator import State, joined, part_of
@@ -13,7 +13,10 @@ from widthwise.measurement.repetition import Repetition, repetition
 from widthwise.measurement.settings import Measurement
 from widthwise.tracing.layer import Layer
 
-ACTIVATION_STREAM = 2
+ACTIVATION_STREAM, POSITION_STREAM = 2, 5
+"""The parts of a seed that keep these draws apart from others."""
+WORDS_OF_AN_EXAMPLE = 1 << 32
+"""How many of a generator's 64-bit words each example has for its draws, of which it uses one for each position."""
 
 
 def layer_activity(value: Tensor, layer: Layer, examples: int) -> Float[Tensor, "examples positions units"]:
@@ -36,6 +39,39 @@ def drawn_activations(vectors: int, settings: Measurement, seed: int, depth: int
     seeds = np.random.SeedSequence([seed, ACTIVATION_STREAM, depth]).spawn(settings.samplings)
     choices = [np.random.default_rng(each).choice(vectors, settings.activations, replace=False) for each in seeds]
     return [np.sort(choice) for choice in choices]
+
+
+def drawn_positions(
+    first: int, examples: int, positions: int, sample: int, seed: int, stream: int
+) -> Int[np.ndarray, "examples sample"] | None:
+    """Indices of the positions of each example that enter a layer's correlations, in ascending order.
+
+    None: all of them. They are the positions with the smallest keys. The key of position p of the example with index i
+    is word 2**32 i + p of `numpy.random.PCG64(SeedSequence([seed, POSITION_STREAM, stream]))`.
+
+    Args:
+        first, examples: the index of the first example among all, and the number of examples.
+        positions: the number of positions of each.
+        sample: how many are drawn.
+        seed, stream: the seed of the random draws, and what is the layer's own of it.
+    """
+    if positions <= sample:
+        return None
+    generator = np.random.PCG64(np.random.SeedSequence([seed, POSITION_STREAM, stream]))
+    generator.advance(first * WORDS_OF_AN_EXAMPLE)
+    drawn = np.empty((examples, sample), dtype=np.int64)
+    for row in drawn:
+        row[:] = np.sort(np.argpartition(generator.random_raw(positions), sample - 1)[:sample])
+        generator.advance(WORDS_OF_AN_EXAMPLE - positions)
+    return drawn
+
+
+def at_positions(
+    activity: Float[Tensor, "examples positions units"], drawn: Int[np.ndarray, "examples sample"]
+) -> Float[Tensor, "examples sample units"]:
+    """The activity of each example at its drawn positions."""
+    indices = torch.from_numpy(drawn).to(activity.device, non_blocking=True)
+    return activity.gather(1, indices[..., None].expand(-1, -1, activity.shape[2]))
 
 
 class ActivitySampler:

@@ -10,7 +10,13 @@ from torch import Tensor
 from widthwise.errors import RequestError
 from widthwise.measurement.ablation import ablate
 from widthwise.measurement.accumulator import State, joined, part_of
-from widthwise.measurement.activity import ActivitySampler, drawn_activations, layer_activity
+from widthwise.measurement.activity import (
+    ActivitySampler,
+    at_positions,
+    drawn_activations,
+    drawn_positions,
+    layer_activity,
+)
 from widthwise.measurement.checkpoint import Checkpoint
 from widthwise.measurement.curves import Curve, curves
 from widthwise.measurement.label_counts import LabelCounts
@@ -208,7 +214,7 @@ class Passes:
                 first_group = self._groups[0]
                 self._begin(first_group)
             with self._work.doing(STATISTICS, run.examples):
-                self._add(run, first_group)
+                self._add(run, first, first_group)
             if self.sampled:
                 chosen.update(run.inputs)
             else:
@@ -220,18 +226,18 @@ class Passes:
     def _correlate(self, layers: list[Layer]) -> None:
         """A pass for the correlations of layers that did not fit into memory with the others."""
         begun = any(self.measures[layer.name].activity for layer in layers)
-        for _, run in self._walk.runs(self.state_dict):
+        for first, run in self._walk.runs(self.state_dict):
             if not begun:
                 self._begin(layers)
                 begun = True
             for layer in layers:
-                self._gather(layer, run)
+                self._gather(layer, run, first)
         self._end(layers)
 
     def _begin(self, layers: list[Layer]) -> None:
         """Make room for the correlations of layers."""
         for layer in layers:
-            positions = self._positions[layer.name]
+            positions = self._used_positions(layer)
             drawn = drawn_activations(self._walk.whole * positions, self.settings, self.seed, layer.stream)
             self.measures[layer.name].activity = ActivitySampler(
                 layer.units, drawn, self.settings.samplings, self._devices[layer.name], self._walk.first * positions
@@ -305,11 +311,11 @@ class Passes:
 
     def _in_groups(self) -> list[list[Layer]]:
         layers = self.network.layers
-        vectors = [self._walk.whole * self._positions[layer.name] for layer in layers]
+        vectors = [self._walk.whole * self._used_positions(layer) for layer in layers]
         needed = memory_needed(layers, self.settings, vectors)
         return passes_of_layers(layers, needed, [self._devices[layer.name] for layer in layers], self._memory)
 
-    def _add(self, run: RecordedRun, correlated: list[Layer]) -> None:
+    def _add(self, run: RecordedRun, first: int, correlated: list[Layer]) -> None:
         self.labels.update(run.labels)
         self.classes = run.classes
         names = {layer.name for layer in correlated}
@@ -321,15 +327,25 @@ class Passes:
             self._check_shape(layer, run)
             measures.statistics.update(layer_activity(value, layer, run.examples))
             if layer.name in names:
-                self._gather(layer, run)
+                self._gather(layer, run, first)
             if measures.single is not None:
                 measures.single.update(run)
 
-    def _gather(self, layer: Layer, run: RecordedRun) -> None:
+    def _gather(self, layer: Layer, run: RecordedRun, first: int) -> None:
         """Add a batch to a layer's correlations."""
-        activity = self.measures[layer.name].activity
-        assert activity is not None
-        activity.update(layer_activity(run.values[layer.name], layer, run.examples).flatten(0, 1))
+        sampler = self.measures[layer.name].activity
+        assert sampler is not None
+        activity = layer_activity(run.values[layer.name], layer, run.examples)
+        if self.settings.sample is not None:
+            examples, positions, _ = activity.shape
+            drawn = drawn_positions(first, examples, positions, self.settings.sample, self.seed, layer.stream)
+            activity = activity if drawn is None else at_positions(activity, drawn)
+        sampler.update(activity.flatten(0, 1))
+
+    def _used_positions(self, layer: Layer) -> int:
+        """The number of positions of an example that enter a layer's correlations."""
+        positions = self._positions[layer.name]
+        return positions if self.settings.sample is None else min(positions, self.settings.sample)
 
     @property
     def _by_application(self) -> bool:
@@ -354,7 +370,8 @@ class Passes:
             raise RequestError(f"the value of layer {layer.name}, of shape {shape}, is not of {run.examples} examples")
         positions = value.numel() // (run.examples * layer.units)
         activity, expected = self.measures[layer.name].activity, self._positions[layer.name]
-        if activity is not None and activity.sampled and positions != expected:
+        used = positions if self.settings.sample is None else min(positions, self.settings.sample)
+        if activity is not None and activity.sampled and used != self._used_positions(layer):
             raise RequestError(
                 f"layer {layer.name} has another number of positions for another batch, so its activations cannot be "
                 "sampled evenly; give inputs of one size, or take all activations",
