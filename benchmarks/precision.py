@@ -3,10 +3,10 @@
     python -m benchmarks.precision full --weights W --data D --save FULL.profile    every ablation; takes long
     python -m benchmarks.precision sampled --weights W --data D --against FULL.profile
 
-W are trained weights of `examples/resnet56_cifar10.py`, D a Parquet file of CIFAR-10's images. `sampled` prints how long
-`profile` takes at a standard error of 0.01, how often it runs each layer against the passes that nothing can avoid (one
-of every example for correlations, and the runs of what follows each layer), and how many AUCs lie within two and within
-four standard errors of the full run's.
+W are trained weights of `examples/resnet56_cifar10.py`, D a Parquet file of CIFAR-10's images. `sampled` prints the
+time that `profile` takes at a standard error of 0.01, also against the passes that nothing can avoid (one of every
+example for correlations, and the runs of what follows each layer), and how many AUCs lie within two and within four
+standard errors of the full run's.
 """
 
 import argparse

@@ -41,7 +41,7 @@ def test_it_is_printed_in_80_columns_and_is_plain_data():
     planned = widthwise.plan(model, [images])
     assert isinstance(planned, widthwise.Plan)
     assert max(map(len, str(planned).splitlines())) <= 80
-    assert str(planned).startswith("Profile of Sequential: 2 layers, 30 examples.")
+    assert str(planned).startswith("Profile of Sequential: 2 layers, 30 examples, 30 at a time.")
     assert planned.to_dict()["layers"] == ["1", "3"]
     with pytest.raises(RequestError, match="batch_size: must be at least 1"):
         plan(model, [images], batch_size=0)

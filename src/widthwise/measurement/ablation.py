@@ -14,6 +14,7 @@ from widthwise.measurement.masks import draw_seed, laid_out, levels_survived, ra
 from widthwise.tracing.layer import Layer
 from widthwise.tracing.network import Network, RecordedRun
 from widthwise.tracing.predicted_labels import NO_LABEL
+from widthwise.tracing.tape import ReplayPlan
 
 Replacements = Mapping[str, Float[Tensor, " units"]]
 """The activity of each of a layer's units when it is dropped, by the layer's name; zero for other layers."""
@@ -28,6 +29,7 @@ def ablate(
     samplings: int,
     seed: int,
     replacements: Replacements,
+    at_once: int = 1,
 ) -> None:
     """Add to `counts` the number of a batch's labels that stay at every level and sampling of a curve.
 
@@ -43,6 +45,7 @@ def ablate(
         samplings: the number of samplings.
         seed: the seed of the random draws.
         replacements: the activity of dropped units.
+        at_once: the number of levels to run as one batch.
     """
     labels = labels_of_examples(run)
     examples, each = labels.shape
@@ -51,10 +54,13 @@ def ablate(
     dropping = Dropping(network, curve, run, replacements)
     for sampling in range(samplings):
         dropping.draw(seed, sampling, first)
-        for group in random_groups(curve):
-            found = dropping.labels(group).reshape(labels.shape)
-            unchanged[:, sampling, group] = (found == labels).sum(1)
-            lost[sampling, group] = without_label(found).sum()
+        groups = random_groups(curve)
+        for start in range(0, len(groups), at_once):
+            part = groups[start : start + at_once]
+            found = dropping.labels_at_once(part) if at_once > 1 else dropping.labels(part[0])[None]
+            found = found.reshape(-1, *labels.shape)
+            unchanged[:, sampling, part] = (found == labels).sum(2).T
+            lost[sampling, part] = without_label(found).sum(1)
     for group, (intact, everything) in enumerate(zip(curve.intact, curve.everything, strict=True)):
         if intact:
             unchanged[:, :, group] = each
@@ -74,9 +80,9 @@ def labels_of_examples(run: RecordedRun) -> Int[Tensor, "examples labels"]:
     return run.labels.reshape(rows, -1)
 
 
-def without_label(labels: Int[Tensor, "examples labels"]) -> Int[Tensor, " examples"]:
+def without_label(labels: Int[Tensor, "*examples labels"]) -> Int[Tensor, "*examples"]:
     """For each example, the number of its labels that are none, since scores were NaN or infinite."""
-    return (labels == NO_LABEL).sum(1)
+    return (labels == NO_LABEL).sum(-1)
 
 
 def random_groups(curve: Curve) -> list[int]:
@@ -98,7 +104,7 @@ class Dropping:
         self._network, self._curve, self._run, self._replacements = network, curve, run, replacements
         self._survived: dict[str, Tensor] = {}
         self._memory: Tensor | None = None
-        if len(curve.layers) == 1:
+        if not curve.joint:
             self._memory = torch.empty_like(run.values[curve.name])
 
     def draw(self, seed: int, sampling: int, first: int) -> None:
@@ -125,6 +131,43 @@ class Dropping:
             return without(value, kept, layer, self._replacements.get(layer.name), memory)
 
         return self._rerun(dropped)
+
+    def labels_at_once(self, groups: list[int], scores: bool = False) -> Tensor:
+        """The labels with the units of each of some groups of levels dropped, all of them run as one batch.
+
+        Args:
+            groups: the groups.
+            scores: return the scores instead.
+
+        Raises:
+            RuntimeError, ValueError: PyTorch cannot run a function of the network for several values at once.
+        """
+        layer, tape = self._curve.layers[0], self._run.tape
+        value, survived = self._run.values[layer.name], self._survived[layer.name]
+        plan = self._scores_plan() if scores else self._run.plans[layer.name]
+        cutoffs = _cutoffs(self._curve.group_counts[0], self._curve.units[0])
+        chosen = torch.tensor([cutoffs[group] for group in groups], dtype=value.dtype, device=value.device)
+
+        def replayed(cutoff: Tensor) -> Tensor:
+            kept = (survived > cutoff).to(value.dtype)
+            ablated = without(value, kept, layer, self._replacements.get(layer.name))
+            return tape.replay(plan, lambda *_: ablated)
+
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "There is a performance drop")
+            return torch.vmap(replayed)(chosen)
+
+    def scores(self, group: int) -> Tensor:
+        """The scores with the units of a group of levels dropped."""
+        layer = self._curve.layers[0]
+        value, memory = self._run.values[layer.name], self._memory
+        cutoff = _cutoffs(self._curve.group_counts[0], self._curve.units[0])[group]
+        kept = stays(self._survived[layer.name], cutoff, memory)
+        ablated = without(value, kept, layer, self._replacements.get(layer.name), memory)
+        return self._run.tape.replay(self._scores_plan(), lambda *_: ablated)
+
+    def _scores_plan(self) -> ReplayPlan:
+        return self._run.tape.replay_plan([self._run.slots[self._curve.name]], self._run.tape.results[0])
 
     def labels_without_all(self) -> Tensor:
         """The labels with all units dropped."""

@@ -42,6 +42,11 @@ class Curve:
     units: tuple[int, ...]
     dropped: tuple[tuple[int, ...], ...]
 
+    @property
+    def joint(self) -> bool:
+        """Whether it drops units of all layers together."""
+        return self.name == ALL_LAYERS
+
     @cached_property
     def groups(self) -> list[list[int]]:
         """Levels at which equally many units are dropped everywhere, so that one run serves all of a group."""

@@ -38,6 +38,7 @@ from widthwise.measurement.sampled_ablation import (
 from widthwise.measurement.settings import Measurement
 from widthwise.measurement.units import SingleAblations, UnitStatistics
 from widthwise.measurement.walk import Walk
+from widthwise.measurement.ways_to_run import ablations_at_once, reason_to_run_whole, run_whole_where_faster
 from widthwise.measurement.work import Work
 from widthwise.progress import OnProgress
 from widthwise.tracing.batches import Batches
@@ -91,6 +92,7 @@ class Passes:
         self.labels = LabelFrequencies()
         self.classes = 0
         self.sampled = settings.precision is not None
+        self._at_once: dict[str, int] = {}
         self._walk = Walk(network, source, size, part, checkpoint)
         self.examples = self._walk.examples
         self._size, self._part, self._memory = size, part, memory
@@ -122,10 +124,11 @@ class Passes:
 
     def measured(self) -> Measured:
         """All that was collected."""
+        reason = reason_to_run_whole(self.network)
         network: AboutNetwork = {
             "model": type(self.network.model).__name__,
-            "replayed": self.network.replayed,
-            "reason": self.network.reason,
+            "replayed": not reason,
+            "reason": reason,
             "device": str(self.network.device),
         }
         return Measured(
@@ -255,8 +258,10 @@ class Passes:
         """Run every ablation of a batch."""
         for curve, counts in zip(self.curves, self.counts, strict=True):
             with self._work.doing(kind_of(curve), run.examples, curve.name):
-                replacements = self._replacements()
-                ablate(self.network, curve, run, first, counts, self.settings.samplings, self.seed, replacements)
+                samplings, name, means = self.settings.samplings, kind_of(curve), self._replacements()
+                if name not in self._at_once:
+                    self._at_once[name] = ablations_at_once(self.network, curve, run, self.seed, means)
+                ablate(self.network, curve, run, first, counts, samplings, self.seed, means, self._at_once[name])
 
     def _ablate_sampled(self, chosen: ChosenExamples) -> None:
         """Run ablations of some examples, as precision asks for, or of all, if they cannot be chosen one by one."""
@@ -280,6 +285,7 @@ class Passes:
     def _prepare(self, run: RecordedRun) -> None:
         """Make ready for layers with the shapes that they have in the first batch."""
         self.curves = curves(self.network.layers, run, self.settings)
+        run_whole_where_faster(self.network, run)
         if "figures" in self.settings.protocols:
             self.network.try_together()
         for curve in self.curves:
@@ -357,7 +363,7 @@ class Passes:
         if not self.sampled:
             known = curve.known
             runs = self.settings.samplings * known.count(False) + any(curve.everything)
-        plan = run.together if len(curve.layers) > 1 else run.plans.get(curve.name)
+        plan = run.together if curve.joint else run.plans.get(curve.name)
         operations = len(run.tape.operations)
         return runs * (len(plan.operations) if plan else operations) / max(1, operations)
 

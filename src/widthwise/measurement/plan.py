@@ -206,7 +206,7 @@ class _Timing:
 
     def part(self, curve: Curve) -> float:
         """The share of the network's operations that an ablation runs again."""
-        plan = self._run.together if len(curve.layers) > 1 else self._run.plans.get(curve.name)
+        plan = self._run.together if curve.joint else self._run.plans.get(curve.name)
         return len(plan.operations) / self._total if plan else 1.0
 
     def ablation(self, curve: Curve) -> float:
@@ -221,7 +221,7 @@ class _Timing:
         """The curves to time: evenly spread."""
         step = max(1, -(-len(self.curves) // TIMED_CURVES))
         chosen = self.curves[::step]
-        return chosen + [each for each in self.curves if len(each.layers) > 1 and each not in chosen]
+        return chosen + [each for each in self.curves if each.joint and each not in chosen]
 
     def _timed_ablation(self, curve: Curve) -> float:
         groups = random_groups(curve)
