@@ -93,6 +93,8 @@ class Passes:
         self.classes = 0
         self.sampled = settings.precision is not None
         self._at_once: dict[str, int] = {}
+        self._sampled: list[SampledCurve] = []
+        self._steps_behind, self._sampled_done = (0, 0), False
         self._walk = Walk(network, source, size, part, checkpoint)
         self.examples = self._walk.examples
         self._size, self._part, self._memory = size, part, memory
@@ -151,6 +153,7 @@ class Passes:
             return joined(states)
         states += [("labels", self.labels.state_dict())]
         states += [(f"counts {number}", each.state_dict()) for number, each in enumerate(self.counts)]
+        states += [(f"sampled {number}", each.state_dict()) for number, each in enumerate(self._sampled)]
         for number, layer in enumerate(self.network.layers):
             measures = self.measures[layer.name]
             kinds = {"statistics": measures.statistics, "activity": measures.activity, "single": measures.single}
@@ -159,7 +162,9 @@ class Passes:
         places = {layer.name: number for number, group in enumerate(self._groups) for layer in group}
         groups = torch.tensor([places[layer.name] for layer in self.network.layers])
         reason = torch.tensor(list(self.network.reason.encode()), dtype=torch.uint8)
-        return {**joined(states), "groups": groups, "classes": torch.tensor(self.classes), "reason": reason}
+        numbers = {"classes": torch.tensor(self.classes), "steps": torch.tensor(self._steps_behind)}
+        numbers["sampled done"] = torch.tensor(self._sampled_done)
+        return {**joined(states), **numbers, "groups": groups, "reason": reason}
 
     def _load_means(self, state: State) -> None:
         for layer in self.network.layers:
@@ -178,6 +183,12 @@ class Passes:
         self.labels.load_state_dict(part_of(state, "labels"))
         for number, counts in enumerate(self.counts):
             counts.load_state_dict(part_of(state, f"counts {number}"))
+        first, second = state["steps"].tolist()
+        self._steps_behind, self._sampled_done = (first, second), bool(state["sampled done"])
+        if part_of(state, "sampled 0") and self.settings.precision is not None:
+            self._sampled = self._sampled_curves(self.settings.precision)
+            for number, sampled in enumerate(self._sampled):
+                sampled.load_state_dict(part_of(state, f"sampled {number}"))
         self._groups = [[] for _ in range(int(state["groups"].max()) + 1)]
         for number, layer in enumerate(self.network.layers):
             measures = self.measures[layer.name]
@@ -223,7 +234,7 @@ class Passes:
             else:
                 self._ablate(run, first)
         self._end(self._groups[0])
-        if self.sampled:
+        if self.sampled and not self._sampled_done:
             self._ablate_sampled(chosen)
 
     def _correlate(self, layers: list[Layer]) -> None:
@@ -274,13 +285,21 @@ class Passes:
             for first, run in self._walk.runs(self.state_dict):
                 self._ablate(run, first)
             return
+        if not self._sampled:
+            self._sampled = self._sampled_curves(self.settings.precision)
+
+        def note(behind: tuple[int, int]) -> None:
+            self._steps_behind = behind
+            self._walk.note(self.state_dict)
+
+        means, behind = self._replacements(), self._steps_behind
+        ablate_sampled(self.network, chosen, self._sampled, self._size, means, self._work, behind, note)
+        self.counts = [each.counts for each in self._sampled]
+        self._sampled, self._sampled_done = [], True
+
+    def _sampled_curves(self, precision: float) -> list[SampledCurve]:
         device = self.counts[0].unchanged.device
-        sampled = [
-            SampledCurve(curve, self.settings.samplings, self.seed, self.settings.precision, device)
-            for curve in self.curves
-        ]
-        ablate_sampled(self.network, chosen, sampled, self._size, self._replacements(), self._work)
-        self.counts = [each.counts for each in sampled]
+        return [SampledCurve(curve, self.settings.samplings, self.seed, precision, device) for curve in self.curves]
 
     def _prepare(self, run: RecordedRun) -> None:
         """Make ready for layers with the shapes that they have in the first batch."""

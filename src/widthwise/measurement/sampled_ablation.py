@@ -14,13 +14,16 @@ the size of batches.
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from torch import Tensor
 
 from widthwise.measurement.ablation import Dropping, Replacements, labels_of_examples, without_label
+from widthwise.measurement.accumulator import State, part_of
+from widthwise.measurement.accumulator import joined as joined_states
 from widthwise.measurement.curves import Curve
 from widthwise.measurement.label_counts import LabelCounts
 from widthwise.measurement.work import Work
@@ -206,6 +209,31 @@ class SampledCurve:
         before = [torch.from_numpy(each).to(device) for each in step.before] if step.before[1].any() else []
         self.counts.update_examples(*counts, *before)
 
+    def state_dict(self) -> State:
+        """The counts, and which runs the examples of each step had."""
+        steps = self._steps
+        state = {
+            "runs": torch.tensor(self.runs),
+            "sizes": torch.tensor([len(step.done) for step in steps], dtype=torch.long),
+            "visits": torch.tensor([step.visits for step in steps], dtype=torch.long),
+        }
+        for name in ("done", "unchanged", "compared") if steps else ():
+            state[name] = torch.from_numpy(np.concatenate([getattr(step, name) for step in steps]))
+        return {**state, **joined_states([("counts", self.counts.state_dict())])}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from where another one was at the end of a step."""
+        self.counts.load_state_dict(part_of(state, "counts"))
+        self.runs = int(state["runs"])
+        last = 0
+        for size, visits in zip(state["sizes"].tolist(), state["visits"].tolist(), strict=True):
+            first, last = last, last + size
+            step = _Step(size, self._samplings, len(self.curve.groups))
+            step.visits = visits
+            for name in ("done", "unchanged", "compared"):
+                getattr(step, name)[:] = state[name][first:last].numpy()
+            self._steps.append(step)
+
     def plan_another_sweep(self, examples: int) -> None:
         """Set the number of runs of each example, when all of them are taken once more."""
         self.runs = max(1, math.ceil(self.still_needed() / examples))
@@ -230,6 +258,8 @@ def ablate_sampled(
     size: int,
     replacements: Replacements,
     work: Work,
+    behind: tuple[int, int] = (0, 0),
+    on_step: Callable[[tuple[int, int]], None] = lambda behind: None,
 ) -> None:
     """Run ablations of random examples until every curve is known as precisely as asked for, or everything was run.
 
@@ -240,11 +270,16 @@ def ablate_sampled(
         size: the number of examples to run at a time.
         replacements: the activity of dropped units.
         work: is told what was done.
+        behind: the number of sweeps over the examples, and of steps of the next one, that the curves have behind them.
+        on_step: called with these numbers after each step.
     """
     steps = examples.steps
-    for sweep in itertools.count():
+    for sweep in itertools.count(behind[0]):
         first = 0
         for number, inputs in enumerate(steps()):
+            if (sweep, number) < behind:
+                first += inputs.examples
+                continue
             waiting = [each for each in sampled if not each.narrow and (sweep == 0 or not each.exhausted)]
             if not waiting:
                 work.finish()
@@ -267,6 +302,7 @@ def ablate_sampled(
                     done = int(each.counts.examples.sum())
                     work.expect(kind_of(each.curve), done + each.still_needed())
             first += inputs.examples
+            on_step((sweep, number + 1))
         for each in sampled:
             each.plan_another_sweep(first)
 

@@ -95,9 +95,13 @@ class Walk:
                 )
             if done > self._done:
                 self._done, self._digest = done, digest
-                if self._checkpoint is not None and self._checkpoint.due:
-                    self._checkpoint.save(joined([("walk", self.state_dict()), ("passes", state())]))
+                self.note(state)
         self._finished, self._done, self._digest = self._pass, 0, ""
+
+    def note(self, state: Callable[[], State]) -> None:
+        """Write the state of all accumulators, if it is time to."""
+        if self._checkpoint is not None and self._checkpoint.due:
+            self._checkpoint.save(joined([("walk", self.state_dict()), ("passes", state())]))
 
     def interrupted(self) -> State | None:
         """The state of all accumulators of an interrupted measurement, which this goes on with; None: there is none."""
