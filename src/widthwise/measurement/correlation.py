@@ -12,6 +12,8 @@ from widthwise.measurement.accumulator import State
 
 BLOCK_BYTES = 32 << 20
 """Size of the copy of the samples that are taken at a time."""
+CACHED_BYTES = 1 << 20
+"""Size of the parts of which ranges and means are taken at a time."""
 FEWEST_SAMPLES, MOST_SAMPLES = 1024, 4096
 """Bounds of the number of samples that are taken at a time on a CPU."""
 DEVICE_SAMPLES = 512
@@ -19,7 +21,7 @@ DEVICE_SAMPLES = 512
 libraries add products of more than a few units in groups of some hundred samples."""
 FEW_UNITS = 128
 """Of fewer units, the products are computed in double precision, which costs little."""
-SPLIT_UNITS = 256
+SPLIT_UNITS = 128
 """Products of more units than these are computed in blocks, and those below the diagonal not at all."""
 SMALLEST_SCALE = 2.0**-1000
 
@@ -146,8 +148,7 @@ class RunningCorrelation:
 
     def _add(self, activity: Float[Tensor, "samples units"], memory: Float[Tensor, "samples units"]) -> None:
         samples = len(activity)
-        lowest, highest = activity.amin(0), activity.amax(0)
-        mean = activity.mean(0)
+        lowest, highest, mean = _range_and_mean(activity)
         shift = torch.where(mean.isfinite(), mean, lowest / 2 + highest / 2)  # a sum may leave the range of its type
         centre, bottom, top = shift.double(), lowest.double(), highest.double()
         extent = torch.maximum(top - centre, centre - bottom)
@@ -244,6 +245,15 @@ def products_bytes(units: int) -> int:
     """The bytes that the correlations of a layer with so many units take while they are gathered."""
     blocks = upper_blocks(0, units)
     return 8 * sum((rows.stop - rows.start) * (columns.stop - columns.start) for rows, columns in blocks)
+
+
+def _range_and_mean(activity: Float[Tensor, "samples units"]) -> tuple[Tensor, Tensor, Tensor]:
+    """The lowest, highest and mean activity of each unit, from parts that stay in a processor's cache meanwhile."""
+    rows = max(1, CACHED_BYTES // (activity.element_size() * max(1, activity.shape[1])))
+    parts = activity.split(rows) if activity.device.type == "cpu" else [activity]
+    found = [(part.amin(0), part.amax(0), part.sum(0)) for part in parts]
+    lowest, highest, sums = (torch.stack(each) for each in zip(*found, strict=True))
+    return lowest.amin(0), highest.amax(0), sums.sum(0) / len(activity)
 
 
 def _powers_of_two(values: Float[Tensor, " units"]) -> Float[Tensor, " units"]:
