@@ -34,5 +34,7 @@ def did_you_mean(name: str, known: Iterable[str], most: int = 1, likeness: float
 
 
 def one_line(error: BaseException) -> str:
-    """An error of a user's code in one line: its type and the first line of its message."""
-    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}".rstrip(": ")
+    """An error of a user's code in one line: its type and the first line of its message; of TorchScript's, the last."""
+    lines = str(error).strip().splitlines() or [""]
+    line = lines[-1] if lines[0].startswith("The following operation failed in the TorchScript") else lines[0]
+    return f"{type(error).__name__}: {line}".rstrip(": ")

@@ -19,6 +19,8 @@ from widthwise.measurement.result import Profile
 from widthwise.measurement.settings import Measurement
 
 MODELS = """
+import warnings
+
 import torch
 from torch import nn
 
@@ -42,6 +44,36 @@ def late():
 
 def failing():
     raise KeyError("no such thing")
+
+def at_once():
+    raise KeyError("before the first")
+    yield
+
+def full():
+    yield torch.randn(3, 5)
+    raise MemoryError("of this machine")
+
+def on_meta():
+    return network().to("meta")
+
+def lazy():
+    return nn.Sequential(nn.LazyLinear(8), nn.ReLU(), nn.Linear(8, 3))
+
+def scripted():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return torch.jit.script(network())
+
+def sets():
+    class OfTheSet(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = network()
+
+        def forward(self, value):
+            return self.inner(value).mean(0, keepdim=True)
+
+    return OfTheSet()
 
 def number():
     return 7
@@ -175,7 +207,10 @@ def test_a_finished_run_of_a_store_is_measured_again(smoke_store: Path, typed):
         (["models", "--data", "models:batches"], "'models' must be MODULE:FACTORY or FILE.py:FACTORY"),
         (["nowhere:network", "--data", "models:batches"], "there is no module 'nowhere' here"),
         (["nowhere.py:network", "--data", "models:batches"], "there is no file nowhere.py"),
-        (["models:missing", "--data", "models:batches"], "models has no 'missing'; it has torch, nn, network"),
+        (
+            ["models:missing", "--data", "models:batches"],
+            "models has no 'missing'; it has warnings, torch, nn, network",
+        ),
         (["models:failing", "--data", "models:batches"], "failing() raised KeyError: 'no such thing'"),
         (["models:number", "--data", "models:batches"], "models:number returns int; it must return a torch.nn.Module"),
         (
@@ -186,6 +221,24 @@ def test_a_finished_run_of_a_store_is_measured_again(smoke_store: Path, typed):
         ([*BOTH, "--mean", "0.5"], "mean: only for images in Parquet files"),
         (["models:network", "--data", "models:nothing", "--list"], "models:nothing returns no batches"),
         (["models:network", "--data", "models:late"], "batch 2 cannot be read: KeyError: 'lost'"),
+        (["models:network", "--data", "models:at_once"], "batch 1 cannot be read: KeyError: 'before the first'"),
+        (
+            ["models:network", "--data", "models:at_once", "--list"],
+            "the first batch of models:at_once cannot be read: Key",
+        ),
+        (["models:on_meta", "--data", "models:batches"], "0.weight is on the meta device and has no values; load the"),
+        (
+            ["models:lazy", "--data", "models:batches"],
+            "0.weight of a lazy module is not initialized; run the model once",
+        ),
+        (
+            ["models:lazy", "--data", "models:batches", "--weights", "few.safetensors"],
+            "0.weight of a lazy module is not",
+        ),
+        (["models:scripted", "--data", "models:batches"], "the model is scripted or traced (RecursiveScriptModule)"),
+        (["models:sets", "--data", "models:batches"], "does not grow with any of the inputs, of shapes (30, 5), so"),
+        ([*BOTH, "--weights", "pickled.bin"], "--weights: pickled.bin holds pickled weights, which could run any code"),
+        ([*BOTH, "--weights", "old.pth"], "weights_only=True), 'old.safetensors')`"),
         ([*BOTH, "--layers", "30"], "layers: '30' is no layer of the network; did you mean 3?"),
         ([*BOTH, "--granularity", "unit"], "'unit' is not one of 'application', 'channel'"),
         ([*BOTH, "--activations", "some"], "activations: must be a whole number or all, not 'some'"),
@@ -205,6 +258,8 @@ def test_what_is_wrong_is_refused_in_a_sentence(words: list[str], expected: str,
     safetensors.torch.save_file({"9.weight": torch.ones(1)}, "other.safetensors")
     safetensors.torch.save_file({"0.weight": torch.ones(2, 2)}, "shape.safetensors")
     safetensors.torch.save_file({"0.bias": torch.ones(8)}, "few.safetensors")
+    torch.save({"0.bias": torch.ones(8)}, "pickled.bin")
+    torch.save({"0.bias": torch.ones(8)}, "old.pth", _use_new_zipfile_serialization=False)
     before = sorted(models.iterdir())
     code, out, message = typed("profile", *words)
     assert (code, out) == (2, "")
@@ -215,6 +270,31 @@ def test_what_is_wrong_is_refused_in_a_sentence(words: list[str], expected: str,
     assert [path for path in sorted(models.iterdir()) if path.name != "__pycache__"] == [
         path for path in before if path.name != "__pycache__"
     ]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_two_lines_turn_pickled_weights_into_some_that_are_loaded(models: Path, typed):
+    torch.manual_seed(3)
+    trained = nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 6), nn.Tanh(), nn.Linear(6, 3))
+    torch.save(trained.state_dict(), "trained.pt")
+    message = typed("profile", *BOTH, "--weights", "trained.pt")[2]
+    for line in message.split("`")[1::2]:
+        exec(line, globals())
+    assert torch.equal(loading.load_model("models:network", "trained.safetensors")[0].weight, trained[0].weight)
+
+
+def test_weights_fill_a_model_on_the_meta_device(models: Path):
+    torch.manual_seed(3)
+    trained = nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 6), nn.Tanh(), nn.Linear(6, 3))
+    safetensors.torch.save_file(trained.state_dict(), "weights.safetensors")
+    loaded = loading.load_model("models:on_meta", "weights.safetensors")
+    assert all(torch.equal(*pair) for pair in zip(loaded.parameters(), trained.parameters(), strict=True))
+
+
+def test_too_little_memory_for_the_batches_is_no_wrong_request(models: Path, typed):
+    code, out, message = typed("profile", "models:network", "--data", "models:full")
+    assert (code, out) == (1, "")
+    assert "batch 2 cannot be read: MemoryError: of this machine; a smaller batch_size takes less memory" in message
 
 
 def test_a_folder_that_is_no_run_is_refused(own_smoke_store: Path, typed):

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from widthwise.data.dataset import Dataset, Split
+from widthwise.data.dataset import Dataset, Part, Split
 from widthwise.data.examples import ResidentExamples
 from widthwise.data.load import load_dataset
 from widthwise.data.source import OwnData
@@ -133,7 +133,7 @@ def test_an_epoch_has_each_example_once_in_an_order_of_seed_and_epoch(tmp_path: 
     split = loaded(tmp_path, "splits").train
 
     def order(seed: int, epoch: int, **share: int) -> list[float]:
-        batches = list(split.epoch(seed, epoch, 16, augment=False, **share))
+        batches = list(split.epoch(seed, epoch, 16, augment=False, part=Part(**share)))
         assert [whole for *_, whole in batches] == [16, 16, 8][share.get("start", 0) :]
         return torch.cat([inputs for inputs, *_ in batches]).flatten().tolist()
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from widthwise.data.dataset import Part
 from widthwise.data.resident import ResidentImages
 
 EXAMPLES = 23
@@ -18,8 +19,8 @@ def split(images: Tensor = IMAGES) -> ResidentImages:
     return ResidentImages(images, torch.arange(len(images)), torch.device("cpu"))
 
 
-def epoch(seed: int = 3, number: int = 1, batch_size: int = 5, augment: bool = True, **options: Any) -> list[Any]:
-    return list(split().epoch(seed, number, batch_size, augment=augment, **options))
+def epoch(seed: int = 3, number: int = 1, batch_size: int = 5, augment: bool = True, **part: int) -> list[Any]:
+    return list(split().epoch(seed, number, batch_size, augment=augment, part=Part(**part)))
 
 
 def order(*arguments: int, **options: Any) -> list[int]:

@@ -15,6 +15,7 @@ from PIL import Image
 from tests.data import generated
 from torch import Tensor
 
+from widthwise.data.dataset import Part
 from widthwise.data.photographs import FolderPhotographs, Photographs, read_photographs
 from widthwise.data.streamed import Decoding, StreamedImages, cut, middle, random_region
 from widthwise.errors import RequestError, TrialError
@@ -33,8 +34,8 @@ def streamed(photographs: Photographs, damaged: Any = "refuse", workers: int = 0
     return StreamedImages(photographs, everything, photographs.labels, size, damaged, workers)
 
 
-def epoch(images: StreamedImages, batch_size: int = 5, augment: bool = True, **options: Any) -> list[Any]:
-    return list(images.epoch(3, options.pop("epoch", 1), batch_size, augment=augment, **options))
+def epoch(images: StreamedImages, batch_size: int = 5, augment: bool = True, epoch: int = 1, **part: int) -> list[Any]:
+    return list(images.epoch(3, epoch, batch_size, augment=augment, part=Part(**part)))
 
 
 def same(one: list[Any], other: list[Any]) -> bool:

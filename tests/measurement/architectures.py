@@ -110,6 +110,8 @@ def grouped() -> Example:
 
 
 class SqueezeAndExcitation(nn.Module):
+    """The gate and what it gates are one layer, their product."""
+
     def __init__(self):
         super().__init__()
         self.convolution = nn.Conv2d(3, 8, 3)
@@ -124,7 +126,7 @@ class SqueezeAndExcitation(nn.Module):
 
 
 def squeeze_and_excitation() -> Example:
-    return Example(SqueezeAndExcitation(), images(), ["act", "act:2", "gate"])
+    return Example(SqueezeAndExcitation(), images(), ["act:2", "mul"])
 
 
 class Swish(nn.Module):
@@ -195,7 +197,7 @@ class TwoInputs(nn.Module):
 
 def two_inputs() -> Example:
     pairs = [(torch.randn(10, 4), torch.randn(10, 3)) for _ in range(2)]
-    return Example(TwoInputs(), [(pair, "labels") for pair in pairs], ["relu", "sigmoid"])
+    return Example(TwoInputs(), [(pair, "labels") for pair in pairs], ["mul"])
 
 
 class Choosing(nn.Module):
@@ -244,7 +246,7 @@ def llama() -> Example:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     model = LlamaForCausalLM(LlamaConfig(**SIZES, intermediate_size=24, num_key_value_heads=1))
-    return Example(model, _tokens(), [f"model.layers.{number}.mlp.act_fn" for number in range(2)])
+    return Example(model, _tokens(), [f"model.layers.{number}.mlp.mul" for number in range(2)])
 
 
 def vision_transformer() -> Example:

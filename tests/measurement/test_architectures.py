@@ -21,6 +21,7 @@ def example(request: pytest.FixtureRequest) -> Example:
 def test_its_layers_are_found(example: Example):
     table = layers(example.model, example.batches[0])
     assert table["layer"].tolist() == example.layers
+    assert table["measured"].all()
     assert (table["follows"] != "").all()
 
 

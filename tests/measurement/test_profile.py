@@ -114,7 +114,11 @@ def test_layers_are_nonlinearities_after_a_product():
             value = self.norm(self.two(value)).sigmoid()
             return self.three(value.mean((2, 3))).softmax(-1)
 
-    table = layers(Functional(), torch.randn(2, 1, 6, 6))
+    everything = layers(Functional(), torch.randn(2, 1, 6, 6))
+    assert everything["layer"].tolist() == ["relu", "gelu", "sigmoid", "softmax"]
+    notes = everything["note"].tolist()
+    assert notes == ["follows no dense layer or convolution", "", "", "the output's own activation"]
+    table = everything[everything["measured"]]
     assert table["layer"].tolist() == ["gelu", "sigmoid"]
     assert table["units"].tolist() == [4, 4]
     assert table["follows"].tolist() == ["one", "two"]
@@ -173,9 +177,9 @@ class Undeclared(nn.Sequential):
     measured_layers = ("relu1",)
 
 
-class Tupled(nn.Sequential):
+class Wrapped(nn.Sequential):
     def forward(self, value):
-        return (super().forward(value),)
+        return ({"boxes": super().forward(value)}, value)
 
 
 class Random(nn.Sequential):
@@ -215,8 +219,8 @@ ONES = torch.ones(2, 3)
         (
             small(),
             [ONES],
-            {"layers": ["head*"]},
-            "no layer fits the pattern 'head.*'; the first layers are relu",
+            {"layers": ["tail*"]},
+            "no layer fits the pattern 'tail.*'; the first layers are relu",
         ),
         (small(), [ONES], {"layers": lambda layer: layer.units > 9}, "accepts none of the network's 1 layers"),
         (small(), [ONES], {"layers": []}, "layers: nothing is selected"),
@@ -234,7 +238,7 @@ ONES = torch.ones(2, 3)
         (small(), ["text"], {}, "batch 1 holds str, not tensors"),
         (small(), [ONES, torch.ones(2, 4)], {}, r"cannot be run on batch 2, of shape \(2, 4\)"),
         (small(outputs=1), [ONES], {}, "from which no label can be formed: a label is the argmax over several"),
-        (small(Tupled), [ONES], {}, "the model returns tuple, from which no label can be formed"),
+        (small(Wrapped), [ONES], {}, "the model returns a dictionary with boxes and no logits or out, from which no"),
         (small(), [torch.full((2, 3), torch.nan)], {}, "output holds NaN"),
         (broken(), [ONES], {}, "the parameter dense.weight holds NaN"),
         (small().to("meta"), [ONES], {}, "the parameter dense.weight is on the meta device"),
@@ -303,13 +307,17 @@ def test_a_label_can_be_formed_from_anything():
 
 def test_layers_are_chosen_by_name_pattern_or_predicate():
     model, _, inputs = convolutional()
-    full = layers(model, inputs)["layer"].tolist()
-    assert full == ["stem", "body.relu"]
-    assert layers(small(), ONES, layers=["head", "relu"])["layer"].tolist() == ["relu", "head"]
-    assert layers(nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)), ONES, layers="0")["units"].tolist() == [4]
-    assert layers(model, inputs, layers="relu")["layer"].tolist() == ["relu"]
-    assert layers(model, inputs, layers=["b*", "stem.0"])["layer"].tolist() == ["stem.0", "body.relu"]
-    assert layers(model, inputs, layers=lambda layer: layer.kind == "ReLU")["layer"].tolist() == ["stem.2", "body.relu"]
+
+    def chosen(model: nn.Module, inputs: torch.Tensor, names: Any = None) -> list[str]:
+        table = layers(model, inputs, layers=names)
+        return table[table["measured"]]["layer"].tolist()
+
+    assert chosen(model, inputs) == ["stem", "body.relu"]
+    assert chosen(small(), ONES, ["head", "relu"]) == ["relu", "head"]
+    assert chosen(nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)), ONES, "0") == ["0"]
+    assert chosen(model, inputs, "relu") == ["relu"]
+    assert chosen(model, inputs, ["b*", "stem.0"]) == ["stem.0", "body.relu"]
+    assert chosen(model, inputs, lambda layer: layer.kind == "ReLU") == ["stem.2", "body.relu"]
 
 
 def test_a_network_that_looks_at_its_values_in_some_batches_only_is_run_whole_from_there_on():

@@ -1,6 +1,7 @@
 """A profile as a thing: in a terminal, in a notebook, in a file."""
 
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,8 @@ def test_in_a_terminal_it_is_a_table_of_80_columns_that_leaves_out_the_middle(me
     assert max(map(len, lines)) <= 80
     assert lines[2].split() == ["Layer", "Units", "AUC", "Corrected", "Similarity", "Dead"]
     assert len(lines) < 35
-    assert "…" in lines[15]
+    assert lines[15] == "… 2 more", "between the first 12 and the last 12"
+    assert "All layers: profile.layers, or the page of ww.report(profile, 'x.html')." in lines
     assert "nan" not in repr(measured)
     assert lines[-1] == "Only what follows a layer was run again."
 
@@ -37,6 +39,15 @@ def test_a_collapsed_network_is_said_to_be_one():
     collapsed = profile(model, [torch.randn(20, 4)])
     assert collapsed.degenerate
     assert "100.0% of the labels are the same one: the network has collapsed" in repr(collapsed)
+
+
+def test_what_is_not_measured_is_named_with_the_reason(measured: Profile):
+    missing = [{"name": f"gate{number}", "kind": "SiLU", "reason": "no weight follows"} for number in range(7)]
+    lacking = replace(measured, about={**measured.about, "left_out": missing})
+    text = " ".join(repr(lacking).split())
+    assert "7 nonlinearities are not measured: gate0 (no weight follows); gate1" in text
+    assert "gate4 (no weight follows); 2 more, in profile.about['left_out']." in text
+    assert "gate0 (no weight follows)" in lacking._repr_html_()
 
 
 def test_in_a_notebook_it_is_a_table_with_names_as_text():

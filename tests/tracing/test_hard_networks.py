@@ -212,7 +212,11 @@ class Gated(Base):
 
 
 def test_what_has_no_units_is_no_layer_and_arithmetic_is_passed():
-    assert layers(Gated(), INPUTS)["layer"].tolist() == ["relu"]
+    table = layers(Gated(), INPUTS)
+    assert table[table["measured"]]["layer"].tolist() == ["relu"]
+    assert table[~table["measured"]][["layer", "note"]].to_numpy().tolist() == [
+        ["sigmoid", "it has one number for each example"]
+    ]
 
 
 class Transposed(nn.Module):

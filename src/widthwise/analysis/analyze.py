@@ -1,5 +1,7 @@
 """One experiment of a store, analyzed: from finished trials to every table."""
 
+from dataclasses import replace
+
 import pandas as pd
 
 from widthwise.analysis.claims import with_claims
@@ -37,8 +39,9 @@ def analyze(store: Store, sweep: Sweep, scale: Scale, version: str = "") -> Anal
         names = names_of_epochs(planned[0].trial.training)
         series = list(names.values())
         chosen = chosen.assign(series=names[max(names)])
+    analysis = Analysis(sweep, scale, runs, chosen, series, settings, version=version)
     if chosen.empty:
-        return with_claims(Analysis(sweep, scale, runs, chosen, series, settings, version=version))
+        return with_claims(analysis)
     varied = {run.trial.id: layers for run in planned if (layers := run.trial.network.varied_layers) is not None}
     layers = layers_of_networks(chosen, store)
     at_end = measure_networks(chosen, layers, varied)
@@ -46,13 +49,9 @@ def analyze(store: Store, sweep: Sweep, scale: Scale, version: str = "") -> Anal
     axes = sweep.at(scale)
     trend = sweep.analysis != "constructions"
     environments = _environments(chosen, planned, store)
-    analysis = Analysis(
-        sweep,
-        scale,
-        runs,
-        networks,
-        series,
-        settings,
+    analysis = replace(
+        analysis,
+        networks=networks,
         summary=summarize(networks),
         layers=summarize_layers(layers),
         ablation=ablation_curves(chosen, store, varied),
@@ -61,7 +60,6 @@ def analyze(store: Store, sweep: Sweep, scale: Scale, version: str = "") -> Anal
         comparison=pd.DataFrame() if trend else compare(networks),
         environment=next(iter(environments.values())),
         data="; ".join(sorted({source.in_words(found.get("data", "")) for source, found in environments.items()})),
-        version=version,
     )
     return with_claims(analysis)
 

@@ -1,12 +1,14 @@
 """An experiment as tidy tables, which its figures, its verdict, its claims and its page are made from."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import pandas as pd
 
 from widthwise.experiments.sweep import Scale, Sweep
+from widthwise.experiments.validation import refused
 from widthwise.training.recipe import Recipe
-from widthwise.wording import counted
+from widthwise.wording import counted, suggestion
 
 TABLES = (
     *("summary", "verdicts", "claims", "comparison", "layers", "networks", "runs", "settings"),
@@ -71,6 +73,21 @@ def planned_series(sweep: Sweep, scale: Scale) -> list[str]:
     if sweep.analysis == "convergence":
         return list(names_of_epochs(next(sweep.runs(scale)).trial.training).values())
     return sweep.series_names(scale)
+
+
+def check_series(sweep: Sweep, names: Collection[str], source: str, within: str) -> None:
+    """Check that an experiment has series of these names at the paper's scale.
+
+    Args:
+        source, within: the file that names them, and the path there, for the error.
+
+    Raises:
+        RequestError: it does not.
+    """
+    series = planned_series(sweep, "paper") if names else []
+    unknown = next((name for name in names if name not in series), None)
+    if unknown is not None:
+        raise refused(source, f"{within}: there is no series {unknown!r}; {suggestion(unknown, series)}")
 
 
 def names_of_epochs(recipe: Recipe) -> dict[int, str]:

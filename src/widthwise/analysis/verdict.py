@@ -1,7 +1,7 @@
 """The test of the paper's claim (Section 2.4) that removability or repetition grows with width, series by series."""
 
-from dataclasses import asdict, dataclass
-from typing import Literal
+from collections.abc import Iterable
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -19,36 +19,10 @@ ACCURACY_MARGIN = 0.02
 """The test accuracy that a wider network may lose and still count as generalizing as well."""
 FEWEST_REPLICATES, FEWEST_WIDTHS = 2, 3
 
+MEASURES = ("removability", "similarity")
+COLUMN_OF = {"removability": "auc", "similarity": "similarity", "accuracy": "test_accuracy"}
+
 Answer = Literal["supported", "not supported", "no valid evidence"]
-
-
-@dataclass(frozen=True)
-class _Evidence:
-    """The replicates of one series that have a valid network at every width."""
-
-    series: str
-    widths: np.ndarray
-    replicates: int
-    excluded: int
-    without: list[float]
-    """Widths at which no network counts."""
-    tables: dict[str, np.ndarray]
-
-    @property
-    def obstacle(self) -> str:
-        """The reason why nothing can be tested; empty if something can."""
-        left_out = f" ({self.excluded} left out: a network diverged, collapsed to one label, or is missing)"
-        if len(self.widths) < FEWEST_WIDTHS:
-            return f"a trend needs at least {FEWEST_WIDTHS} widths, and there are {len(self.widths)}"
-        if self.replicates < FEWEST_REPLICATES:
-            note = left_out if self.excluded else ""
-            widths = ", ".join(f"{width:g}x" for width in self.without)
-            nowhere = f"; no network counts at {widths}" if len(self.without) < len(self.widths) and widths else ""
-            return (
-                f"a test needs at least {FEWEST_REPLICATES} complete replicates, and there are {self.replicates}{note}"
-                f"{nowhere}"
-            )
-        return ""
 
 
 def verdicts(networks: pd.DataFrame, series: list[str], widths: list[float], replicates: int) -> pd.DataFrame:
@@ -64,26 +38,34 @@ def verdicts(networks: pd.DataFrame, series: list[str], widths: list[float], rep
         networks: the chosen networks with their measures.
         series, widths, replicates: those that the sweep planned.
     """
-    evidence = [_gather(networks, name, widths, replicates) for name in series]
-    rows = [{"series": each.series, "replicates": each.replicates, "obstacle": each.obstacle} for each in evidence]
-    measures = ("removability", "similarity")
-    tested = [(row, each) for row, each in zip(rows, evidence, strict=True) if not each.obstacle]
-    for row, each in tested:
-        for name in measures:
-            row[f"{name}_p"] = page_p_value(each.tables[name])
-            slope = slope_per_doubling(each.tables[name], each.widths)
-            row |= {f"{name}_slope{suffix}": value for suffix, value in _named(asdict(slope))}
-        row["accuracy_change"], row["accuracy_change_low"] = change_over_widths(each.tables["accuracy"], each.widths)
+    ordered = np.array(sorted(set(widths)))
+    rows: list[dict[str, Any]] = []
+    tested: list[tuple[dict[str, Any], dict[str, np.ndarray]]] = []
+    for name in series:
+        of_series = counting(networks, name)
+        tables = {measure: complete(of_series, column, widths).to_numpy() for measure, column in COLUMN_OF.items()}
+        found = len(tables["accuracy"])
+        obstacle = _obstacle(of_series, ordered, found, replicates)
+        rows.append({"series": name, "replicates": found, "obstacle": obstacle})
+        if not obstacle:
+            tested.append((rows[-1], tables))
+    for row, tables in tested:
+        for name in MEASURES:
+            row[f"{name}_p"] = page_p_value(tables[name])
+            slope = slope_per_doubling(tables[name], ordered)
+            row |= {f"{name}_slope": slope.estimate, f"{name}_slope_low": slope.low, f"{name}_slope_high": slope.high}
+        row["accuracy_change"], row["accuracy_change_low"] = change_over_widths(tables["accuracy"], ordered)
         row["accuracy_kept"] = row["accuracy_change_low"] >= -ACCURACY_MARGIN
-    for row, each in tested:
-        reach = smallest_page_p_value(*each.tables["accuracy"].shape) * len(measures) * len(tested)
+    for row, tables in tested:
+        reach = smallest_page_p_value(*tables["accuracy"].shape) * len(MEASURES) * len(tested)
         if reach >= SIGNIFICANCE:
             row["obstacle"] = (
-                f"{each.replicates} replicates at {len(each.widths)} widths cannot show a trend: even a perfect one "
+                f"{row['replicates']} replicates at {len(ordered)} widths cannot show a trend: even a perfect one "
                 f"has p = {min(reach, 1.0):.2g} after correction; more replicates or widths are needed"
             )
-    corrected = holm(np.array([row[f"{name}_p"] for row, _ in tested for name in measures]))
-    for (row, name), p_value in zip(((row, name) for row, _ in tested for name in measures), corrected, strict=True):
+    tests = [(row, name) for row, _ in tested for name in MEASURES]
+    corrected = holm(np.array([row[f"{name}_p"] for row, name in tests]))
+    for (row, name), p_value in zip(tests, corrected, strict=True):
         row[f"{name}_p_holm"] = float(p_value)
         row[f"{name}_grows"] = bool(p_value < SIGNIFICANCE)
     for row in rows:
@@ -93,33 +75,39 @@ def verdicts(networks: pd.DataFrame, series: list[str], widths: list[float], rep
 
 COLUMNS = [
     *("series", "verdict", "reason", "replicates", "obstacle"),
-    *(
-        f"{name}_{part}"
-        for name in ("removability", "similarity")
-        for part in ("grows", "slope", "slope_low", "slope_high", "p", "p_holm")
-    ),
+    *(f"{name}_{part}" for name in MEASURES for part in ("grows", "slope", "slope_low", "slope_high", "p", "p_holm")),
     *("accuracy_change", "accuracy_change_low", "accuracy_kept"),
 ]
 
 
-def _named(slope: dict[str, float]) -> list[tuple[str, float]]:
-    return [("", slope["estimate"]), ("_low", slope["low"]), ("_high", slope["high"])]
+def counting(networks: pd.DataFrame, series: str) -> pd.DataFrame:
+    """The networks of a series that have not collapsed to one label."""
+    return networks[(networks["series"] == series) & ~networks["degenerate"].astype(bool)]
 
 
-def _gather(networks: pd.DataFrame, series: str, widths: list[float], replicates: int) -> _Evidence:
-    of_series = networks[(networks["series"] == series) & ~networks["degenerate"].astype(bool)]
-    ordered = sorted(set(widths))
-    tables = {}
-    for name, column in (
-        ("removability", "auc"),
-        ("similarity", "similarity"),
-        ("accuracy", "test_accuracy"),
-    ):
-        table = of_series.pivot(index="replicate", columns="width_factor", values=column)
-        tables[name] = table.reindex(columns=ordered).dropna().to_numpy(dtype=float)
-    complete = len(tables["accuracy"])
-    without = [width for width in ordered if width not in set(of_series["width_factor"])]
-    return _Evidence(series, np.array(ordered), complete, replicates - complete, without, tables)
+def complete(networks: pd.DataFrame, measure: str, widths: Iterable[float]) -> pd.DataFrame:
+    """A measure, one column per width, of the replicates that have a network at each of them."""
+    table = networks.pivot(index="replicate", columns="width_factor", values=measure)
+    return table.reindex(columns=sorted(set(widths))).dropna().astype(float)
+
+
+def _obstacle(networks: pd.DataFrame, widths: np.ndarray, complete: int, planned: int) -> str:
+    """The reason why nothing can be tested; empty if something can.
+
+    Args:
+        networks: those of a series that count.
+        widths: the planned widths.
+        complete, planned: the number of replicates that have a network at every width, and of those that were planned.
+    """
+    if len(widths) < FEWEST_WIDTHS:
+        return f"a trend needs at least {FEWEST_WIDTHS} widths, and there are {len(widths)}"
+    if complete >= FEWEST_REPLICATES:
+        return ""
+    excluded = planned - complete
+    note = f" ({excluded} left out: a network diverged, collapsed to one label, or is missing)" if excluded else ""
+    without = [f"{width:g}x" for width in widths if width not in set(networks["width_factor"])]
+    nowhere = f"; no network counts at {', '.join(without)}" if 0 < len(without) < len(widths) else ""
+    return f"a test needs at least {FEWEST_REPLICATES} complete replicates, and there are {complete}{note}{nowhere}"
 
 
 def _answer(row: dict) -> tuple[Answer, str]:
@@ -133,8 +121,8 @@ def _answer(row: dict) -> tuple[Answer, str]:
         )
     accuracy = f"accuracy is kept ({change:+.3f}, at least {low:+.3f})"
     growing = [
-        f"{label} grows by {row[f'{name}_slope']:.3g} per doubling (p = {row[f'{name}_p_holm']:.2g})"
-        for name, label in (("removability", "removability"), ("similarity", "similarity"))
+        f"{name} grows by {row[f'{name}_slope']:.3g} per doubling (p = {row[f'{name}_p_holm']:.2g})"
+        for name in MEASURES
         if row[f"{name}_grows"]
     ]
     if growing:

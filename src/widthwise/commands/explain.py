@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rich.table import Table
 from rich.text import Text
 
-from widthwise.commands.terminal import print_json, results
+from widthwise.commands.terminal import plain_table, print_json, results, text_column
 
 if TYPE_CHECKING:
     from widthwise.experiments.explanation import Explanation, FieldOrigin
@@ -34,9 +33,8 @@ def show_origins(origins: "Sequence[FieldOrigin]", as_json: bool) -> None:
 
 
 def _show(rows: Sequence[tuple[str, ...]]) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("Field", "Value", "Set by", "Series")[: len(rows[0])]:
-        table.add_column(heading, overflow="fold", no_wrap=heading == "Field")
+    headings = ("Value", "Set by", "Series")[: len(rows[0]) - 1]
+    table = plain_table(text_column("Field", no_wrap=True), *map(text_column, headings))
     for row in rows:
         table.add_row(*map(Text, row))
     results.print(table)

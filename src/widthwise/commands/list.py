@@ -1,5 +1,6 @@
 """`widthwise list`: the paper's Table 1, experiment by experiment."""
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -94,22 +95,11 @@ def _setting(setting: "Setting") -> Text:
 
 def _plain(each: "Entry") -> dict[str, object]:
     sweep = each.sweep
-    rows = [
-        {
-            "network": row.network,
-            **{
-                name: {"values": list(setting.values), "starred": setting.starred}
-                for name, setting in vars(row).items()
-                if name != "network"
-            },
-        }
-        for row in each.rows
-    ]
     return {
         "name": sweep.name,
         "title": sweep.title,
         "figures": sweep.shows,
-        "networks": rows,
+        "networks": [asdict(row) for row in each.rows],
         "trials": each.trials,
         "notes": {scale: sweep.note(scale) for scale in sweep.scales},
         "training_flops": each.flops,

@@ -20,6 +20,7 @@ from widthwise.execution.machine import Machine, chosen_device
 from widthwise.execution.outcome import predicted_by
 from widthwise.execution.trained_trial import load_trained
 from widthwise.experiments.store import Store
+from widthwise.tracing.failures import check_initialized, check_values, failure
 from widthwise.tracing.predicted_labels import Predict
 from widthwise.wording import one_line
 
@@ -51,8 +52,11 @@ class Subject:
         Raises:
             RequestError: there is none.
         """
-        for batch in self.batches:
-            return batch
+        try:
+            for batch in self.batches:
+                return batch
+        except Exception as error:  # whatever the user's own code raises
+            raise failure(f"the first batch of {self.name} cannot be read: {one_line(error)}", error) from error
         raise RequestError(f"{self.name} returns no batches, so there is nothing to list layers with", field="data")
 
 
@@ -79,7 +83,11 @@ def load_subject(model: str, weights: str | None, inputs: InputOptions, device: 
                 f"given {len(inputs.data)} times, but a model is measured on one set of inputs", field="data"
             )
         subject = Subject(inputs.data[0], load_model(model, weights), load_batches(inputs))
-    subject.network.to(on_device)
+    check_values(subject.network)
+    try:
+        subject.network.to(on_device)
+    except Exception as error:  # of parameters of a user's own type
+        raise failure(f"{model} cannot be moved to {on_device}: {one_line(error)}", error) from error
     return subject
 
 
@@ -216,10 +224,16 @@ def _load_weights(model: nn.Module, file: str) -> None:
     except FileNotFoundError:
         raise RequestError(f"there is no file of weights {file}", field="weights") from None
     except (SafetensorError, OSError) as error:
-        hint = ""
-        if file.endswith((".pt", ".pth", ".bin", ".ckpt")):
-            hint = "; safetensors.torch.save_file(torch.load(FILE, weights_only=True), NEW) makes one of a state dict"
-        raise RequestError(f"{file} is no whole safetensors file ({error}){hint}", field="weights") from None
+        if _is_pickled(Path(file)):
+            raise RequestError(
+                f"{file} holds pickled weights, which could run any code when they are loaded; turn a state dict that "
+                "you trust into safetensors by two lines of Python: `import torch, safetensors.torch` and "
+                f"`safetensors.torch.save_file(torch.load({file!r}, weights_only=True), "
+                f"{str(Path(file).with_suffix('.safetensors'))!r})`",
+                field="weights",
+            ) from None
+        raise RequestError(f"{file} is no whole safetensors file ({error})", field="weights") from None
+    check_initialized(model)
     expected = model.state_dict()
     for name, value in weights.items():
         if name not in expected:
@@ -234,10 +248,23 @@ def _load_weights(model: nn.Module, file: str) -> None:
     missing = [
         name
         for name, value in expected.items()
-        if name not in weights and not name.endswith("num_batches_tracked") and value.data_ptr() not in loaded
+        if name not in weights
+        and not name.endswith("num_batches_tracked")
+        and (value.is_meta or value.data_ptr() not in loaded)
     ]
     if missing:
         raise RequestError(
             f"{file} lacks {missing[0]} and {len(missing) - 1} more of {type(model).__name__}'s values", field="weights"
         )
-    model.load_state_dict(weights, strict=False)
+    on_meta = any(value.is_meta for value in expected.values())  # has no memory to load into
+    model.load_state_dict(weights, strict=False, assign=on_meta)
+
+
+def _is_pickled(file: Path) -> bool:
+    """Whether a file was written by `torch.save`, now a ZIP archive and formerly a pickle, or by `pickle.dump`."""
+    try:
+        with file.open("rb") as opened:
+            start = opened.read(4)
+    except OSError:
+        return False
+    return start == b"PK\x03\x04" or (start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"))

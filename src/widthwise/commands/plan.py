@@ -26,7 +26,7 @@ def show_plan(
     with messages.status("timing each kind of network on this machine"):
         planned = plan(trials, store, workers, machine)
     if as_json:
-        print_json(planned.as_dict())
+        print_json(vars(planned))
         return
     results.print(title, style="bold", markup=False)
     if note:

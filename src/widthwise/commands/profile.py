@@ -67,6 +67,14 @@ def profile(
     layers: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="A layer, or a pattern with *; can be given several times.")
     ] = None,
+    units: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=DIMENSION",
+            help="The dimension of a value along which its units lie, where they cannot be followed; can be given "
+            "several times.",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what it would take: time, memory, passes; measure nothing.")
     ] = False,
@@ -134,6 +142,7 @@ def profile(
         precision=chosen_precision(precision),
         sample=sample,
     )
+    dimensions = _unit_dimensions(units or [])
     inputs = InputOptions(data or [], split, numbers("mean", mean), numbers("std", std), examples)
     with importing_user_code():
         subject = load_subject(model, weights, inputs, device, trust_code)
@@ -144,6 +153,7 @@ def profile(
                 example,
                 layers=layers or None,
                 attention_heads=attention_heads,
+                units=dimensions,
                 predict=subject.predict,
             )
             print_layers(found, as_json)
@@ -155,6 +165,7 @@ def profile(
                 settings=settings,
                 layers=layers or None,
                 attention_heads=attention_heads,
+                units=dimensions,
                 predict=subject.predict,
                 batch_size=batch_size,
             )
@@ -167,6 +178,7 @@ def profile(
                 settings=settings,
                 layers=layers or None,
                 attention_heads=attention_heads,
+                units=dimensions,
                 predict=subject.predict,
                 seed=subject.seed if seed is None else seed,
                 batch_size=batch_size,
@@ -176,6 +188,20 @@ def profile(
             )
     write_profile(measured, page, save)
     print_profile(measured, page, save, as_json)
+
+
+def _unit_dimensions(given: list[str]) -> dict[str, int]:
+    """The dimensions that `--units` gives, by the name of the value."""
+    dimensions = {}
+    for each in given:
+        name, equals, dimension = each.rpartition("=")
+        try:
+            dimensions[name] = int(dimension)
+        except ValueError:
+            equals = ""
+        if not name or not equals:
+            raise RequestError(f"must be NAME=DIMENSION, such as encoder.relu=1, got {each!r}", field="units")
+    return dimensions
 
 
 def _check_target(option: str, target: str | None) -> None:

@@ -8,21 +8,25 @@ from rich.text import Text
 
 from widthwise.commands.terminal import print_json, results
 from widthwise.measurement.plan import Plan as ProfilePlan
+from widthwise.measurement.profile_text import as_text
 from widthwise.measurement.result import Profile
 from widthwise.reporting.report import report
 
 
 def print_layers(layers: pd.DataFrame, as_json: bool) -> None:
-    """Print the layers that would be measured."""
+    """Print every value that may be a layer, and why some would not be measured."""
     if as_json:
         print_json(json.loads(layers.to_json(orient="records")))
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("Layer", "Units", "Shape", "Kind", "Follows"):
+    for heading in ("Layer", "Units", "Shape", "Kind", "Follows", "Not measured"):
         table.add_column(heading, overflow="fold", justify="right" if heading == "Units" else "left")
     for row in layers.to_dict("records"):
         shape = "×".join(map(str, row["shape"]))
-        table.add_row(Text(row["layer"]), str(row["units"]), shape, Text(row["kind"]), Text(row["follows"]))
+        units = "" if pd.isna(row["units"]) else str(row["units"])
+        note = "" if row["measured"] else row["note"]
+        texts = map(Text, (row["layer"], units, shape, row["kind"], row["follows"], note))
+        table.add_row(*texts, style="" if row["measured"] else "dim")
     results.print(table)
 
 
@@ -50,7 +54,8 @@ def print_profile(profile: Profile, page: str | None, save: str | None, as_json:
         mechanisms = {row["layer"]: kinds[row["layer"]].to_dict() for row in layers}
         print_json({**profile.summary(), "layers": layers, "mechanisms": mechanisms})
         return
-    results.print(str(profile), markup=False, soft_wrap=True)
+    text = as_text(profile, all_layers="--json, or the page that --page writes")
+    results.print(text, markup=False, soft_wrap=True)
     for target, name in ((page, "page"), (save, "tables")):
         if target is not None:
             results.print(f"The {name}: {target}", soft_wrap=True, markup=False)

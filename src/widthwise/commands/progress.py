@@ -4,11 +4,13 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 from rich import progress as rich
 from rich.console import Console
 
+from widthwise.errors import TrialError
 from widthwise.progress import OnProgress, Progress
 
 SECONDS_BETWEEN_LINES = 20.0
@@ -17,7 +19,9 @@ HEADING = "epoch       loss  accuracy  validation   images/s       left"
 
 
 @contextmanager
-def shown_progress(console: Console, *, every_epoch: bool = False) -> Iterator[OnProgress]:
+def shown_progress(
+    console: Console, *, every_epoch: bool = False, interrupted: str = "nothing was written"
+) -> Iterator[OnProgress]:
     """Show the progress of the work in the `with` block: a bar on a terminal, otherwise a line from time to time.
 
     It appears with the first event and is gone at the end; lines stay.
@@ -26,10 +30,16 @@ def shown_progress(console: Console, *, every_epoch: bool = False) -> Iterator[O
         console: where to show it.
         every_epoch: print a table with a line for each epoch, as fits a single training. Otherwise a training shows
             beside the trials of its sweep.
+        interrupted: what is true when the user has interrupted the work, for the error.
+
+    Raises:
+        TrialError: the user interrupted the work.
     """
     shown = _ShownProgress(console, every_epoch)
     try:
         yield shown
+    except KeyboardInterrupt:
+        raise TrialError(f"interrupted; {interrupted}") from None
     finally:
         shown.close()
 
@@ -79,7 +89,7 @@ class _ShownProgress:
             rich.TimeRemainingColumn(),
             rich.TextColumn("{task.description}", style="dim"),
         )
-        self._update(progress, columns, progress.done, progress.total, subject or waiting)
+        self._update(progress, columns, subject or waiting)
         if progress.done != progress.total:
             self._line(f"{_of_total(progress)}{f': {subject}' if subject else ''}")
 
@@ -94,7 +104,8 @@ class _ShownProgress:
             rich.TimeRemainingColumn() if progress.seconds_left is None else rich.TextColumn("{task.description}"),
         )
         left = "" if progress.seconds_left is None else _time_left(progress.seconds_left)
-        self._update(progress, columns, int(progress.done), progress.total and int(progress.total), left)
+        whole = replace(progress, done=int(progress.done), total=progress.total and int(progress.total))
+        self._update(whole, columns, left)
         if progress.done != progress.total:
             self._line(f"{_of_total(progress)}{f', {left} left' if left else ''}")
 
@@ -108,21 +119,14 @@ class _ShownProgress:
         epoch = f"{_epoch(progress)}/{progress.total:g}"
         in_words = f"epoch {epoch}, loss {loss:.3f}, accuracy {accuracy:.3f}, {speed}/s, {left} left"
         columns = (rich.BarColumn(bar_width=20), rich.TextColumn("{task.description}"))
-        self._update(progress, columns, progress.done % 1, 1, in_words)
+        self._update(replace(progress, done=progress.done % 1, total=1), columns, in_words)
         if "validation_accuracy" in numbers:
             validation = numbers["validation_accuracy"]
             self._print(f"{epoch:<9}{loss:>7.4f}{accuracy:>10.4f}{validation:>12.4f}{speed:>11}{left:>11}")
         else:
             self._line(in_words)
 
-    def _update(
-        self,
-        progress: Progress,
-        columns: tuple[rich.ProgressColumn, ...],
-        done: int | float,
-        total: int | float | None,
-        description: str,
-    ) -> None:
+    def _update(self, progress: Progress, columns: tuple[rich.ProgressColumn, ...], description: str) -> None:
         """Show a bar for this activity, replacing that of another."""
         if self._activity != progress.activity:
             self.close()
@@ -130,10 +134,11 @@ class _ShownProgress:
             self._bar = rich.Progress(
                 *columns, console=self._console, transient=True, disable=not self._console.is_terminal
             )
-            self._bar.add_task(description, total=total, completed=int(done))
+            self._bar.add_task(description, total=progress.total, completed=int(progress.done))
             self._bar.start()
         assert self._bar is not None
-        self._bar.update(self._bar.task_ids[0], completed=done, total=total, description=description)
+        task = self._bar.task_ids[0]
+        self._bar.update(task, completed=progress.done, total=progress.total, description=description)
 
     def _line(self, text: str) -> None:
         """Print a line where there is no terminal, if the last one was long ago."""

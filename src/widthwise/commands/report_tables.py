@@ -4,10 +4,10 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
-from widthwise.commands.terminal import print_json, results, scaled
+from widthwise.commands.terminal import number_column, plain_table, print_json, results, scaled, text_column
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
@@ -47,10 +47,7 @@ def show_tables(page: str, reported: Mapping[str, "Mapping[str, DataFrame]"], as
 
 
 def _verdict_table(verdicts: "DataFrame") -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("Series", no_wrap=True)
-    table.add_column("Claim", no_wrap=True)
-    table.add_column("Why", overflow="fold")
+    table = plain_table(Column("Series", no_wrap=True), Column("Claim", no_wrap=True), text_column("Why"))
     for row in verdicts.to_dict("records"):
         reason = row["reason"][0].upper() + row["reason"][1:]
         answer = Text(row["verdict"], ANSWER_STYLES[row["verdict"]])
@@ -60,9 +57,7 @@ def _verdict_table(verdicts: "DataFrame") -> Table:
 
 def _claim_table(claims: "DataFrame") -> Table:
     """Answers to the claims that the author of the sweep states."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("Your claim", "Answer", "Why"):
-        table.add_column(heading, overflow="fold", no_wrap=heading == "Answer")
+    table = plain_table(text_column("Your claim"), text_column("Answer", no_wrap=True), text_column("Why"))
     for row in claims.to_dict("records"):
         table.add_row(Text(row["statement"]), Text(row["answer"], ANSWER_STYLES[row["answer"]]), Text(row["evidence"]))
     return table
@@ -70,12 +65,8 @@ def _claim_table(claims: "DataFrame") -> Table:
 
 def _comparison_table(comparison: "DataFrame") -> Table:
     """Replicates together: ranges of what was expected and measured."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("Construction", "Quantity"):
-        table.add_column(heading, overflow="fold")
-    for heading in ("Expected", "Measured"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("Holds", no_wrap=True)
+    names, values = map(text_column, ("Construction", "Quantity")), map(number_column, ("Expected", "Measured"))
+    table = plain_table(*names, *values, Column("Holds", no_wrap=True))
     relations = {"<": "< ", "≈": "≈ ", "=": ""}
     for (series, quantity), rows in comparison.groupby(["series", "quantity"], sort=False):
         held = f"{int(rows['holds'].sum())} of {len(rows)}"
@@ -87,11 +78,8 @@ def _comparison_table(comparison: "DataFrame") -> Table:
 
 def _parameter_table(summary: "DataFrame") -> Table:
     """Parameters by network and width."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("Parameters", overflow="fold")
     widths = sorted(summary["width_factor"].unique())
-    for width in widths:
-        table.add_column(f"{width:g}x", justify="right", no_wrap=True)
+    table = plain_table(text_column("Parameters"), *(number_column(f"{width:g}x") for width in widths))
     for series, rows in summary.groupby("series", sort=False):
         counts = dict(zip(rows["width_factor"], rows["parameters"], strict=True))
         table.add_row(

@@ -20,7 +20,7 @@ from widthwise.commands.options import (
 from widthwise.commands.plan import show_plan
 from widthwise.commands.report_tables import show_tables
 from widthwise.commands.terminal import messages
-from widthwise.errors import RequestError, TrialError
+from widthwise.errors import RequestError
 
 Scale = Annotated[
     Literal["smoke", "quick", "paper"],
@@ -88,11 +88,9 @@ def run(
     from widthwise import workflow
     from widthwise.commands.progress import shown_progress
 
-    try:
-        with shown_progress(messages) as on_progress:
-            result = workflow.run(sweeps, scale, store, workers=workers, machine=machine, on_progress=on_progress)
-    except KeyboardInterrupt:
-        raise TrialError("interrupted; finished runs are kept, and the same command continues") from None
+    kept = "finished runs are kept, and the same command continues"
+    with shown_progress(messages, interrupted=kept) as on_progress:
+        result = workflow.run(sweeps, scale, store, workers=workers, machine=machine, on_progress=on_progress)
     messages.print(
         f"{result.trained} trained in {result.seconds:.1f} s, {result.found} found finished in {store}", markup=False
     )

@@ -21,8 +21,7 @@ from widthwise.commands.options import (
     parsed_settings,
 )
 from widthwise.commands.plan import show_plan
-from widthwise.commands.terminal import duration, messages, print_json, results
-from widthwise.errors import TrialError
+from widthwise.commands.terminal import duration, messages, number_column, plain_table, print_json, results, text_column
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -86,11 +85,9 @@ def train(
     if dry_run:
         show_plan([trial], store, 1, machine, as_json, title)
         return
-    try:
-        with shown_progress(messages, every_epoch=True) as on_progress:
-            trained = training.train(trial, store=store, machine=machine, on_progress=on_progress)
-    except KeyboardInterrupt:
-        raise TrialError("interrupted; the same command continues from the last checkpoint") from None
+    kept = "the same command continues from the last checkpoint"
+    with shown_progress(messages, every_epoch=True, interrupted=kept) as on_progress:
+        trained = training.train(trial, store=store, machine=machine, on_progress=on_progress)
     if as_json:
         layers = json.loads(trained.layers.to_json(orient="records", double_precision=15))
         about = {"id": trained.id, "folder": trained.folder, "status": trained.status}
@@ -122,10 +119,7 @@ def _show(trained: "Trained", title: str, store: str) -> None:
 
 
 def _layer_table(layers: "DataFrame") -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("Layer", overflow="fold")
-    for heading in ("Units", "AUC", "Similarity", "Dead"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    table = plain_table(text_column("Layer"), *map(number_column, ("Units", "AUC", "Similarity", "Dead")))
     for row in layers.to_dict("records"):
         auc = f"{row['auc']:.3f} ± {row['auc_std']:.3f}"
         similarity = f"{row['similarity']:.2f} ± {row['similarity_std']:.2f}"

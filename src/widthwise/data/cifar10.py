@@ -15,6 +15,7 @@ from jaxtyping import Int64, UInt8
 from PIL import Image
 from torch import Tensor
 
+from widthwise.data.location import readable
 from widthwise.data.parquet_images import image_column, in_bytes, read_labels, split_files, whole, why_undecodable
 from widthwise.data.unpickling import unpickle_arrays
 from widthwise.errors import RequestError
@@ -73,10 +74,8 @@ def read_cifar10(location: Path, damaged: Literal["refuse", "skip"]) -> CIFAR10F
     """
     if not location.exists():
         raise RequestError(f"there is no data at {location}: it must be an archive of CIFAR-10, or a folder")
-    try:
+    with readable(location):
         return _archive(location) if location.is_file() else _folder(location, damaged)
-    except OSError as error:
-        raise RequestError(f"{error.filename or location} cannot be read: {error.strerror or error}") from None
 
 
 def _folder(folder: Path, damaged: Literal["refuse", "skip"]) -> CIFAR10Files:

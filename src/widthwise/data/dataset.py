@@ -14,6 +14,22 @@ Inputs = Tensor | dict[str, Tensor]
 """A batch's inputs: a tensor with the examples first, or the network's arguments by name."""
 
 
+@dataclass(frozen=True)
+class Part:
+    """The part of an epoch's batches that one process trains on.
+
+    rank, processes: the process, counted from 0, and the number of processes that share each batch.
+    start: the number of the first batch, counted from 0.
+    """
+
+    rank: int = 0
+    processes: int = 1
+    start: int = 0
+
+
+WHOLE = Part()
+
+
 @runtime_checkable
 class Split(Protocol):
     """Labelled examples, whose batches are on the device that uses them."""
@@ -29,18 +45,10 @@ class Split(Protocol):
         ...
 
     def epoch(
-        self,
-        seed: int,
-        epoch: int,
-        batch_size: int,
-        *,
-        augment: bool,
-        rank: int = 0,
-        processes: int = 1,
-        start: int = 0,
+        self, seed: int, epoch: int, batch_size: int, *, augment: bool, part: Part = WHOLE
     ) -> Iterator[tuple[Inputs, Tensor, int]]:
-        """An epoch's batches in an order of its own from batch number `start` on: inputs and labels of this process's
-        share, and the number of examples in the whole batch."""
+        """A part of an epoch's batches, in an order of its own: inputs and labels of the share, and the number
+        of examples in the whole batch."""
         ...
 
 

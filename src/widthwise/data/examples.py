@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from widthwise.data.dataset import Inputs, spread
+from widthwise.data.dataset import WHOLE, Inputs, Part, spread
 from widthwise.networks.description import Shape
 from widthwise.randomness import generator
 
@@ -42,17 +42,9 @@ class ResidentExamples:
             yield self._chosen(examples)
 
     def epoch(
-        self,
-        seed: int,
-        epoch: int,
-        batch_size: int,
-        *,
-        augment: bool,
-        rank: int = 0,
-        processes: int = 1,
-        start: int = 0,
+        self, seed: int, epoch: int, batch_size: int, *, augment: bool, part: Part = WHOLE
     ) -> Iterator[tuple[Inputs, Int[Tensor, " share"], int]]:
-        """An epoch's batches in an order of its own, from batch number `start` on.
+        """A part of an epoch's batches, in an order of its own.
 
         The order depends only on `seed` and `epoch`. For each batch, one process's share is returned, and the number of
         examples in the whole batch.
@@ -63,8 +55,8 @@ class ResidentExamples:
         if augment:
             raise ValueError("augmentation is for images")
         order = torch.randperm(len(self), generator=generator(seed, "order", epoch)).to(self.labels.device)
-        for batch in order.split(batch_size)[start:]:
-            yield *self._chosen(batch.tensor_split(processes)[rank]), len(batch)
+        for batch in order.split(batch_size)[part.start :]:
+            yield *self._chosen(batch.tensor_split(part.processes)[part.rank]), len(batch)
 
     def _chosen(self, examples: Int[Tensor, " chosen"]) -> tuple[Inputs, Int[Tensor, " chosen"]]:
         return of_each(self.inputs, lambda part: part[examples]), self.labels[examples]

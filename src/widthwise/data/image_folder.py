@@ -10,8 +10,16 @@ from torch import Tensor
 
 from widthwise.data.dataset import Dataset
 from widthwise.data.labels import partly_random
+from widthwise.data.location import readable
 from widthwise.data.parquet_images import image_column
-from widthwise.data.photographs import VALIDATION, FolderPhotographs, ParquetPhotographs, Photographs, folders_in
+from widthwise.data.photographs import (
+    VALIDATION,
+    FolderPhotographs,
+    ParquetPhotographs,
+    Photographs,
+    check_classes,
+    folders_in,
+)
 from widthwise.data.resident import ResidentImages
 from widthwise.data.source import ImageFolderData
 from widthwise.data.splitting import check_largest, divided
@@ -38,10 +46,8 @@ def image_folder(source: ImageFolderData, location: Path, device: torch.device, 
         RequestError: there are no such images, they do not fit in memory, or one cannot be decoded.
         TrialError: a file cannot be read, or a worker process was killed.
     """
-    try:
+    with readable(location):
         given, kind = _given(location, source.classes)
-    except OSError as error:
-        raise RequestError(f"{error.filename or location} cannot be read: {error.strerror or error}") from None
     classes = source.classes or max(int(photographs.labels.max()) for photographs in given.values()) + 1
     if source.classes is None:
         check_largest(classes - 1, sum(map(len, given.values())), f"{location} has")
@@ -94,11 +100,8 @@ def _given(location: Path, classes: int | None) -> tuple[Mapping[str, Photograph
             f"the folder {location} holds neither CLASS/IMAGE nor train/CLASS/IMAGE nor Parquet files; it holds {held}",
             field="data",
         )
-    if classes is not None and len(names) != classes:
-        raise RequestError(
-            f"{within['train']} has folders of {len(names)} classes, not of {classes}",
-            settings={"data.classes": len(names)},
-        )
+    if classes is not None:
+        check_classes(within["train"], names, classes)
     return {split: FolderPhotographs(folder, names) for split, folder in within.items()}, "in folders"
 
 

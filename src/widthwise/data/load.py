@@ -1,6 +1,7 @@
 """From the source of a trial's data to three splits on a device."""
 
 import functools
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,12 +9,12 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from widthwise.data.cifar10 import Pixels, read_cifar10
+from widthwise.data.cifar10 import CIFAR10Files, Pixels, read_cifar10
 from widthwise.data.dataset import Dataset, Split
 from widthwise.data.image_folder import image_folder
 from widthwise.data.labels import partly_random
 from widthwise.data.own_data import own_data
-from widthwise.data.photographs import Photographs, read_photographs
+from widthwise.data.photographs import PhotographFiles, Photographs, read_photographs
 from widthwise.data.resident import ResidentImages
 from widthwise.data.source import (
     CIFAR10Data,
@@ -21,14 +22,15 @@ from widthwise.data.source import (
     ImageFolderData,
     ImageNetData,
     OwnData,
-    PublishedImages,
     TeacherData,
 )
+from widthwise.data.splitting import check_enough, drawn
 from widthwise.data.streamed import StreamedImages
 from widthwise.data.synthetic_images import synthetic_description
 from widthwise.data.teacher import teacher_data
-from widthwise.errors import RequestError
 from widthwise.randomness import generator
+
+Indices = Int[Tensor, " examples"]
 
 HELD_OUT_SEED = 0
 """The seed that ImageNet's validation images are drawn with: they are the same in every trial."""
@@ -66,23 +68,11 @@ def load_dataset(source: DataSource, location: Path | None, device: torch.device
 
 def _cifar10(source: CIFAR10Data, location: Path, device: torch.device) -> Dataset:
     files = _cifar10_files(location, source.damaged)
-    images = len(files.train.labels)
-    kept = images - source.validation_examples
-    _enough("validation_examples", source.validation_examples, images - 1, location)
-    everything = torch.arange(images)
 
-    def split(pixels: Pixels, chosen: Int[Tensor, " examples"], name: str) -> Split:
-        labels = partly_random(pixels.labels[chosen], source, name, source.classes)
+    def split(pixels: Pixels, chosen: Indices, labels: Tensor) -> Split:
         return ResidentImages(pixels.images[chosen], labels, device)
 
-    dataset = Dataset(
-        train=split(files.train, everything[:kept][_drawn(source, "train", kept, location)], "train"),
-        validation=split(files.train, everything[kept:], "validation"),
-        test=split(files.test, _drawn(source, "test", len(files.test.labels), location), "test"),
-        classes=source.classes,
-        shape=source.shape,
-        description=files.description,
-    )
+    dataset = _in_splits(source, files, torch.arange(len(files.train.labels)), location, split)
     dataset.train.damaged.update(dict.fromkeys(files.damaged, "left out"))
     return dataset
 
@@ -93,40 +83,42 @@ _cifar10_files = functools.lru_cache(maxsize=1)(read_cifar10)
 
 def _imagenet(source: ImageNetData, location: Path, device: torch.device, decoders: int) -> Dataset:
     files = read_photographs(location, source.classes)
-    images = len(files.train)
-    _enough("validation_examples", source.validation_examples, images - 1, location)
-    shuffled = torch.randperm(images, generator=generator(HELD_OUT_SEED, "held out"))
-    held_out, kept = (
-        part.sort().values for part in shuffled.split([source.validation_examples, images - source.validation_examples])
-    )
+    shuffled = torch.randperm(len(files.train), generator=generator(HELD_OUT_SEED, "held out"))
 
-    def split(photographs: Photographs, chosen: Int[Tensor, " examples"], name: str) -> Split:
-        labels = partly_random(photographs.labels[chosen], source, name, source.classes)
+    def split(photographs: Photographs, chosen: Indices, labels: Tensor) -> Split:
         workers = decoders if len(chosen) >= FEWEST_FOR_DECODERS else 0
         return StreamedImages(photographs, chosen, labels, source.image_size, source.damaged, workers, device)
 
+    return _in_splits(source, files, shuffled.flip(0), location, split)
+
+
+def _in_splits(
+    source: CIFAR10Data | ImageNetData,
+    files: CIFAR10Files | PhotographFiles,
+    order: Indices,
+    location: Path,
+    split: Callable[..., Split],
+) -> Dataset:
+    """The data set of published files.
+
+    Args:
+        order: the indices of all training images, those that are held out to validate last.
+        split: from images, the indices of the chosen ones and their labels to a split.
+    """
+    held_out = source.validation_examples
+    check_enough("validation", held_out, len(order) - 1, location, "images")
+    kept, validation = (part.sort().values for part in order.split([len(order) - held_out, held_out]))
+    train = kept[drawn(len(kept), source.train_examples, source.seed, "train", location, "images")]
+    test = drawn(len(files.test.labels), source.test_examples, source.seed, "test", location, "images")
+
+    def labelled(images: Pixels | Photographs, chosen: Indices, name: str) -> Split:
+        return split(images, chosen, partly_random(images.labels[chosen], source, name, source.classes))
+
     return Dataset(
-        train=split(files.train, kept[_drawn(source, "train", len(kept), location)], "train"),
-        validation=split(files.train, held_out, "validation"),
-        test=split(files.test, _drawn(source, "test", len(files.test), location), "test"),
+        train=labelled(files.train, train, "train"),
+        validation=labelled(files.train, validation, "validation"),
+        test=labelled(files.test, test, "test"),
         classes=source.classes,
         shape=source.shape,
         description=files.description,
     )
-
-
-def _drawn(source: PublishedImages, split: str, available: int, location: Path) -> Int[Tensor, " examples"]:
-    """The indices of a split's examples that the trial uses, in order."""
-    wanted = {"train": source.train_examples, "test": source.test_examples}[split]
-    if wanted is None or wanted == available:
-        return torch.arange(available)
-    _enough(f"{split}_examples", wanted, available, location)
-    return torch.randperm(available, generator=generator(source.seed, "examples", split))[:wanted].sort().values
-
-
-def _enough(field: str, wanted: int, available: int, location: Path) -> None:
-    if wanted > available:
-        raise RequestError(
-            f"it is {wanted:,} and {location} has only {max(available, 0):,} images for it; set it to less",
-            field=f"data.{field}",
-        )

@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from widthwise.errors import RequestError
@@ -43,6 +44,15 @@ def located(reference: str) -> Path:
     return folder
 
 
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turn an error while something at `path` is read into a RequestError that names it."""
+    try:
+        yield
+    except OSError as error:
+        raise RequestError(f"{error.filename or path} cannot be read: {error.strerror or error}") from None
+
+
 def fingerprint(path: Path) -> str:
     """A short digest of the files at `path`, whatever the path: of a file's content, or of a folder's files.
 
@@ -55,7 +65,7 @@ def fingerprint(path: Path) -> str:
     if not path.exists():
         raise RequestError(f"there is no data at {path}")
     digest = hashlib.sha256()
-    try:
+    with readable(path):
         files = [("", path, path.stat().st_size)] if path.is_file() else sorted(_files(path, ""))
         whole = sum(size for _, _, size in files) <= CONTENTS_UP_TO
         for name, file, size in files:
@@ -64,8 +74,6 @@ def fingerprint(path: Path) -> str:
                 with Path(file).open("rb") as opened:
                     while part := opened.read(READ_AT_ONCE):
                         digest.update(part)
-    except OSError as error:
-        raise RequestError(f"{error.filename or path} cannot be read: {error.strerror or error}") from None
     return digest.hexdigest()[:16]
 
 

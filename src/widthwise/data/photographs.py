@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from widthwise.data.location import readable
 from widthwise.data.parquet_images import image_column, read_labels, split_files, whole
 from widthwise.errors import RequestError
 
@@ -163,7 +164,7 @@ def read_photographs(location: Path, classes: int) -> PhotographFiles:
     """
     if not location.is_dir():
         raise RequestError(f"there is no folder of photographs at {location}")
-    try:
+    with readable(location):
         names = folders_in(location / "train")
         if names:
             return _from_folders(location, names, classes)
@@ -173,19 +174,13 @@ def read_photographs(location: Path, classes: int) -> PhotographFiles:
                 f"the folder {location} holds no photographs: neither train/CLASS/IMAGE and val/CLASS/IMAGE, nor "
                 f"Parquet files such as train-00000-of-00001.parquet; it holds {', '.join(held) or 'nothing'}"
             )
-    except OSError as error:
-        raise RequestError(f"{error.filename or location} cannot be read: {error.strerror or error}") from None
     train = ParquetPhotographs(split_files(location, "train"), classes)
     test = ParquetPhotographs(split_files(location, *VALIDATION, "test"), classes)
     return PhotographFiles(train, test, _described(train, test, classes, "images in Parquet files"))
 
 
 def _from_folders(location: Path, names: list[str], classes: int) -> PhotographFiles:
-    if len(names) != classes:
-        raise RequestError(
-            f"{location / 'train'} has folders of {len(names)} classes, not of {classes}",
-            settings={"data.classes": len(names)},
-        )
+    check_classes(location / "train", names, classes)
     validation = next((location / name for name in VALIDATION if (location / name).is_dir()), None)
     if validation is None:
         raise RequestError(f"{location} has no folder val with the validation images, beside train")
@@ -197,6 +192,18 @@ def _described(train: Photographs, test: Photographs, classes: int, kind: str) -
     if (classes, len(train), len(test)) == IMAGENET:
         return f"ImageNet ({kind})"
     return f"{len(train)} photographs of {classes} classes ({kind})"
+
+
+def check_classes(folder: Path, names: list[str], classes: int) -> None:
+    """Check that the folders in `folder` are those of this number of classes.
+
+    Raises:
+        RequestError: they are not.
+    """
+    if len(names) != classes:
+        raise RequestError(
+            f"{folder} has folders of {len(names)} classes, not of {classes}", settings={"data.classes": len(names)}
+        )
 
 
 def folders_in(folder: Path) -> list[str]:

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from widthwise.data.dataset import spread
+from widthwise.data.dataset import WHOLE, Part, spread
 from widthwise.data.pixels import PADDING, bordered, crop_and_flip, standardized
 from widthwise.randomness import generator
 
@@ -40,17 +40,9 @@ class ResidentImages:
             yield standardized(self._images.index_select(0, examples)), self.labels[examples]
 
     def epoch(
-        self,
-        seed: int,
-        epoch: int,
-        batch_size: int,
-        *,
-        augment: bool,
-        rank: int = 0,
-        processes: int = 1,
-        start: int = 0,
+        self, seed: int, epoch: int, batch_size: int, *, augment: bool, part: Part = WHOLE
     ) -> Iterator[tuple[Float[Tensor, "share 3 height width"], Int[Tensor, " share"], int]]:
-        """An epoch's batches in an order of its own, from batch number `start` on.
+        """A part of an epoch's batches, in an order of its own.
 
         Order, crops and flips depend only on `seed` and `epoch`. For each batch, one process's share is returned, and
         the number of examples in the whole batch.
@@ -58,8 +50,8 @@ class ResidentImages:
         draws = self._draws(seed, epoch)
         if augment and self._bordered is None:
             self._bordered = bordered(self._images)
-        for batch in draws.split(batch_size, dim=1)[start:]:
-            examples, top, left, flipped = batch.tensor_split(processes, dim=1)[rank]
+        for batch in draws.split(batch_size, dim=1)[part.start :]:
+            examples, top, left, flipped = batch.tensor_split(part.processes, dim=1)[part.rank]
             if augment:
                 assert self._bordered is not None
                 images = crop_and_flip(self._bordered, examples, top, left, flipped.bool())

@@ -67,7 +67,7 @@ class TeacherData(DataSource):
     """Uncorrelated data labelled by a random teacher network (Section 3, "Datasets")."""
 
     title: ClassVar[str] = "teacher data"
-    synthetic: ClassVar[bool] = False
+    classes: ClassVar[int] = 2
 
     name: Literal["teacher"] = "teacher"  # pyright: ignore[reportIncompatibleVariableOverride]
     dimensions: PositiveInt = 10
@@ -79,11 +79,6 @@ class TeacherData(DataSource):
     def shape(self) -> tuple[int, ...]:
         """The shape of one input."""
         return (self.dimensions,)
-
-    @property
-    def classes(self) -> int:
-        """The number of labels."""
-        return 2
 
     def in_words(self, found: str) -> str:
         """The data in captions."""
@@ -145,20 +140,12 @@ class CIFAR10Data(PublishedImages):
     title: ClassVar[str] = "CIFAR-10"
     OFFICIAL = (50_000, 10_000)
     SYNTHETIC = (300, 100)
+    shape: ClassVar[tuple[int, ...]] = (3, 32, 32)
+    classes: ClassVar[int] = 10
 
     name: Literal["cifar10"] = "cifar10"  # pyright: ignore[reportIncompatibleVariableOverride]
     validation_examples: PositiveInt = 5000
     """The last training images."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape of one input."""
-        return (3, 32, 32)
-
-    @property
-    def classes(self) -> int:
-        """The number of labels."""
-        return 10
 
 
 class ImageNetData(PublishedImages):
@@ -189,7 +176,6 @@ class ImageFolderData(ImageFiles):
     """
 
     title: ClassVar[str] = "images"
-    synthetic: ClassVar[bool] = False
 
     name: Literal["images"] = "images"  # pyright: ignore[reportIncompatibleVariableOverride]
     image_size: PositiveInt = 32
@@ -215,7 +201,7 @@ class OwnData(UserFunction, DataSource):
     """
 
     title: ClassVar[str] = "own data"
-    synthetic: ClassVar[bool] = False
+    shape: ClassVar[Shape | None] = None
 
     name: Literal["own"] = "own"  # pyright: ignore[reportIncompatibleVariableOverride]
     classes: PositiveInt | None = None
@@ -231,11 +217,6 @@ class OwnData(UserFunction, DataSource):
     def called(self) -> str:
         """The function that returns it."""
         return self.factory
-
-    @property
-    def shape(self) -> Shape | None:
-        """None: only the function knows it."""
-        return None
 
 
 SOURCES: tuple[type[DataSource], ...] = (TeacherData, CIFAR10Data, ImageNetData, ImageFolderData, OwnData)

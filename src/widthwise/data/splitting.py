@@ -1,6 +1,7 @@
 """The splits for training, validation and testing, if a user's files or function do not have all of them."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 from jaxtyping import Int
@@ -35,22 +36,22 @@ def divided(given: Mapping[str, int], wanted: Mapping[str, int | None], seed: in
         RequestError: there are fewer examples than that.
     """
     available = given["train"]
-    drawn = sum(name not in given and wanted.get(name) is None for name in ("test", "validation"))
-    if available <= drawn:
+    held_out = sum(name not in given and wanted.get(name) is None for name in ("test", "validation"))
+    if available <= held_out:
         problem = f"{where} returns {available:,} training examples, of which others are drawn to validate and to test"
-        raise RequestError(f"{problem}; at least {drawn + 1} are needed", field="data.train_examples")
+        raise RequestError(f"{problem}; at least {held_out + 1} are needed", field="data.train_examples")
     left = torch.randperm(available, generator=generator(seed, "splits"))
     splits: dict[str, Chosen] = {}
     for name in ("test", "validation"):
         number = wanted.get(name)
         if name in given:
-            splits[name] = name, _drawn(given[name], number, seed, name, where)
+            splits[name] = name, drawn(given[name], number, seed, name, where)
             continue
         count = max(1, available // HELD_OUT) if number is None else number
-        _enough(name, count, len(left) - 1, where)
+        check_enough(name, count, len(left) - 1, where)
         splits[name], left = ("train", left[:count].sort().values), left[count:]
     left = left.sort().values
-    splits["train"] = "train", left[_drawn(len(left), wanted.get("train"), seed, "train", where)]
+    splits["train"] = "train", left[drawn(len(left), wanted.get("train"), seed, "train", where)]
     return splits
 
 
@@ -65,15 +66,26 @@ def check_largest(label: int, examples: int, what: str) -> None:
         raise RequestError(f"{problem}; number them anew, or say how many classes there are", field="data.classes")
 
 
-def _drawn(available: int, wanted: int | None, seed: int, split: str, where: str) -> Int[Tensor, " examples"]:
-    """The indices of a split's examples that are used, in order."""
+def drawn(
+    available: int, wanted: int | None, seed: int, split: str, where: str | Path, noun: str = "examples"
+) -> Int[Tensor, " examples"]:
+    """The indices of a split's examples that are used, in order; they depend on `seed` and the name of the split.
+
+    Raises:
+        RequestError: fewer are available than wanted.
+    """
     if wanted is None or wanted == available:
         return torch.arange(available)
-    _enough(split, wanted, available, where)
+    check_enough(split, wanted, available, where, noun)
     return torch.randperm(available, generator=generator(seed, "examples", split))[:wanted].sort().values
 
 
-def _enough(split: str, wanted: int, available: int, where: str) -> None:
+def check_enough(split: str, wanted: int, available: int, where: str | Path, noun: str = "examples") -> None:
+    """Check that there are enough examples for a split.
+
+    Raises:
+        RequestError: there are not.
+    """
     if wanted > available:
-        problem = f"it is {wanted:,} and {where} has only {max(available, 0):,} examples for it"
+        problem = f"it is {wanted:,} and {where} has only {max(available, 0):,} {noun} for it"
         raise RequestError(f"{problem}; set it to less", field=f"data.{split}_examples")

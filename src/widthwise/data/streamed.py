@@ -4,6 +4,7 @@ import io
 import math
 import warnings
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from widthwise.data.dataset import spread
+from widthwise.data.dataset import WHOLE, Part, spread
 from widthwise.data.parquet_images import in_bytes, why_undecodable
 from widthwise.data.photographs import Photographs
 from widthwise.errors import RequestError, TrialError
@@ -86,17 +87,9 @@ class StreamedImages:
         return self._decoded(list(spread(len(self), limit).split(batch_size)), None)
 
     def epoch(
-        self,
-        seed: int,
-        epoch: int,
-        batch_size: int,
-        *,
-        augment: bool,
-        rank: int = 0,
-        processes: int = 1,
-        start: int = 0,
+        self, seed: int, epoch: int, batch_size: int, *, augment: bool, part: Part = WHOLE
     ) -> Iterator[tuple[Float[Tensor, "share 3 size size"], Int64[Tensor, " share"], int]]:
-        """An epoch's batches in an order of its own, from batch number `start` on.
+        """A part of an epoch's batches, in an order of its own.
 
         The order depends only on `seed` and `epoch`, and an image's crop and flip also on its index. For each batch,
         one process's share is returned, and the number of examples in the whole batch, including those that cannot be
@@ -112,28 +105,23 @@ class StreamedImages:
         position = torch.full((len(self._photographs),), -1)
         position[self._chosen] = torch.arange(len(self))
         order = position[self._photographs.order(generator(seed, "order", epoch))]
-        batches = order[order >= 0].split(batch_size)[start:]
-        shares = [batch.tensor_split(processes)[rank] for batch in batches]
-        decoded = self._decoded(shares, (seed, epoch) if augment else None)
-        try:
+        batches = order[order >= 0].split(batch_size)[part.start :]
+        shares = [batch.tensor_split(part.processes)[part.rank] for batch in batches]
+        with closing(self._decoded(shares, (seed, epoch) if augment else None)) as decoded:
             for batch, (images, labels) in zip(batches, decoded, strict=True):
                 yield images, labels, len(batch)
-        finally:
-            decoded.close()
 
     def _decoded(
         self, indices: list[Int64[Tensor, " _"]], augmentation: tuple[int, int] | None
     ) -> Generator[tuple[Float[Tensor, "batch 3 size size"], Int64[Tensor, " batch"]], None, None]:
         """Batches of the examples at `indices` among the chosen."""
         decoding = Decoding(self._photographs, self._image_size, augmentation)
-        decoded = decoded_batches(decoding, [self._chosen[each].numpy() for each in indices], self._workers)
-        try:
+        batches = [self._chosen[each].numpy() for each in indices]
+        with closing(decoded_batches(decoding, batches, self._workers)) as decoded:
             for each, (pixels, failures) in zip(indices, decoded, strict=True):
                 self.damaged |= noted(failures.values(), self._refused)
                 kept = [number for number in range(len(each)) if number not in failures]
                 yield self._standardized(pixels), self.labels[each[kept].to(self._device)]
-        finally:
-            decoded.close()
 
     def _standardized(self, pixels: UInt8[Tensor, "batch size size 3"]) -> Float[Tensor, "batch 3 size size"]:
         mean, deviation = (

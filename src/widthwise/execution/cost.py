@@ -17,9 +17,8 @@ from widthwise.measurement.profile import profile
 from widthwise.measurement.settings import Measurement
 from widthwise.networks.build import build_initialized
 from widthwise.networks.cost import EXAMPLES, Arithmetic, NetworkCost, arithmetic, cost_of, network_cost
-from widthwise.networks.own_network import OwnNetwork, logits_of
+from widthwise.networks.own_network import OwnNetwork, called, logits_of
 from widthwise.networks.scheme import Initialization
-from widthwise.training.evaluation import called
 from widthwise.wording import one_line
 
 

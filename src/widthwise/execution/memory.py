@@ -16,7 +16,7 @@ BYTES = 4
 def training_memory(
     trial: Trial, machine: Machine = Machine(), store: Store | None = None, examples: int | None = None
 ) -> int:
-    """Bytes that training a network by itself needs, counted, without the data.
+    """Bytes that training a network needs, by itself or as one member of a stack, counted, without the data.
 
     Args:
         trial: what is trained.

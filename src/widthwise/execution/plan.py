@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 from widthwise.execution.counting import is_counted
 from widthwise.execution.machine import Machine, chosen_device
@@ -40,10 +40,6 @@ class Plan:
     seconds: float
     stops_early: bool
 
-    def as_dict(self) -> dict[str, object]:
-        """As plain data."""
-        return asdict(self)
-
 
 def plan(trials: Sequence[Trial], store: str, workers: int | None = None, machine: Machine = Machine()) -> Plan:
     """Count the trials that `store` lacks, and estimate their cost on this machine.
@@ -55,6 +51,7 @@ def plan(trials: Sequence[Trial], store: str, workers: int | None = None, machin
         RequestError: the store or the device is not usable.
     """
     from widthwise.execution.cost import trial_cost  # PyTorch, without which the command line starts
+    from widthwise.execution.memory import training_memory
 
     unique = {trial.id: trial for trial in trials}
     finished = Store(store).inspect(unique.values()).finished
@@ -66,7 +63,6 @@ def plan(trials: Sequence[Trial], store: str, workers: int | None = None, machin
     together = min(workers, max(len(stacks), 1))
     costs = [trial_cost(trial, machine) for trial in unique.values()]
     seconds = _seconds(stacks, replace(machine, threads=max(1, processors // workers)))
-    memory = [trainer_for(trial).memory(trial, machine) for trial in unique.values()]
     return Plan(
         trials=len(unique),
         finished=len(finished),
@@ -76,7 +72,7 @@ def plan(trials: Sequence[Trial], store: str, workers: int | None = None, machin
         parameters=_range([cost.parameters for cost in costs]),
         forward_flops=_range([cost.forward_flops for cost in costs]),
         training_flops=_range([cost.training_flops for cost in costs]),
-        memory=_range(memory),
+        memory=_range([training_memory(trial, machine) for trial in unique.values()]),
         seconds=seconds / together,
         stops_early=any(trial.training.patience or trial.training.stop_at for trial in missing),
     )

@@ -45,10 +45,21 @@ def launch(fabric: Fabric, function: Callable[[Fabric, Connection], None], on_pr
 
     Raises:
         RequestError, TrialError: a process raised it, or was killed.
+        RuntimeError: a process raised another error, whose last line this is.
     """
     sent: list[RequestError | TrialError] = []
-    with main_hidden(), _errors_of_processes(sent), _received(on_progress, sent) as connection:
-        fabric.launch(partial(_sending_errors, function), connection)  # pyright: ignore[reportArgumentType] further arguments are passed on
+    try:
+        with main_hidden(), _received(on_progress, sent) as connection:
+            fabric.launch(partial(_sending_errors, function), connection)  # pyright: ignore[reportArgumentType] further arguments are passed on
+    except (ProcessRaisedException, ProcessExitedException) as error:
+        if sent:
+            raise sent[0] from None
+        if isinstance(error, ProcessRaisedException):
+            raise RuntimeError(str(error).rstrip().splitlines()[-1]) from error
+        raise TrialError(
+            f"one of several training processes was killed, perhaps for want of memory ({error}); the same command "
+            "continues"
+        ) from None
 
 
 def _sending_errors(function: Callable[[Fabric, Connection], None], fabric: Fabric, connection: Connection) -> None:
@@ -94,19 +105,3 @@ def _received(on_progress: OnProgress, sent: list[RequestError | TrialError]) ->
         thread.join(timeout=10 * SECONDS_BETWEEN_LOOKS)  # a killed process may have sent half an event
     if errors:
         raise errors[0]
-
-
-@contextmanager
-def _errors_of_processes(sent: list[RequestError | TrialError]) -> Iterator[None]:
-    """Raise the error of one of several processes: the error itself if it was sent, else its text."""
-    try:
-        yield
-    except (ProcessRaisedException, ProcessExitedException) as error:
-        if sent:
-            raise sent[0] from None
-        if isinstance(error, ProcessRaisedException):
-            raise RuntimeError(str(error).rstrip().splitlines()[-1]) from error
-        raise TrialError(
-            f"one of several training processes was killed, perhaps for want of memory ({error}); the same command "
-            "continues"
-        ) from None

@@ -15,7 +15,7 @@ from widthwise.execution.allocator import keep_freed_memory
 from widthwise.execution.datasets import check_files, load_dataset
 from widthwise.execution.environment import environment
 from widthwise.execution.machine import Machine, computing
-from widthwise.execution.memory import check_memory, training_memory
+from widthwise.execution.memory import check_memory
 from widthwise.execution.outcome import outcome
 from widthwise.execution.processes import fabric_on, launch
 from widthwise.execution.timing import seconds_alone
@@ -50,10 +50,6 @@ class SingleTrainer(Trainer):
         for trial in {trial.cohort: trial for trial in trials}.values():
             check_memory(trial, machine, store)
 
-    def memory(self, trial: Trial, machine: Machine) -> int:
-        """Bytes that a process needs."""
-        return training_memory(trial, machine)
-
     def seconds(self, cohort: Cohort, machine: Machine) -> float:
         """Estimate the time from a few steps and a prediction."""
         return sum(seconds_alone(trial, machine) for trial in cohort)
@@ -72,15 +68,14 @@ class SingleTrainer(Trainer):
     def _run(self, trial: Trial, machine: Machine, store: Store | None, on_progress: OnProgress) -> Outcome:
         check_memory(trial, machine, store)
         machine = replace(machine, threads=_share_of_threads(machine))
-        location = None if store is None else store.location
         with computing(machine.threads):
             fabric = fabric_on(machine, trial.training.precision)
             if machine.processes == 1:
-                trained = _train(fabric, trial, machine, location, on_progress)
+                trained = _train(fabric, trial, machine, store, on_progress)
             else:
-                assert location is not None, "several processes give their result through a store"
-                launch(fabric, partial(_train_share, trial, machine, location), on_progress)
-                checkpoints = TrialCheckpoints(location, trial.id)
+                assert store is not None, "several processes give their result through a store"
+                launch(fabric, partial(_train_share, trial, machine, store.location), on_progress)
+                checkpoints = TrialCheckpoints(store, trial.id)
                 content = checkpoints.load()
                 assert content is not None
                 trained = unpacked(content, trial.id, checkpoints.path).trained
@@ -93,25 +88,22 @@ class SingleTrainer(Trainer):
 class TrialCheckpoints:
     """The checkpoints of one trial in a store."""
 
-    location: str
+    store: Store
     identity: str
 
     @property
     def path(self) -> str:
         """The checkpoint's path."""
-        store = Store(self.location)
-        return store.path(store.checkpoint_of(self.identity))
+        return self.store.path(self.store.checkpoint_of(self.identity))
 
     def load(self) -> bytes | None:
         """The last checkpoint, if there is one."""
-        store = Store(self.location)
-        name = store.checkpoint_of(self.identity)
-        return store.read(name) if store.has(name) else None
+        name = self.store.checkpoint_of(self.identity)
+        return self.store.read(name) if self.store.has(name) else None
 
     def save(self, content: bytes) -> None:
         """Replace the last checkpoint."""
-        store = Store(self.location)
-        store.write(store.checkpoint_of(self.identity), content)
+        self.store.write(self.store.checkpoint_of(self.identity), content)
 
 
 def _share_of_threads(machine: Machine) -> int:
@@ -123,14 +115,13 @@ def _train_share(trial: Trial, machine: Machine, location: str, fabric: Fabric, 
     """Train in one of several processes; the last checkpoint holds the result."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # it is sent when the parent ends, and a parent may ignore it
     keep_freed_memory()
-    _train(fabric, trial, machine, location, progress.send)
+    _train(fabric, trial, machine, Store(location), progress.send)
 
 
 def _train(
-    fabric: Fabric, trial: Trial, machine: Machine, location: str | None, on_progress: OnProgress
+    fabric: Fabric, trial: Trial, machine: Machine, store: Store | None, on_progress: OnProgress
 ) -> TrainedNetwork:
     """Train in this process, from the last checkpoint on."""
-    store = None if location is None else Store(location)
     dataset = load_dataset(trial.data, replace(machine, device=str(fabric.device)), store)
     with computing(machine.threads):
         return train(
@@ -139,7 +130,7 @@ def _train(
             trial.training,
             trial.seed,
             fabric,
-            checkpoints=None if location is None else TrialCheckpoints(location, trial.id),
+            checkpoints=None if store is None else TrialCheckpoints(store, trial.id),
             interval=Interval(machine.checkpoint_epochs, machine.checkpoint_minutes),
             on_progress=on_progress,
         )

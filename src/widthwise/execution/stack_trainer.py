@@ -8,7 +8,6 @@ from widthwise.data.dataset import Shape
 from widthwise.execution.datasets import extent, load_dataset
 from widthwise.execution.environment import environment
 from widthwise.execution.machine import Machine, computing
-from widthwise.execution.memory import training_memory
 from widthwise.execution.outcome import outcome
 from widthwise.execution.trainer import Cohort, Trainer
 from widthwise.experiments.store import Outcome, Store
@@ -39,10 +38,6 @@ class StackTrainer(Trainer):
 
     def check(self, trials: Sequence[Trial], machine: Machine, store: Store) -> None:
         """Nothing can be missing: the data is drawn, and a stack fits the processor's cache."""
-
-    def memory(self, trial: Trial, machine: Machine) -> int:
-        """Bytes of one member of a stack."""
-        return training_memory(trial, machine)
 
     def seconds(self, cohort: Cohort, machine: Machine) -> float:
         """Estimate the time from complete trainings of one epoch and of two, on the cohort's own data."""

@@ -18,7 +18,8 @@ from widthwise.execution.processes import fabric_on
 from widthwise.experiments.trial import Trial
 from widthwise.measurement.profile import layers, profile
 from widthwise.networks.build import build_initialized
-from widthwise.training.evaluation import SINGLE_BATCH, called
+from widthwise.networks.own_network import called
+from widthwise.training.evaluation import SINGLE_BATCH
 from widthwise.training.loop import train
 
 TIMED_FLOPS = 4e11
@@ -92,7 +93,10 @@ def _seconds_to_measure(
         _finish(machine)
     predicted = (time.perf_counter() - started) / len(examples)
     found = getattr(network, "measured_layers", None)
-    number = len(layers(network, (inputs,), predict=predicted_by(trial)) if found is None else found)
+    if found is None:
+        number = int(layers(network, (inputs,), predict=predicted_by(trial))["measured"].sum())
+    else:
+        number = len(found)
     settings = trial.measurement
     runs = ((settings.levels - 2) * settings.samplings + 2) * SHARE_THAT_FOLLOWS * number
     if runs * flops * data.test > TIMED_FLOPS:

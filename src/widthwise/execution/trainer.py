@@ -34,15 +34,6 @@ class Trainer(ABC):
         """
 
     @abstractmethod
-    def memory(self, trial: Trial, machine: Machine) -> int:
-        """Bytes that training one network needs, counted, without the data.
-
-        Args:
-            trial: the trial of the network.
-            machine: the location of the files; they are read only if the trial does not state the size of its data.
-        """
-
-    @abstractmethod
     def seconds(self, cohort: Cohort, machine: Machine) -> float:
         """An estimate of the time that a cohort takes to train and measure, from a short timing on this machine."""
 

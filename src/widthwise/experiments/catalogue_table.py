@@ -86,7 +86,7 @@ def training_flops(trials: Iterable[Trial]) -> int:
 def _flops(trial: Trial) -> int:
     from widthwise.networks.cost import arithmetic
 
-    data, examples = trial.data, trial.training_examples
+    data, examples = trial.data, trial.data.training_examples
     assert data.shape is not None, "the catalogue's data have known sizes"
     assert data.classes is not None
     assert examples is not None

@@ -53,18 +53,18 @@ def origins(layers: Sequence[Layer], path: str, source: str) -> list[FieldOrigin
     Raises:
         RequestError: the trial has no such field, or the layers describe no trial.
     """
-    values = by_path(resolved(combined(layers), source).model_dump(mode="json"))
-    network = str(network_name(combined(layers).get("network", {})))
-    marked = combined(Layer(name, _marked(content, name)) for name, content in layers)
-    recipe = _marked(paper_recipe(network), f"the paper's recipe for {network}")
-    given = by_path(overlaid(recipe, marked))
+    content = combined(layers)
+    values = by_path(resolved(content, source).model_dump(mode="json"))
+    network = str(network_name(content.get("network", {})))
+    of_recipe = by_path(overlaid(paper_recipe(network), content))
+    latest = {name: layer.name for layer in layers for name in by_path(layer.content)}
+    origin = dict.fromkeys(of_recipe, f"the paper's recipe for {network}") | {
+        name: latest[name] for name in by_path(content)
+    }
     found = [name for name in values if name == path or name.startswith(f"{path}.")]
     if not found:
         raise RequestError(f"there is no field {path}; {suggestion(path, _paths(values))}")
-    return [
-        FieldOrigin(name, values[name], given[name].layer if isinstance(given.get(name), _Given) else DEFAULT)
-        for name in found
-    ]
+    return [FieldOrigin(name, values[name], origin.get(name, DEFAULT)) for name in found]
 
 
 def explained(
@@ -97,27 +97,6 @@ def explained(
         Explanation(each.path, each.values, each.layer, () if len(names) == len(series) else tuple(names))
         for each, names in sorted(found.values(), key=lambda pair: pair[0].path)
     ]
-
-
-class _Given:
-    """A value that knows its layer; equal to whatever equals its value, so that it can override that."""
-
-    def __init__(self, value: object, layer: str):
-        self.value, self.layer = value, layer
-
-    def __eq__(self, other: object) -> bool:
-        return self.value == (other.value if isinstance(other, _Given) else other)
-
-    def __hash__(self) -> int:
-        return hash(repr(self.value))
-
-
-def _marked(content: dict[str, Any], layer: str) -> dict[str, Any]:
-    """`content` with each value marked by the layer that set it."""
-    return {
-        name: _marked(value, layer) if isinstance(value, dict) else _Given(value, layer)
-        for name, value in content.items()
-    }
 
 
 def _paths(values: dict[str, Any]) -> list[str]:

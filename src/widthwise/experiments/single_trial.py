@@ -10,15 +10,10 @@ from widthwise.experiments.settings import SET, Layer, combined, resolved
 from widthwise.experiments.trial import Trial
 from widthwise.experiments.user_code import with_code
 from widthwise.experiments.validation import SETTINGS
+from widthwise.networks.user_function import names_function
 
 GIVEN_OTHERWISE = {"network.name": "network", "network.width_factor": "width_factor", "seed": "seed"}
 """Fields that have an argument of their own, by path."""
-
-
-def names_function(word: str) -> bool:
-    """Whether a word is `FILE.py:FUNCTION`, not a name or a path."""
-    file, _, function = word.rpartition(":")
-    return file.endswith(".py") and function.isidentifier()
 
 
 def own_data(words: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:

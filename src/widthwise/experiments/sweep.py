@@ -15,8 +15,8 @@ from widthwise.experiments.claim import Claim
 from widthwise.experiments.explanation import Explanation, explained
 from widthwise.experiments.figure import FigureName, SweepFigure, without_panels
 from widthwise.experiments.overlay import nested
-from widthwise.experiments.settings import SET, Layer, combined, resolved
-from widthwise.experiments.sweep_file import TextFile, catalogue, read_sweep
+from widthwise.experiments.settings import SET, Layer, by_path, combined, resolved
+from widthwise.experiments.sweep_file import catalogue, read_sweep
 from widthwise.experiments.trial import Trial
 from widthwise.experiments.user_code import with_code, without_folders
 from widthwise.experiments.validation import SETTINGS, refused, validated
@@ -109,11 +109,9 @@ class Sweep(Axes):
         return cls._parse(files[name], f"{name}.yaml", name)
 
     @classmethod
-    def _parse(cls, file: TextFile, source: str, name: str) -> "Sweep":
+    def _parse(cls, file: Path, source: str, name: str) -> "Sweep":
         content = {"name": name, "title": name, **read_sweep(file, source)}
-        if isinstance(file, Path):
-            content = with_code(content, file.parent)
-        sweep = validated(cls, content, source)
+        sweep = validated(cls, with_code(content, file.parent), source)
         for scale in sweep.scales or ("paper",):
             next(sweep.runs(scale, source=source))
         return sweep
@@ -146,13 +144,10 @@ class Sweep(Axes):
         source = source or self._source
         changes = self.scales.get(scale, ScaledAxes())
         given = changes.model_dump(exclude_unset=True, exclude={"note", "trial"})
-        axes: dict[str, Any] = {field: getattr(self, field) for field in Axes.model_fields}
-        axes["series"] = dict(axes["series"])
-        for path, value in given.pop("series", {}).items():
-            axes["series"] = {**axes["series"], path: chosen(axes["series"].get(path), value, source, path)}
-        if "series" in changes.model_fields_set:
-            axes["series"] = {path: axes["series"][path] for path in changes.series}
-        axes |= given
+        if "series" in given:
+            own = given["series"].items()
+            given["series"] = {path: chosen(self.series.get(path), axis, source, path) for path, axis in own}
+        axes: dict[str, Any] = {field: getattr(self, field) for field in Axes.model_fields} | given
         for path, value in self.overrides.items():
             varied = next((axis for axis in ("series", "tune") if path in axes[axis]), None)
             if path in AXES:
@@ -163,8 +158,9 @@ class Sweep(Axes):
         at_scale = validated(Axes, axes, source)
         parts = [layer.content for layer in (*self._below(), *self._above(at_scale, scale))]
         parts += [part for axis in at_scale.series.values() if isinstance(axis, dict) for part in axis.values()]
+        fields = {*at_scale.series, *at_scale.tune, *itertools.chain.from_iterable(map(by_path, parts))}
         for path, axis in AXIS_OF.items():
-            if path in at_scale.series or path in at_scale.tune or any(_holds(part, path) for part in parts):
+            if path in fields:
                 raise refused(source, f"{path} is decided by the sweep's {axis}; set {axis} instead")
         return at_scale
 
@@ -302,8 +298,7 @@ class Sweep(Axes):
             )
 
     def _label(self, combination: dict[str, Value], layers: list[Layer], source: str) -> str:
-        named_axes = [path for path, axis in self.series.items() if isinstance(axis, dict)]
-        named = {path: value for path, value in combination.items() if path in named_axes}
+        named = {path: value for path, value in combination.items() if isinstance(self.series.get(path), dict)}
         if not self.label:
             shown = [
                 str(value) if path in named else f"{path.split('.')[-1]} = {value}"
@@ -319,12 +314,3 @@ class Sweep(Axes):
                 f"label: {self.label!r} cannot be filled in ({error}); "
                 "name fields by their path, such as {training.optimizer}",
             ) from None
-
-
-def _holds(content: dict[str, Any], path: str) -> bool:
-    here: object = content
-    for part in path.split("."):
-        if not isinstance(here, dict) or part not in here:
-            return False
-        here = here[part]
-    return True

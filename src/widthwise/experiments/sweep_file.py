@@ -1,7 +1,7 @@
 """Reading the files of sweeps: a user's, and those of the package, each overriding the one that it extends."""
 
-from importlib import resources
-from typing import Any, Protocol, runtime_checkable
+from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -14,19 +14,12 @@ NOT_INHERITED = ("name", "figures", "section", "claims", "trial", "scales", "bas
 """Fields that stay with their file, or override the base's in layers of their own."""
 
 
-@runtime_checkable
-class TextFile(Protocol):
-    """A path, or a file inside an installed package."""
-
-    def read_text(self, encoding: str | None = None) -> str: ...
-
-
-def catalogue() -> dict[str, TextFile]:
+def catalogue() -> dict[str, Path]:
     """The experiments that come with the package: name → YAML file."""
     return _yaml_files("catalogue")
 
 
-def read_sweep(file: TextFile, source: str) -> dict[str, Any]:
+def read_sweep(file: Path, source: str) -> dict[str, Any]:
     """The fields of a sweep from its file and from those that it extends.
 
     The fields of the trial in those files are under `bases`, the lowest first, so that they stay separate.
@@ -87,7 +80,5 @@ def _mapping(content: object, field: str, source: str) -> dict[str, Any]:
     return content.get(field, {})
 
 
-def _yaml_files(within: str) -> dict[str, TextFile]:
-    folder = resources.files("widthwise.experiments").joinpath(*within.split("/"))
-    files = [file for file in folder.iterdir() if file.name.endswith(".yaml")]
-    return {file.name.removesuffix(".yaml"): file for file in sorted(files, key=lambda file: file.name)}
+def _yaml_files(within: str) -> dict[str, Path]:
+    return {file.stem: file for file in sorted((Path(__file__).parent / within).glob("*.yaml"))}

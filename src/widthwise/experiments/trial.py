@@ -81,11 +81,6 @@ class Trial(Config):
         return self.network.stackable and isinstance(self.data, TeacherData)
 
     @property
-    def training_examples(self) -> int | None:
-        """Number of examples that it trains on; None: known only from the data."""
-        return self.data.training_examples
-
-    @property
     def cohort(self) -> str:
         """The settings that it shares with the trials that it can train with: all but its random draws."""
         return _cohort(self)

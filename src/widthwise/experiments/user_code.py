@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from widthwise.errors import RequestError
+from widthwise.networks.user_function import names_function
 
 FACTORY, CODE, FOLDER = "factory", "code", "folder"
 ARGUMENTS = "arguments"
@@ -57,9 +58,9 @@ def without_folders(settings: object) -> object:
 
 
 def _read(factory: str, folder: Path, field: str) -> dict[str, object]:
-    name, colon, function = factory.rpartition(":")
-    if not colon or not name.endswith(".py") or not function.isidentifier():
+    if not names_function(factory):
         raise RequestError(f"it must be FILE.py:FUNCTION, such as mynet.py:build, not {factory!r}", field=field)
+    name, _, function = factory.rpartition(":")
     file = (folder / Path(name).expanduser()).resolve()
     if not file.is_file():
         raise RequestError(f"there is no file {folder / name}", field=field)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from widthwise.measurement.curves import Curve
@@ -47,42 +47,37 @@ def ablate(
         replacements: the activity of dropped units.
         at_once: the number of levels to run as one batch.
     """
-    labels = labels_of_examples(run)
-    examples, each = labels.shape
-    unchanged = torch.zeros(examples, samplings, len(curve.groups), dtype=torch.long, device=labels.device)
-    lost = torch.zeros(samplings, len(curve.groups), dtype=torch.long, device=labels.device)
+    compared = per_example(run, torch.ones_like(run.labels, dtype=torch.bool))
+    unchanged = torch.zeros(len(compared), samplings, len(curve.groups), dtype=torch.long, device=compared.device)
+    lost = torch.zeros_like(unchanged[0])
     dropping = Dropping(network, curve, run, replacements)
     for sampling in range(samplings):
         dropping.draw(seed, sampling, first)
         groups = random_groups(curve)
         for start in range(0, len(groups), at_once):
             part = groups[start : start + at_once]
-            found = dropping.labels_at_once(part) if at_once > 1 else dropping.labels(part[0])[None]
-            found = found.reshape(-1, *labels.shape)
-            unchanged[:, sampling, part] = (found == labels).sum(2).T
-            lost[sampling, part] = without_label(found).sum(1)
+            found = dropping.labels_at_once(part) if at_once > 1 else [dropping.labels(part[0])]
+            for group, labels in zip(part, found, strict=True):
+                unchanged[:, sampling, group] = per_example(run, labels == run.labels)
+                lost[sampling, group] = (labels == NO_LABEL).sum()
     for group, (intact, everything) in enumerate(zip(curve.intact, curve.everything, strict=True)):
         if intact:
-            unchanged[:, :, group] = each
+            unchanged[:, :, group] = compared[:, None]
         elif everything:
-            found = dropping.labels_without_all().reshape(labels.shape)
-            unchanged[:, :, group] = (found == labels).sum(1, keepdim=True)
-            lost[:, group] = without_label(found).sum()
+            labels = dropping.labels_without_all()
+            unchanged[:, :, group] = per_example(run, labels == run.labels)[:, None]
+            lost[:, group] = (labels == NO_LABEL).sum()
     counts.update_lost(lost)
-    counts.update(unchanged.sum(0), np.full(counts.compared.shape, examples * each))
-    compared = torch.full((examples, len(curve.groups)), samplings * each, device=labels.device)
-    counts.update_examples(unchanged.sum(1), compared)
+    counts.update(unchanged.sum(0), np.full(counts.compared.shape, run.labels.numel()))
+    counts.update_examples(unchanged.sum(1), (samplings * compared)[:, None].expand(-1, len(curve.groups)))
 
 
-def labels_of_examples(run: RecordedRun) -> Int[Tensor, "examples labels"]:
-    """The labels of a batch, a row for each example; one row if they are not of its examples."""
-    rows = run.examples if run.labels.dim() and len(run.labels) == run.examples else 1
-    return run.labels.reshape(rows, -1)
-
-
-def without_label(labels: Int[Tensor, "*examples labels"]) -> Int[Tensor, "*examples"]:
-    """For each example, the number of its labels that are none, since scores were NaN or infinite."""
-    return (labels == NO_LABEL).sum(-1)
+def per_example(run: RecordedRun, labels: Bool[Tensor, "*labels"]) -> Int[Tensor, " examples"]:
+    """How many of a batch's labels something is true of, for each example; in one sum, if that is not known of them."""
+    if run.label_examples is None:
+        return labels.sum().view(1)
+    counts = torch.zeros(run.examples, dtype=torch.long, device=labels.device)
+    return counts.index_add_(0, run.label_examples, labels.flatten().long())
 
 
 def random_groups(curve: Curve) -> list[int]:
@@ -151,7 +146,7 @@ class Dropping:
         def replayed(cutoff: Tensor) -> Tensor:
             kept = (survived > cutoff).to(value.dtype)
             ablated = without(value, kept, layer, self._replacements.get(layer.name))
-            return tape.replay(plan, lambda *_: ablated)
+            return tape.replay(plan, lambda *_: layer.closed(ablated))
 
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "There is a performance drop")
@@ -164,7 +159,7 @@ class Dropping:
         cutoff = _cutoffs(self._curve.group_counts[0], self._curve.units[0])[group]
         kept = stays(self._survived[layer.name], cutoff, memory)
         ablated = without(value, kept, layer, self._replacements.get(layer.name), memory)
-        return self._run.tape.replay(self._scores_plan(), lambda *_: ablated)
+        return self._run.tape.replay(self._scores_plan(), lambda *_: layer.closed(ablated))
 
     def _scores_plan(self) -> ReplayPlan:
         return self._run.tape.replay_plan([self._run.slots[self._curve.name]], self._run.tape.results[0])
@@ -243,7 +238,7 @@ def unchanged_without_each(
 
     def unchanged(stays: Tensor) -> Tensor:
         ablated = without(value, stays, layer, replacement)
-        return (run.tape.replay(run.plans[layer.name], lambda *_: ablated) == run.labels).sum()
+        return (run.tape.replay(run.plans[layer.name], lambda *_: layer.closed(ablated)) == run.labels).sum()
 
     if network.replays(layer) and together > 1:
         try:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from widthwise.measurement.accumulator import State, joined, part_of
@@ -67,9 +67,9 @@ def drawn_positions(
 
 
 def at_positions(
-    activity: Float[Tensor, "examples positions units"], drawn: Int[np.ndarray, "examples sample"]
-) -> Float[Tensor, "examples sample units"]:
-    """The activity of each example at its drawn positions."""
+    activity: Shaped[Tensor, "examples positions units"], drawn: Int[np.ndarray, "examples sample"]
+) -> Shaped[Tensor, "examples sample units"]:
+    """The activity, or whatever else there is at each position, at each example's drawn positions."""
     indices = torch.from_numpy(drawn).to(activity.device, non_blocking=True)
     return activity.gather(1, indices[..., None].expand(-1, -1, activity.shape[2]))
 
@@ -103,16 +103,16 @@ class ActivitySampler:
         nothing = np.zeros(0, dtype=np.int64)
         return cls(units, [nothing] * correlations if sampled else None, samplings, torch.device("cpu"))
 
-    def update(self, activity: Float[Tensor, "vectors units"]) -> None:
-        """Add the next activation vectors."""
+    def update(self, activity: Float[Tensor, "vectors units"], kept: Bool[Tensor, " vectors"] | None = None) -> None:
+        """Add the next activation vectors; those that are not `kept` are counted as drawn or not, and left out."""
         end = self._seen + len(activity)
         if self._drawn is None:
-            self.running[0].update(activity)
+            self.running[0].update(activity if kept is None else activity[kept])
         else:
             for running, drawn in zip(self.running, self._drawn, strict=True):
                 first, last = np.searchsorted(drawn, [self._seen, end])
                 indices = torch.from_numpy(drawn[first:last] - self._seen).to(activity.device, non_blocking=True)
-                running.update(activity[indices])
+                running.update(activity[indices if kept is None else indices[kept[indices]]])
         self._seen = end
 
     def merge(self, other: "ActivitySampler") -> None:

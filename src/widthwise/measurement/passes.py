@@ -1,6 +1,6 @@
 """The passes of a measurement over the data, and the numbers that they collect for each layer."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pandas as pd
 import torch
@@ -42,6 +42,7 @@ from widthwise.measurement.ways_to_run import ablations_at_once, reason_to_run_w
 from widthwise.measurement.work import Work
 from widthwise.progress import OnProgress
 from widthwise.tracing.batches import Batches
+from widthwise.tracing.inputs import Inputs
 from widthwise.tracing.layer import Layer
 from widthwise.tracing.network import Network, RecordedRun
 from widthwise.tracing.outgoing_weights import outgoing_weights
@@ -95,6 +96,7 @@ class Passes:
         self._at_once: dict[str, int] = {}
         self._sampled: list[SampledCurve] = []
         self._steps_behind, self._sampled_done = (0, 0), False
+        self._labels_known = True
         self._walk = Walk(network, source, size, part, checkpoint)
         self.examples = self._walk.examples
         self._size, self._part, self._memory = size, part, memory
@@ -131,6 +133,8 @@ class Passes:
             "model": type(self.network.model).__name__,
             "replayed": not reason,
             "reason": reason,
+            "batches_as_given": self.network.arrangement.as_given,
+            "left_out": [asdict(each) for each in self.network.left_out],
             "device": str(self.network.device),
         }
         return Measured(
@@ -163,7 +167,7 @@ class Passes:
         groups = torch.tensor([places[layer.name] for layer in self.network.layers])
         reason = torch.tensor(list(self.network.reason.encode()), dtype=torch.uint8)
         numbers = {"classes": torch.tensor(self.classes), "steps": torch.tensor(self._steps_behind)}
-        numbers["sampled done"] = torch.tensor(self._sampled_done)
+        numbers |= {"sampled done": torch.tensor(self._sampled_done), "labels known": torch.tensor(self._labels_known)}
         return {**joined(states), **numbers, "groups": groups, "reason": reason}
 
     def _load_means(self, state: State) -> None:
@@ -183,6 +187,7 @@ class Passes:
         self.labels.load_state_dict(part_of(state, "labels"))
         for number, counts in enumerate(self.counts):
             counts.load_state_dict(part_of(state, f"counts {number}"))
+        self._labels_known = bool(state["labels known"])
         first, second = state["steps"].tolist()
         self._steps_behind, self._sampled_done = (first, second), bool(state["sampled done"])
         if part_of(state, "sampled 0") and self.settings.precision is not None:
@@ -214,14 +219,20 @@ class Passes:
                 value = run.values[layer.name]
                 if layer.name not in self._means:
                     self._means[layer.name] = UnitStatistics(layer.units, value.device)
-                self._means[layer.name].update(layer_activity(value, layer, run.examples))
+                activity = layer_activity(value, layer, run.examples)
+                self._means[layer.name].update(activity, run.positions_kept(layer))
 
     def _measure(self) -> None:
         """The main pass: everything but what does not fit into memory together, and pairs of units."""
         order = random_order(self.examples, self.seed)
         chosen = ChosenExamples(order[: most_examples(self.examples, self.settings.precision or 1.0)])
         first_group = self._groups[0] if self._groups else None
-        for first, run in self._walk.runs(self.state_dict, chosen.update if self.sampled else lambda inputs: None):
+
+        def skip(inputs: Inputs) -> None:
+            if self.sampled:
+                chosen.update(inputs, self._labels_known)
+
+        for first, run in self._walk.runs(self.state_dict, skip):
             if not self.measures:
                 self._prepare(run)
             if first_group is None:
@@ -230,7 +241,7 @@ class Passes:
             with self._work.doing(STATISTICS, run.examples):
                 self._add(run, first, first_group)
             if self.sampled:
-                chosen.update(run.inputs)
+                chosen.update(run.inputs, run.label_examples is not None)
             else:
                 self._ablate(run, first)
         self._end(self._groups[0])
@@ -279,7 +290,7 @@ class Passes:
         assert self.settings.precision is not None
         if chosen.empty:  # the main pass was done before the measurement was interrupted
             for inputs in self._walk.inputs():
-                chosen.update(inputs)
+                chosen.update(inputs, self._labels_known)
         if not chosen.together:
             self.sampled = False
             for first, run in self._walk.runs(self.state_dict):
@@ -342,7 +353,8 @@ class Passes:
 
     def _add(self, run: RecordedRun, first: int, correlated: list[Layer]) -> None:
         self.labels.update(run.labels)
-        self.classes = run.classes
+        self._labels_known &= run.label_examples is not None
+        self.classes = max(self.classes, run.classes)
         names = {layer.name for layer in correlated}
         for layer in self.network.layers:
             measures = self.measures[layer.name]
@@ -350,7 +362,7 @@ class Passes:
             if not value.isfinite().all():
                 raise RequestError(f"the activity of layer {layer.name} is not finite, so it cannot be measured")
             self._check_shape(layer, run)
-            measures.statistics.update(layer_activity(value, layer, run.examples))
+            measures.statistics.update(layer_activity(value, layer, run.examples), run.positions_kept(layer))
             if layer.name in names:
                 self._gather(layer, run, first)
             if measures.single is not None:
@@ -360,12 +372,14 @@ class Passes:
         """Add a batch to a layer's correlations."""
         sampler = self.measures[layer.name].activity
         assert sampler is not None
-        activity = layer_activity(run.values[layer.name], layer, run.examples)
+        activity, kept = layer_activity(run.values[layer.name], layer, run.examples), run.positions_kept(layer)
         if self.settings.sample is not None:
             examples, positions, _ = activity.shape
             drawn = drawn_positions(first, examples, positions, self.settings.sample, self.seed, layer.stream)
-            activity = activity if drawn is None else at_positions(activity, drawn)
-        sampler.update(activity.flatten(0, 1))
+            if drawn is not None:
+                activity = at_positions(activity, drawn)
+                kept = None if kept is None else at_positions(kept[..., None], drawn)[..., 0]
+        sampler.update(activity.flatten(0, 1), None if kept is None else kept.flatten())
 
     def _used_positions(self, layer: Layer) -> int:
         """The number of positions of an example that enter a layer's correlations."""

@@ -19,8 +19,9 @@ from widthwise.measurement.profile import checked_module, checked_request
 from widthwise.measurement.sampled_ablation import most_examples
 from widthwise.measurement.settings import PAPER_SETTINGS, Measurement
 from widthwise.tracing.batches import Batches
+from widthwise.tracing.failures import in_one_sentence
 from widthwise.tracing.inputs import Inputs
-from widthwise.tracing.layer_selection import Selection
+from widthwise.tracing.layer_selection import Selection, UnitDimensions
 from widthwise.tracing.network import Network
 from widthwise.tracing.predicted_labels import Predict
 from widthwise.tracing.untouched import untouched
@@ -91,6 +92,7 @@ def plan(
     settings: Measurement = PAPER_SETTINGS,
     layers: Selection | None = None,
     attention_heads: bool = False,
+    units: UnitDimensions | None = None,
     predict: Predict | None = None,
     replay: bool = True,
     batch_size: int | None = None,
@@ -101,7 +103,7 @@ def plan(
     A few examples are run to find and time the layers; the data are read once to count the examples.
 
     Args:
-        model, batches, settings, layers, attention_heads, predict, replay, batch_size, memory: as for `profile`.
+        model, batches, settings, layers, attention_heads, units, predict, replay, batch_size, memory: as for `profile`.
 
     Raises:
         RequestError: the model, its inputs or an argument cannot be used; one sentence says what is wrong.
@@ -110,19 +112,21 @@ def plan(
     started = time.perf_counter()
     checked_request(settings, batch_size, 0)
     model = checked_module(model)
-    source = Batches(batches)
-    with untouched(model):
+    with in_one_sentence(model), untouched(model):
+        source = Batches(batches) if memory is None else Batches(batches, memory)
         network = Network(
             model,
             source.first,
             layers=layers,
             attention_heads=attention_heads,
+            units=units,
             predict=predict,
             replay=replay,
         )
+        source.arrange(network.arrangement)
         examples = source.examples
         size = min(examples, batch_size or fitting_batch_size(network, memory))
-        timing = _Timing(network, source.first, size, settings)
+        timing = _Timing(network, network.arrangement.of(source.first, 1), size, settings)
         runs = {curve: _runs(curve, settings, examples) for curve in timing.curves}
 
         most = max(runs.values(), default=0.0)

@@ -15,9 +15,10 @@ from widthwise.measurement.passes import Passes
 from widthwise.measurement.result import Profile
 from widthwise.measurement.settings import PAPER_SETTINGS, Measurement
 from widthwise.measurement.tables import profile_tables
-from widthwise.progress import OnProgress, unseen
+from widthwise.progress import OnProgress, Progress, unseen
 from widthwise.tracing.batches import Batches
-from widthwise.tracing.layer_selection import Selection
+from widthwise.tracing.failures import check_model, in_one_sentence
+from widthwise.tracing.layer_selection import Selection, UnitDimensions
 from widthwise.tracing.network import Network
 from widthwise.tracing.predicted_labels import Predict
 from widthwise.tracing.untouched import untouched
@@ -30,6 +31,7 @@ def profile(
     settings: Measurement = PAPER_SETTINGS,
     layers: Selection | None = None,
     attention_heads: bool = False,
+    units: UnitDimensions | None = None,
     predict: Predict | None = None,
     seed: int = 0,
     replay: bool = True,
@@ -44,22 +46,29 @@ def profile(
     The model is measured in evaluation mode and left as it was. Inputs are moved to its device.
 
     Args:
-        model: any network. A label is the argmax over the last axis of its output or of the output's `.logits`.
+        model: any network. A label is the argmax over the classes of its output, of the output's `.logits` or `.out`,
+            or of a tuple's first element.
         batches: each is a tensor, a dictionary of arguments, or a tuple whose first element is the inputs (which may be
-            a tuple of several arguments); examples first. An iterator, which ends after one pass, is held in memory.
+            a tuple of several arguments). Which of them hold examples is found by running parts of the first batch.
+            What fits in `memory`, and an iterator, which ends after one pass, is read once; all else must give the same
+            each time. Positions where `attention_mask` is 0 are left out of labels, statistics and correlations.
         settings: the options of the two measures; by default the paper's.
-        layers: the layers to measure: the name of a layer or module, a pattern with `*`, several of these, or a
-            function that takes a `Layer` and returns whether to measure it. None: those that the model names in an
-            attribute `measured_layers` or, if it has none, every value right after a nonlinearity that follows a dense
-            layer or a convolution.
+        layers: the layers to measure: the name of a row of `widthwise.layers`, of a module or of a function that is
+            called in one; a pattern with `*`; several of these; or a function that takes a `Layer` and returns whether
+            to measure it. None: those that the model names in an attribute `measured_layers` or, if it has none, the
+            value of every nonlinearity between dense layers or convolutions, on the way to a label.
         attention_heads: also measure the heads of each attention, as units.
-        predict: a function from the model's output to scores, whose argmax is the label, or to integer labels.
+        units: the dimension of a value along which its units lie, by the name of the value. It is needed only where the
+            units cannot be followed.
+        predict: a function from the model's output, or from the output and the inputs, to scores, whose argmax over the
+            last axis is the label, or to integer labels.
         seed: the seed of the random draws. The same seed gives the same profile, however the examples are batched.
         replay: False: run the whole network again for each ablation, not only what follows the layer.
         batch_size: the number of examples to run at a time; None: as many as fit in `memory`.
-        memory: bytes that the values of a batch may take, and as many for the sums of products of correlations. None: a
-            batch takes 1 GiB on a CPU, a third of the free memory on a GPU; sums of products half of the free memory.
-            Layers whose correlations do not fit together are correlated in several passes over the data.
+        memory: bytes that the values of a batch may take, those of batches that are held, and as many for the sums of
+            products of correlations. None: 1 GiB on a CPU, and for a batch a third of the free memory on a GPU; for
+            sums of products half of the free memory. Layers whose correlations do not fit together are correlated in
+            several passes over the data.
         part: measure only this part of the examples, such as `(1, 4)`, the first of four, given all of the batches.
             Each part can be measured by another process or machine; `Profile.merge` makes one profile of all of them.
         checkpoint: a file to which the state of the measurement is written about every minute. If it is there, the
@@ -77,21 +86,32 @@ def profile(
     if one_part is not None:
         check_divisible(settings)
     model = checked_module(model)
-    source = Batches(batches)
-    with untouched(model):
+    raised: list[Exception] = []
+
+    def tell(progress: Progress) -> None:
+        try:
+            on_progress(progress)
+        except Exception as error:
+            raised.append(error)
+            raise
+
+    with in_one_sentence(model, raised), untouched(model):
+        source = Batches(batches) if memory is None else Batches(batches, memory)
         network = Network(
             model,
             source.first,
             layers=layers,
             attention_heads=attention_heads,
+            units=units,
             predict=predict,
             replay=replay,
         )
+        source.arrange(network.arrangement)
         size = batch_size or fitting_batch_size(network, memory)
         saved = None
         if checkpoint is not None:
             saved = Checkpoint(checkpoint, _identity(network, source, size, settings, seed, part))
-        passes = Passes(network, source, size, settings, seed, on_progress, one_part, memory, saved)
+        passes = Passes(network, source, size, settings, seed, tell, one_part, memory, saved)
         passes.run()
         measured = passes.measured()
         found = profile_tables(measured)
@@ -104,33 +124,50 @@ def layers(
     *,
     layers: Selection | None = None,
     attention_heads: bool = False,
+    units: UnitDimensions | None = None,
     predict: Predict | None = None,
 ) -> pd.DataFrame:
-    """The layers that `profile` would measure, one row for each in order of depth.
+    """Every value of a network that may be a layer, and whether `profile` would measure it; in order of depth.
 
     Args:
         model: any network.
         example: one batch, in a form that `profile` takes.
         layers: as for `profile`.
         attention_heads: as for `profile`.
+        units: as for `profile`.
         predict: as for `profile`.
 
-    Returns: the columns `layer, units, shape, kind, follows`, described under `Layer`.
+    Returns: the columns `layer, units, shape, kind, follows, unit_dimension`, described under `Layer`; `measured`; and
+        `note`: why a value is not measured. `units` and `unit_dimension` are missing where they are not known.
 
     Raises:
         RequestError: there are none, or no layer has a chosen name or fits a chosen pattern.
     """
     model = checked_module(model)
-    with untouched(model):
+    with in_one_sentence(model), untouched(model):
         network = Network(
             model,
             Batches([example]).first,
             layers=layers,
             attention_heads=attention_heads,
+            units=units,
             predict=predict,
+            replay=False,
         )
-    rows = [(layer.name, layer.units, layer.shape, layer.kind, layer.follows) for layer in network.layers]
-    return pd.DataFrame(rows, columns=["layer", "units", "shape", "kind", "follows"])
+    rows = network.table()
+    known = [row.layer for row in rows]
+    return pd.DataFrame(
+        {
+            "layer": [row.candidate.name for row in rows],
+            "units": pd.array([layer.units if layer else pd.NA for layer in known], dtype="Int64"),
+            "shape": [row.shape for row in rows],
+            "kind": [row.candidate.kind for row in rows],
+            "follows": [row.candidate.follows for row in rows],
+            "unit_dimension": pd.array([layer.unit_dimension if layer else pd.NA for layer in known], dtype="Int64"),
+            "measured": [row.measured for row in rows],
+            "note": [row.candidate.note for row in rows],
+        }
+    )
 
 
 def _identity(
@@ -167,8 +204,10 @@ def checked_module(model: object) -> nn.Module:
     """The model; for one that `torch.compile` returned, the original, which computes the same and has visible layers.
 
     Raises:
-        RequestError: it is not a module.
+        RequestError: it is not a module, or one that is not ready to be measured.
     """
     if not isinstance(model, nn.Module):
         raise RequestError(f"the model must be a torch.nn.Module, not {type(model).__name__}")
-    return getattr(model, "_orig_mod", model)
+    original = getattr(model, "_orig_mod", model) if "_modules" in vars(model) else model
+    check_model(original)
+    return original

@@ -6,11 +6,14 @@ from html import escape
 import pandas as pd
 
 from widthwise.measurement.result import Profile
+from widthwise.measurement.short_names import short_names
 from widthwise.wording import counted
 
 COLUMN_TITLES = ("Layer", "Units", "AUC", "Corrected", "Similarity", "Dead")
 SHOWN_LAYERS = 24
 TERMINAL_WIDTH = 80
+NAMED_LEFT_OUT = 5
+"""Of more nonlinearities that are not measured only the number is given."""
 
 
 def heading(profile: Profile) -> str:
@@ -41,7 +44,7 @@ def notes(profile: Profile) -> list[str]:
     how = "Only what follows a layer was run again."
     if not profile.about["replayed"]:
         how = f"The whole network was run again for each ablation, because {profile.about['reason']}."
-    return [*profile.warnings, f"Units: {counts}.", *precision_notes(profile), how]
+    return [*profile.warnings, *_left_out(profile), f"Units: {counts}.", *precision_notes(profile), how]
 
 
 def precision_notes(profile: Profile) -> list[str]:
@@ -62,45 +65,60 @@ def precision_notes(profile: Profile) -> list[str]:
     ]
 
 
-def as_text(profile: Profile) -> str:
-    """A table of at most 80 columns for the terminal; if there are many layers, the middle ones are left out."""
+def _left_out(profile: Profile) -> list[str]:
+    """A sentence on the nonlinearities that are not measured, if there are any: which, and why."""
+    missing: list[dict[str, str]] = list(dict(profile.about).get("left_out") or [])  # type: ignore[call-overload]
+    if not missing:
+        return []
+    named = [f"{each['name']} ({each['reason']})" for each in missing[:NAMED_LEFT_OUT]]
+    further = len(missing) - len(named)
+    which = "; ".join([*named, *([f"{further} more, in profile.about['left_out']"] if further else [])])
+    are = "is" if len(missing) == 1 else "are"
+    return [f"{counted(len(missing), 'nonlinearity', 'nonlinearities')} {are} not measured: {which}."]
+
+
+def of_first_protocol(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the protocol that was measured first, whose numbers `layers` holds."""
+    return table[table["protocol"] == table["protocol"].iloc[0]] if "protocol" in table else table
+
+
+def as_text(profile: Profile, all_layers: str = "profile.layers, or the page of ww.report(profile, 'x.html')") -> str:
+    """A table of at most 80 columns for the terminal; if there are many layers, the middle ones are left out.
+
+    Args:
+        all_layers: where to find those, too.
+    """
     shown = rows(profile)
-    hidden = max(0, len(shown) - SHOWN_LAYERS)
-    if hidden:
-        shown = [*shown[: SHOWN_LAYERS // 2], ("…", *[""] * 5), *shown[-(SHOWN_LAYERS // 2) :]]
-    columns = list(zip(COLUMN_TITLES, *shown, strict=True))
-    room = TERMINAL_WIDTH - sum(2 + max(map(len, column)) for column in columns[1:])
-    table = [COLUMN_TITLES, *((shortened(row[0], room), *row[1:]) for row in shown)]
+    names = short_names([row[0] for row in shown], _room(shown))
+    shown = [(name, *row[1:]) for name, row in zip(names, shown, strict=True)]
+    hidden = len(shown) - SHOWN_LAYERS
+    remarks = notes(profile)
+    if hidden > 0:
+        half = SHOWN_LAYERS // 2
+        shown = [*shown[:half], (f"… {hidden} more", *[""] * 5), *shown[-half:]]
+        remarks.insert(0, f"All layers: {all_layers}.")
+    table = [COLUMN_TITLES, *shown]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in table]
-    wrapped = [line for note in notes(profile) for line in textwrap.wrap(note, TERMINAL_WIDTH)]
+    wrapped = [line for note in remarks for line in textwrap.wrap(note, TERMINAL_WIDTH)]
     return "\n".join([heading(profile), "", *lines, "", *wrapped])
 
 
+def _room(shown: list[tuple[str, ...]]) -> int:
+    """The number of characters that the other columns leave for a layer's name."""
+    columns = list(zip(COLUMN_TITLES, *shown, strict=True))
+    return TERMINAL_WIDTH - sum(2 + max(map(len, column)) for column in columns[1:])
+
+
 def as_html(profile: Profile) -> str:
-    """A table for a notebook."""
+    """A table for a notebook, in which many layers are scrolled."""
     head = "".join(f"<th>{escape(title)}</th>" for title in COLUMN_TITLES)
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows(profile))
     remarks = "<br>".join(escape(note) for note in notes(profile))
     return (
-        f"<b>{escape(heading(profile))}</b><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-        f"<small>{remarks}</small>"
+        f"<b>{escape(heading(profile))}</b><div style='max-height: 36em; overflow: auto'>"
+        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div><small>{remarks}</small>"
     )
-
-
-def shortened(name: str, room: int) -> str:
-    """A layer's name in at most `room` characters.
-
-    The first parts of its path become their first letters; numbers are kept, so that it still tells layers apart.
-    """
-    parts = name.split(".")
-    for index, part in enumerate(parts[:-1]):
-        if len(".".join(parts)) <= room:
-            break
-        if not part.isdigit():
-            parts[index] = part[:1]
-    name = ".".join(parts)
-    return name if len(name) <= room else f"…{name[len(name) - max(room, 2) + 1 :]}"
 
 
 def _with_deviation(value: float, deviation: float, digits: int) -> str:

@@ -28,12 +28,16 @@ class AboutNetwork(TypedDict):
 
     model: the type of the network.
     replayed, reason: whether only what follows a layer was run again; if not, why.
+    batches_as_given: why batches were neither cut nor joined; empty if they could be.
+    left_out: the nonlinearities that are not measured, each with its `name`, `kind` and `reason`.
     device: the device of the network.
     """
 
     model: str
     replayed: bool
     reason: str
+    batches_as_given: str
+    left_out: list[dict[str, str]]
     device: str
 
 

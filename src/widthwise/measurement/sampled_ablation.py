@@ -21,15 +21,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from widthwise.measurement.ablation import Dropping, Replacements, labels_of_examples, without_label
+from widthwise.measurement.ablation import Dropping, Replacements, per_example
 from widthwise.measurement.accumulator import State, part_of
 from widthwise.measurement.accumulator import joined as joined_states
 from widthwise.measurement.curves import Curve
 from widthwise.measurement.label_counts import LabelCounts
 from widthwise.measurement.work import Work
-from widthwise.tracing.batches import joined
-from widthwise.tracing.inputs import Inputs
+from widthwise.tracing.inputs import Inputs, joined
 from widthwise.tracing.network import Network, RecordedRun
+from widthwise.tracing.predicted_labels import NO_LABEL
 
 INTACT = "intact runs"
 """The kind of work that running the network itself is."""
@@ -68,14 +68,19 @@ class ChosenExamples:
         """Whether no batch was added."""
         return self._seen == 0
 
-    def update(self, inputs: Inputs) -> None:
-        """Add the next batch."""
-        if not inputs.divisible:
+    def update(self, inputs: Inputs, labels_known: bool) -> None:
+        """Add the examples of the next batch.
+
+        Args:
+            inputs: the batch.
+            labels_known: whether it is known which example each label belongs to.
+        """
+        if not inputs.divisible or not labels_known:
             self.together = False
         for index in range(inputs.examples if self.together else 0):
             position = self._positions.get(self._seen + index)
             if position is not None:
-                part = inputs.part(index, index + 1).each(torch.clone)  # not a view, which would keep the whole batch
+                part = inputs.part(index, index + 1).copied()
                 self._found[position] = part
                 self.together &= self._found[min(self._found)].joins(part)
         if not self.together:
@@ -86,7 +91,7 @@ class ChosenExamples:
         """The examples, `STEP` at a time."""
         found = [self._found[position] for position in sorted(self._found)]
         for first in range(0, len(found), STEP):
-            yield from joined(found[first : first + STEP])
+            yield joined(found[first : first + STEP])
 
 
 class SampledCurve:
@@ -181,26 +186,27 @@ class SampledCurve:
             dropping: the batch and the curve.
         """
         step = self._steps[number]
-        labels = labels_of_examples(run)
+        labels = per_example(run, torch.ones_like(run.labels, dtype=torch.bool)).cpu().numpy()
         rows = slice(start, start + run.examples)
         for sampling, chosen in step.chosen:
             groups = chosen[rows]
             if (groups < 0).all():
                 continue
             dropping.draw(self._stream[0], sampling, first)
-            levels = torch.from_numpy(groups.clip(0)).to(labels.device)
-            found = dropping.labels(levels).reshape(labels.shape)
-            stayed = (found == labels).sum(1).cpu().numpy()
+            device = run.labels.device
+            levels = torch.from_numpy(groups.clip(0)).to(device)
+            ablated = dropping.labels(levels)
+            stayed = per_example(run, ablated == run.labels).cpu().numpy()
             lost = torch.zeros_like(self.counts.lost[0])
-            lost.index_add_(0, levels, without_label(found) * torch.from_numpy(groups >= 0).to(labels.device))
-            compared = np.zeros((run.examples, len(self.curve.groups)), dtype=np.int64)
-            compared[groups >= 0, groups[groups >= 0]] = labels.shape[1]
-            unchanged = compared // labels.shape[1] * stayed[:, None]
+            lost.index_add_(0, levels, per_example(run, ablated == NO_LABEL) * torch.from_numpy(groups >= 0).to(device))
+            ran = np.zeros((run.examples, len(self.curve.groups)), dtype=np.int64)
+            ran[groups >= 0, groups[groups >= 0]] = 1
+            compared, unchanged = ran * labels[:, None], ran * stayed[:, None]
             step.unchanged[rows] += unchanged
             step.compared[rows] += compared
             shared = np.array(self.curve.everything) | (np.arange(self._samplings)[:, None] == sampling)
-            self.counts.update(torch.from_numpy(unchanged.sum(0) * shared).to(labels.device), compared.sum(0) * shared)
-            self.counts.update_lost(lost * torch.from_numpy(shared).to(labels.device))
+            self.counts.update(torch.from_numpy(unchanged.sum(0) * shared).to(device), compared.sum(0) * shared)
+            self.counts.update_lost(lost * torch.from_numpy(shared).to(device))
 
     def end(self, number: int) -> None:
         """Take account of a step that was run."""

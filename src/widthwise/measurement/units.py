@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from widthwise.measurement.ablation import unchanged_without_each
@@ -34,11 +34,24 @@ class UnitStatistics:
         self._lowest = torch.full((units,), torch.inf, dtype=torch.float64, device=device)
         self._highest = torch.full((units,), -torch.inf, dtype=torch.float64, device=device)
 
-    def update(self, activity: Float[Tensor, "examples positions units"]) -> None:
-        """Add more examples."""
+    def update(
+        self,
+        activity: Float[Tensor, "examples positions units"],
+        kept: Bool[Tensor, "examples positions"] | None = None,
+    ) -> None:
+        """Add more examples, all of their positions or those that are `kept`."""
+        lowest = highest = activity
+        if kept is not None:
+            some = kept.any(1)
+            activity, kept = activity[some], kept[some]
+            left_out = ~kept[..., None]
+            lowest, highest = activity.masked_fill(left_out, torch.inf), activity.masked_fill(left_out, -torch.inf)
+            activity = activity.masked_fill(left_out, 0)
+        if not activity.numel():
+            return
         self.examples += len(activity)
-        self.positions += activity.shape[0] * activity.shape[1]
-        lowest, highest = activity.amin(1), activity.amax(1)
+        self.positions += activity.shape[0] * activity.shape[1] if kept is None else int(kept.sum())
+        lowest, highest = lowest.amin(1), highest.amax(1)
         self._active += ((lowest != 0) | (highest != 0)).sum(0)
         self._sum += activity.sum((0, 1), dtype=torch.float64)
         torch.minimum(self._lowest, lowest.amin(0).double(), out=self._lowest)

@@ -16,10 +16,5 @@ ACTIVATION_MODULES: dict[Activation, type[nn.Module]] = {
     "sigmoid": nn.Sigmoid,
 }
 ACTIVATION_FUNCTIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
-    "relu": functional.relu,
-    "leaky_relu": functional.leaky_relu,
-    "gelu": functional.gelu,
-    "silu": functional.silu,
-    "tanh": functional.tanh,
-    "sigmoid": functional.sigmoid,
+    name: getattr(functional, name) for name in ACTIVATION_MODULES
 }

@@ -13,7 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from widthwise.networks.description import NetworkDescription, Shape
-from widthwise.networks.own_network import logits_of
+from widthwise.networks.own_network import called, logits_of
 
 EXAMPLES = 2
 """Batch normalization needs more than one."""
@@ -124,23 +124,20 @@ def cost_of(network: nn.Module, inputs: Tensor | Mapping[str, Tensor]) -> Networ
     network = copy.deepcopy(network)
     values: list[int] = []
 
-    def run() -> object:
-        return network(inputs) if isinstance(inputs, Tensor) else network(**inputs)
-
     def count(module: nn.Module, given: object, output: object) -> None:
         values.append(output.numel() if isinstance(output, Tensor) else 0)
 
     hooks = [each.register_forward_hook(count) for each in network.modules() if not list(each.children())]
     with torch.enable_grad(), torch.random.fork_rng(), sdpa_kernel(SDPBackend.MATH):  # fused attention is not counted
         network.eval()
+
         with FlopCounterMode(display=False) as forward:
-            run()
+            called(network, inputs)
         for hook in hooks:
             hook.remove()
         network.train()
         with FlopCounterMode(display=False) as training:
-            output = run()
-            logits_of(output).sum().backward()
+            logits_of(called(network, inputs)).sum().backward()
         kept = _kept_bytes(network, inputs)
     return NetworkCost(
         parameters=parameters(network),
@@ -180,6 +177,5 @@ def _kept_bytes(network: nn.Module, inputs: Tensor | Mapping[str, Tensor]) -> in
 
     network.train()
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
-        outputs = network(inputs) if isinstance(inputs, Tensor) else network(**inputs)
-    del outputs
+        called(network, inputs)
     return sum(value.numel() * value.element_size() for value in kept.values())

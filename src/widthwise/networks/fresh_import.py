@@ -57,7 +57,7 @@ def _source_folder(code: Mapping[str, str], folder: str) -> Path:
             return Path(folder)
     except (OSError, UnicodeDecodeError):
         pass  # moved or changed since
-    copy = _temporary_folder() / digest(dict(code))[:16]
+    copy = Path(_temporary_folder().name) / digest(dict(code))[:16]
     for name, text in code.items():
         if ".." in Path(name).parts or Path(name).is_absolute():
             raise ValueError(f"{name} is no path within a folder")
@@ -67,12 +67,8 @@ def _source_folder(code: Mapping[str, str], folder: str) -> Path:
 
 
 @functools.cache
-def _temporary() -> tempfile.TemporaryDirectory[str]:
+def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix=PREFIX)  # removed when the process ends
-
-
-def _temporary_folder() -> Path:
-    return Path(_temporary().name)
 
 
 class _Finder(MetaPathFinder):

@@ -1,5 +1,6 @@
 """A user's own network: a function that returns it for a width factor."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
@@ -68,6 +69,11 @@ class OwnNetwork(UserFunction, NetworkDescription):
         if self.layers is not None:
             network.measured_layers = self.layers  # pyright: ignore[reportArgumentType] it is no parameter
         return network
+
+
+def called(network: nn.Module, inputs: torch.Tensor | Mapping[str, torch.Tensor]) -> Any:
+    """A network's output for inputs, which may be its arguments by name."""
+    return network(inputs) if isinstance(inputs, torch.Tensor) else network(**inputs)
 
 
 def logits_of(output: Any) -> torch.Tensor:

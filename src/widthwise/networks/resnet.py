@@ -1,6 +1,5 @@
 """The parts that residual networks share (He et al. 2015): blocks of two 3×3 convolutions, and their shortcuts."""
 
-from abc import abstractmethod
 from typing import ClassVar, Literal, no_type_check
 
 from jaxtyping import Float
@@ -39,10 +38,6 @@ class ResNetDescription(PublishedNetwork):
         """Whether inputs are images in colour."""
         return is_colour_image(shape)
 
-    @abstractmethod
-    def module(self, shape: Shape, classes: int) -> nn.Module:
-        """The network for images."""
-
 
 class ResNet(nn.Module):
     """A stem, stages of residual blocks, the mean over pixels and a dense layer.
@@ -70,8 +65,8 @@ class ResNet(nn.Module):
     ):
         super().__init__()
         self.measured_layers = tuple(units)
-        first, *stages = units
-        given = units[first]
+        stem_name, *stages = units
+        given = units[stem_name]
         self.conv1 = stem
         self.bn1 = nn.BatchNorm2d(given)
         self.stem = ACTIVATION_MODULES[activation]()
@@ -79,8 +74,10 @@ class ResNet(nn.Module):
             stride = 1 if number == 0 else 2
             shaped = number > 0 or projected_first
             downsample = downsampling(shortcut, given, units[name], stride) if shaped else None
-            self.add_module(name, stage(given, units[name], stride, blocks, downsample, activation))
+            first = BasicBlock(given, units[name], stride, downsample, activation)
             given = units[name]
+            others = (BasicBlock(given, given, activation=activation) for _ in range(blocks - 1))
+            self.add_module(name, nn.Sequential(first, *others))
 
     @no_type_check  # tracing calls it with stand-ins for tensors
     def features(self, value: Float[Tensor, "batch units height width"]) -> Float[Tensor, "batch features"]:
@@ -163,11 +160,3 @@ def downsampling(shortcut: Shortcut, inputs: int, outputs: int, stride: int) -> 
     if shortcut == "zero_padding":
         return ZeroPadding(inputs, outputs, stride)
     return nn.Sequential(Projection(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
-
-
-def stage(
-    inputs: int, outputs: int, stride: int, blocks: int, downsample: nn.Module | None, activation: Activation
-) -> nn.Sequential:
-    """Blocks of `outputs` units, of which the first has the stride and the shortcut."""
-    first = BasicBlock(inputs, outputs, stride, downsample, activation)
-    return nn.Sequential(first, *(BasicBlock(outputs, outputs, activation=activation) for _ in range(blocks - 1)))

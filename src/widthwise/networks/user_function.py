@@ -37,9 +37,14 @@ def _plain(arguments: Any) -> Any:
     return {name: plain(value, str(name)) for name, value in arguments.items()}
 
 
+def names_function(text: str) -> bool:
+    """Whether a text is `FILE.py:FUNCTION`, not a name or a path."""
+    file, _, function = text.rpartition(":")
+    return file.endswith(".py") and function.isidentifier()
+
+
 def _named(factory: str) -> str:
-    file, _, name = factory.rpartition(":")
-    if not file.endswith(".py") or not name.isidentifier():
+    if not names_function(factory):
         raise ValueError(f"it must be FILE.py:FUNCTION, such as mynet.py:build, not {factory!r}")
     return factory
 

@@ -52,8 +52,7 @@ def panels(analysis: Analysis, series: Sequence[str], measures: Sequence[str] = 
     shown = [name for name in analysis.series if name in set(series) & set(analysis.summary["series"])]
     summary = analysis.summary[analysis.summary["series"].isin(shown)]
     networks = analysis.networks[analysis.networks["series"].isin(shown)]
-    colour, shape = _kinds("series", shown)
-    views = [_over_widths(summary, networks, measure, "series", colour, shape) for measure in measures]
+    views = [_over_widths(summary, networks, measure, "series", shown) for measure in measures]
     return joined(views, ["color", "shape"], isolating="series")
 
 
@@ -68,8 +67,7 @@ def layer_panels(analysis: Analysis, series: Sequence[str], layers: Sequence[str
     of_series = analysis.layers[analysis.layers["series"].isin(series)]
     table = of_series[of_series["layer"].isin(layers)] if layers else of_series
     shown = list(table.sort_values("depth")["layer"].unique())
-    colour, shape = _kinds("layer", shown)
-    views = [_over_widths(table, None, measure, "layer", colour, shape) for measure in OF_LAYERS]
+    views = [_over_widths(table, None, measure, "layer", shown) for measure in OF_LAYERS]
     return joined(views, ["color", "shape"], isolating="layer")
 
 
@@ -115,14 +113,10 @@ def _width_axis(table: pd.DataFrame) -> alt.X:
 
 
 def _over_widths(
-    summary: pd.DataFrame,
-    networks: pd.DataFrame | None,
-    measure: str,
-    field: str,
-    colour: alt.Color,
-    shape: alt.Shape,
+    summary: pd.DataFrame, networks: pd.DataFrame | None, measure: str, field: str, shown: list[str]
 ) -> Specification:
-    """One panel: a measure against the width factor, a line for each value of `field`."""
+    """One panel: a measure against the width factor, a line for each value of `field`, which are `shown` in order."""
+    colour, shape = _kinds(field, shown)
     title, deviation = MEASURES[measure], f"{measure}_std"
     table = summary.assign(
         low=lambda each: each[measure] - each[deviation].fillna(0),

@@ -1,6 +1,7 @@
 """Tables as CSV files that a spreadsheet may open: text that it would take for a formula is marked as text."""
 
 import io
+from collections.abc import Callable
 
 import pandas as pd
 
@@ -11,21 +12,19 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", AS_TEXT)
 
 def to_csv(table: pd.DataFrame) -> bytes:
     """A table as CSV, with an apostrophe before text that looks like a formula."""
-    texts = {str(name): column.map(_marked) for name, column in table.items() if not _numeric(column)}
-    sink = io.StringIO()
-    table.assign(**texts).to_csv(sink, index=False, lineterminator="\n")
-    return sink.getvalue().encode()
+    return _with_texts(table, _marked).to_csv(index=False, lineterminator="\n").encode()
 
 
 def from_csv(content: bytes) -> pd.DataFrame:
     """The table that `to_csv` wrote; its column `series` is text even where all names look like numbers."""
     table = pd.read_csv(io.BytesIO(content), keep_default_na=False, na_values=[""], dtype={"series": str})
-    texts = {str(name): column.map(_unmarked) for name, column in table.items() if not _numeric(column)}
-    return table.assign(**texts)
+    return _with_texts(table, _unmarked)
 
 
-def _numeric(column: pd.Series) -> bool:
-    return pd.api.types.is_numeric_dtype(column)
+def _with_texts(table: pd.DataFrame, function: Callable[[object], object]) -> pd.DataFrame:
+    """A table with `function` of each value in its columns that are not of numbers."""
+    texts = table.select_dtypes(exclude=["number", "bool"])
+    return table.assign(**{str(name): column.map(function) for name, column in texts.items()})
 
 
 def _marked(value: object) -> object:

@@ -1,12 +1,15 @@
 """A figure: a chart of an experiment's tables, with a title and a caption."""
 
+import textwrap
 from dataclasses import dataclass
 
-from widthwise.analysis.claims.measures import ACCURACY, AUC, SIMILARITY, Measure
+from widthwise.analysis.claims.measures import ACCURACY, AUC, SIMILARITY
 from widthwise.analysis.experiment import Analysis
-from widthwise.reporting.composing import Chart, Specification, complete
+from widthwise.reporting.composing import Specification, complete
+from widthwise.reporting.kinds import Kind
 from widthwise.wording import counted
 
+MOST_BESIDE = 3
 TITLE_ROOM = 46
 """Characters of a title that fit above one panel."""
 
@@ -17,27 +20,26 @@ class Figure:
 
     name: the name of its files and its HTML id: for a figure of the paper its number, such as `6a`, otherwise a word.
     title: its subject, in a few words.
-    caption: the meaning of each mark, in a sentence or two.
-    draw: the function that draws the chart.
-    bars: the measures that have error bars.
+    kind: how it is drawn and explained.
     series: the series that it shows; empty: all of the experiment's.
-    panels: the number of panels side by side.
     of_paper: whether it is a figure of the paper.
     """
 
     name: str
     title: str
-    caption: str
-    draw: Chart
-    bars: tuple[Measure, ...] = ()
+    kind: Kind
     series: tuple[str, ...] = ()
-    panels: int = 1
     of_paper: bool = False
 
     @property
     def heading(self) -> str:
         """Its title, with its number if it is a figure of the paper."""
         return f"Figure {self.name}. {self.title}" if self.of_paper else self.title
+
+    @property
+    def panels(self) -> int:
+        """The number of panels side by side."""
+        return self.kind.panels or min(len(self.series) or MOST_BESIDE, MOST_BESIDE)
 
     def shown(self, analysis: Analysis) -> list[str]:
         """The series that it can show, in order."""
@@ -55,7 +57,7 @@ def specification(figure: Figure, analysis: Analysis) -> Specification:
     room = TITLE_ROOM * figure.panels
     lines = [line for text in details(figure, analysis) for line in wrapped(text, room)]
     title = {"text": wrapped(figure.heading, room), "subtitle": lines}
-    return complete(lambda: figure.draw(analysis, figure.shown(analysis)), title=title)
+    return complete(lambda: figure.kind.draw(analysis, figure.shown(analysis)), title=title)
 
 
 def details(figure: Figure, analysis: Analysis) -> list[str]:
@@ -82,14 +84,8 @@ def scale_in_words(analysis: Analysis) -> str:
 
 def wrapped(text: str, room: int) -> list[str]:
     """`text` in lines of at most `room` characters, except for longer words."""
-    lines = [""]
-    for word in text.split():
-        longer = f"{lines[-1]} {word}".lstrip()
-        if len(longer) > room and lines[-1]:
-            lines.append(word)
-        else:
-            lines[-1] = longer
-    return lines
+    words = " ".join(text.split())
+    return textwrap.wrap(words, room, break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def _replicates(figure: Figure, analysis: Analysis) -> str:
@@ -105,15 +101,15 @@ def _bars(figure: Figure, analysis: Analysis) -> str:
     replicated = bool((analysis.summary["n"] > 1).any())
     sampled = bool((analysis.summary["similarity_std"] > 0).any())
     names = {ACCURACY: "accuracy", AUC: "AUC"}
-    between_networks = " and ".join(name for measure, name in names.items() if measure in figure.bars)
+    between_networks = " and ".join(name for measure, name in names.items() if measure in figure.kind.bars)
     bars = []
     if between_networks and replicated:
         bars.append(f"of {between_networks} one SD between replicates")
-    elif AUC in figure.bars and sampled:
+    elif AUC in figure.kind.bars and sampled:
         bars.append("of AUC one SD between samplings")
-    if SIMILARITY in figure.bars and sampled:
+    if SIMILARITY in figure.kind.bars and sampled:
         bars.append("of similarity the mean SD between samplings within a network")
     if bars:
         return f" Error bars: {', '.join(bars)}."
     few = ["replicate"] * (not replicated) + ["sampling"] * (not sampled)
-    return f" No error bars: one {' and one '.join(few)} each." if figure.bars else ""
+    return f" No error bars: one {' and one '.join(few)} each." if figure.kind.bars else ""

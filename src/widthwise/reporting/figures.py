@@ -1,12 +1,11 @@
 """The figures of an experiment: those that its file chooses, or those that fit any experiment of its analysis."""
 
-from widthwise.analysis.experiment import Analysis, planned_series
+from widthwise.analysis.experiment import Analysis, check_series
 from widthwise.experiments.figure import NUMBER, SweepFigure
 from widthwise.experiments.sweep import Sweep
 from widthwise.experiments.validation import of_kind, refused
 from widthwise.reporting.figure import Figure
 from widthwise.reporting.kinds import KINDS, OF_ANALYSIS, OF_TREND
-from widthwise.wording import suggestion
 
 OF_ANY = {
     "panels": SweepFigure(title="Accuracy, removability and similarity", chart={"kind": "measures"}),
@@ -40,14 +39,8 @@ def chosen_figures(sweep: Sweep) -> list[Figure]:
     drawn = []
     for name, figure in sweep.figures.items():
         of_paper = sweep.of_paper and bool(NUMBER.fullmatch(name))
-        made = _figure(name, figure, sweep.analysis, of_paper, source)
-        series = planned_series(sweep, "paper") if figure.series else []
-        unknown = next((each for each in figure.series if each not in series), None)
-        if unknown is not None:
-            raise refused(
-                source, f"figures.{name}.series: there is no series {unknown!r}; {suggestion(unknown, series)}"
-            )
-        drawn.append(made)
+        drawn.append(_figure(name, figure, sweep.analysis, of_paper, source))
+        check_series(sweep, figure.series, source, f"figures.{name}.series")
     return drawn
 
 
@@ -57,8 +50,7 @@ def _figure(name: str, figure: SweepFigure, analysis: str, of_paper: bool = Fals
     kind = of_kind(KINDS, figure.chart, source, f"{within}.chart", possible=possible, reason=reason)
     if kind.one_series and len(figure.series) != 1:
         raise refused(source, f"{within}.series: a chart of {figure.chart['kind']} shows one series; name it")
-    panels = kind.panels_of(len(figure.series))
-    return Figure(name, figure.title, kind.caption, kind.draw, kind.bars, figure.series, panels, of_paper)
+    return Figure(name, figure.title, kind, figure.series, of_paper)
 
 
 def _general(analysis: Analysis) -> dict[str, SweepFigure]:

@@ -16,7 +16,6 @@ OVER_WIDTHS: dict[Measure, str] = {
         "of the layers."
     ),
 }
-MOST_BESIDE = 3
 
 
 @dataclass(frozen=True)
@@ -35,10 +34,6 @@ class Kind:
     bars: tuple[Measure, ...] = ()
     panels: int | None = 1
     one_series: bool = False
-
-    def panels_of(self, series: int) -> int:
-        """The number of panels side by side for a number of series; 0: as many as there are."""
-        return self.panels or min(series or MOST_BESIDE, MOST_BESIDE)
 
 
 def measure(measure: Measure) -> Kind:

@@ -9,6 +9,7 @@ from widthwise.reporting.html import signed
 
 ANSWERS = ("supported", "not supported", "no valid evidence")
 MARKS = {"all": "▲", "some": "△", "none": "▬", "untested": "–"}
+MARKS_OF_ACCURACY = {"all": "✓", "some": "", "none": "", "untested": "–"}
 
 
 def overview(analyses: Sequence[Analysis]) -> dict[str, object]:
@@ -19,15 +20,16 @@ def overview(analyses: Sequence[Analysis]) -> dict[str, object]:
     analyses = [analysis for analysis in analyses if not analysis.version]
     verdicts = _all_verdicts(analyses)
     kept = verdicts[verdicts["verdict"].isin(ANSWERS[:2])]
+    growing = kept[["removability_grows", "similarity_grows"]].astype(bool).value_counts()
     return {
         "experiments": len(analyses),
         "trainings": len(_trained(analyses)),
         "series": len(verdicts),
         "tested": len(kept),
         **{answer.replace(" ", "_"): int((verdicts["verdict"] == answer).sum()) for answer in ANSWERS},
-        "only_removability": _count(kept, True, False),
-        "only_similarity": _count(kept, False, True),
-        "both": _count(kept, True, True),
+        "only_removability": int(growing.get((True, False), 0)),
+        "only_similarity": int(growing.get((False, True), 0)),
+        "both": int(growing.get((True, True), 0)),
         "reduced": sorted({analysis.scale for analysis in analyses if analysis.scale != "paper"}),
     }
 
@@ -61,21 +63,22 @@ def _growth(verdicts: pd.DataFrame, measure: str, unit: str) -> dict[str, str]:
     tested = verdicts[verdicts["obstacle"] == ""]
     slopes = verdicts[f"{measure}_slope"].dropna()
     effect = f"{_range(slopes)} {unit}" if len(slopes) else ""
-    if tested.empty:
-        return {"kind": "untested", "mark": MARKS["untested"], "text": "not tested", "effect": effect}
     count = int(tested[f"{measure}_grows"].astype(bool).sum())
-    kind = "all" if count == len(tested) else "some" if count else "none"
-    return {"kind": kind, "mark": MARKS[kind], "text": f"grows in {count} of {len(tested)}", "effect": effect}
+    return _cell("grows", count, len(tested), effect, MARKS)
 
 
 def _accuracy(verdicts: pd.DataFrame) -> dict[str, str]:
     changes = verdicts["accuracy_change"].dropna()
-    if changes.empty:
-        return {"kind": "untested", "mark": MARKS["untested"], "text": "not tested", "effect": ""}
+    effect = f"{_range(changes)} in all" if len(changes) else ""
     kept = int(verdicts["accuracy_kept"].dropna().astype(bool).sum())
-    kind = "all" if kept == len(changes) else "some" if kept else "none"
-    text = f"kept in {kept} of {len(changes)}"
-    return {"kind": kind, "mark": "✓" if kind == "all" else "", "text": text, "effect": f"{_range(changes)} in all"}
+    return _cell("kept", kept, len(changes), effect, MARKS_OF_ACCURACY)
+
+
+def _cell(verb: str, count: int, tested: int, effect: str, marks: dict[str, str]) -> dict[str, str]:
+    """A cell of the matrix: in how many of the tested series something is so."""
+    kind = "untested" if not tested else "all" if count == tested else "some" if count else "none"
+    text = f"{verb} in {count} of {tested}" if tested else "not tested"
+    return {"kind": kind, "mark": marks[kind], "text": text, "effect": effect}
 
 
 def _range(values: pd.Series) -> str:
@@ -87,8 +90,3 @@ def _all_verdicts(analyses: Sequence[Analysis]) -> pd.DataFrame:
     columns = ["verdict", "removability_grows", "similarity_grows"]
     tables = [analysis.verdicts[columns] for analysis in analyses if len(analysis.verdicts)]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
-
-
-def _count(verdicts: pd.DataFrame, removability: bool, similarity: bool) -> int:
-    grows = verdicts[["removability_grows", "similarity_grows"]].astype(bool)
-    return int(((grows["removability_grows"] == removability) & (grows["similarity_grows"] == similarity)).sum())

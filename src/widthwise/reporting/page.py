@@ -75,27 +75,21 @@ def _experiment(analysis: Analysis, specifications: dict[str, Specification]) ->
     drawn = figures(analysis)
     return {
         "id": analysis.name,
-        "sweep": analysis.sweep,
+        "analysis": analysis,
         "heading": f"{analysis.label}, scale {analysis.scale}",
-        "scale": analysis.scale,
-        "version": analysis.version,
         "note": analysis.sweep.note(analysis.scale),
-        "trials": len(analysis.runs),
         "statuses": analysis.runs["status"].value_counts().to_dict(),
-        "chosen": len(analysis.networks),
         "tuned": list(analysis.sweep.at(analysis.scale).tune),
         "degenerate": int(analysis.networks["degenerate"].sum()) if "degenerate" in analysis.networks else 0,
-        "data": analysis.data,
         "verdicts": analysis.verdicts.to_dict("records"),
         "comparison": analysis.comparison.to_dict("records"),
         "held": int(analysis.comparison["holds"].sum()) if len(analysis.comparison) else 0,
-        "environment": analysis.environment,
         "figures": [
             {
                 "name": figure.name,
                 "heading": figure.heading,
                 "panels": figure.panels,
-                "caption": " ".join([figure.caption, *details(figure, analysis)]),
+                "caption": " ".join([figure.kind.caption, *details(figure, analysis)]),
                 "specification": _for_page(specifications[figure.name]),
             }
             for figure in drawn

@@ -12,7 +12,7 @@ from widthwise.tracing.tape import CallSite
 
 Enter = Callable[[str, list[Tensor]], None]
 """A function of the path of a module that is called, and the tensors in its arguments."""
-Leave = Callable[[str, object], Tensor | None]
+Leave = Callable[[str, object], object]
 """A function of the path of a module that returns, and its output; returns a replacement for the output, or None."""
 
 

@@ -3,6 +3,13 @@
 from collections.abc import Sequence
 
 from torch import Tensor
+from torch._ops import OpOverload
+
+
+def function_name(function: object) -> str:
+    """The name of a PyTorch function: `relu` also for the operator `aten.relu.default`, which exported models call."""
+    name = getattr(function, "__name__", str(function))
+    return name.partition(".")[0] if isinstance(function, OpOverload) else name
 
 
 def writes_in_place(name: str, args: tuple[object, ...], kwargs: dict[str, object]) -> bool:

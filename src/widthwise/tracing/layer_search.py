@@ -1,229 +1,290 @@
 """The search for a network's layers on the tape of a run."""
 
+import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from torch import nn
 
 from widthwise.errors import RequestError
-from widthwise.tracing.functions import (
-    CONVOLUTIONS,
-    DENSE,
-    DROPOUTS,
-    IDENTITIES,
-    MATRIX_PRODUCTS,
-    MOVING,
-    NONLINEARITIES,
-    TRANSPARENT,
-)
+from widthwise.tracing.flow import Flow
+from widthwise.tracing.functions import ACTIVATIONS, SOFTMAXES
+from widthwise.tracing.graph import Graph
+from widthwise.tracing.heads import attention_heads
+from widthwise.tracing.inner_values import InnerValues
 from widthwise.tracing.layer import HEAD, Layer
+from widthwise.tracing.nonlinearities import Nonlinearity, NonlinearitySearch
 from widthwise.tracing.structure import Slot
 from widthwise.tracing.tape import CallSite, ModuleCall, Operation, Tape
-from widthwise.tracing.unit_flow import Units, units_after
+from widthwise.tracing.unit_flow import Units
 from widthwise.wording import did_you_mean
 
-Located = tuple[int, Layer]
-"""A layer's depth, which is the number of operations before its value, and the layer."""
-Product = tuple[Operation, int | None]
-"""A dense layer or convolution, and the dimension of a later value along which its units lie; None if unknown."""
-Step = tuple[Operation, Slot]
-"""An operation on the way from a product to a nonlinearity, and its value."""
+NO_LABEL = "its value leads to no label"
+OUTPUT = "the output's own activation"
+WEIGHTS = "a softmax over positions, as an attention's"
+NO_PRODUCT = "follows no dense layer or convolution"
+NAMED = re.compile(r"(?P<base>.*?)(:(?P<number>\d+))?(\[(?P<index>\d+)\])?")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A value that may be a layer.
+
+    name, call_site, kind, follows: as of a `Layer`.
+    slot: the value. depth: the number of operations before it.
+    units: the dimension along which its units lie; None if that is not known.
+    note: why it is not measured unless it is named; empty if it is.
+    """
+
+    name: str
+    call_site: CallSite
+    slot: Slot
+    depth: int
+    kind: str
+    follows: str
+    units: Units | None
+    note: str = ""
 
 
 class LayerSearch:
-    """Finds layers on the tape of a model's run."""
+    """Finds layers on the tape of a model's run.
 
-    def __init__(self, model: nn.Module, tape: Tape):
+    Args:
+        model: the model.
+        tape: the run, with all its values.
+        constants: the `id` of every tensor that is the same in every run.
+        whole: whether all that the model computes is on the tape.
+        units: the dimension along which a value's units lie, by the name of the value.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        tape: Tape,
+        constants: Iterable[int] = (),
+        whole: bool = True,
+        units: Mapping[str, int] | None = None,
+    ):
         self._modules = dict(model.named_modules())
-        self._parameters = {id(parameter) for parameter in model.parameters()}
         self._tape = tape
-        self._producers = tape.producers()
-        self._depth = {id(operation): depth for depth, operation in enumerate(tape.operations)}
-        self._elementwise = self._elementwise_modules()
+        self._graph = Graph(model, tape, constants, whole)
+        self._flow = Flow(self._graph)
+        self._given = dict(units or {})
+        self._names = self._operation_names()
 
-    def after_nonlinearities(self) -> list[Located]:
-        """Every value right after a nonlinearity that follows a dense layer or a convolution."""
-        found: list[tuple[str, CallSite, Slot, str, Slot]] = []
-        taken = set()
-        for depth, operation in enumerate(self._tape.operations):
-            name = operation.name
-            if name not in NONLINEARITIES or not operation.inputs:
+    def nonlinearities(self) -> list[Candidate]:
+        """The value of every nonlinearity that is not inside of another one; those with a note are no layers."""
+        found = NonlinearitySearch(self._modules, self._graph, self._flow).found()
+        inner = InnerValues(self._graph, self._flow, found)
+        candidates = []
+        for one in found:
+            carried = self._flow.at(one.slot)
+            function = self._tape.operations[one.operations[-1]].name
+            statistic = carried is not None and carried.units is None and carried.reduced
+            if inner.is_inner(one) or (statistic and function not in ACTIVATIONS):
                 continue
-            call = self._elementwise.get(depth)
-            if call is not None and call.output is not None:
-                if (call.path, call.number) not in taken:
-                    taken.add((call.path, call.number))
-                    kind = type(self._modules[call.path]).__name__
-                    start = self._tape.operations[call.operations[0]].inputs[0]
-                    found.append((call.path, CallSite(call.path, "", call.number), call.output, kind, start))
-            else:
-                path = ".".join(filter(None, (operation.call_site.path, name)))
-                if path in self._modules:  # a module and a function of one name
-                    path += "()"
-                found.append((path, operation.call_site, operation.outputs[0], name, operation.inputs[0]))
-        return [
-            self._layer(_numbered(name, site.number + 1), site, slot, kind, product)
-            for name, site, slot, kind, start in found
-            if self._can_be_layer(slot) and (product := self._product_before(start)) is not None
-        ]
+            candidate = self._of(one)
+            note = candidate.note
+            if not self._graph.leads_to_label(one.slot):
+                note = NO_LABEL
+            elif not note and not self._graph.leads_to_product(one.slot):
+                note = OUTPUT
+            elif not note and candidate.units and function in SOFTMAXES and not self._over_units(one, candidate.units):
+                note = WEIGHTS
+            candidates.append(replace(candidate, note=note))
+        return candidates
 
-    def attention_heads(self) -> list[Located]:
-        """The value of each attention, `examples heads positions features`, before its heads are joined."""
-        layers, calls = [], Counter[str]()
-        for operation in self._tape.operations:
-            if self._is_attention(operation):
-                name = ".".join(filter(None, (operation.call_site.path, "heads")))
-                calls[name] += 1
-                numbered = _numbered(name, calls[name])
-                layers.append(self._layer(numbered, operation.call_site, operation.outputs[0], HEAD, None))
-        return layers
+    def attention_heads(self) -> list[Candidate]:
+        """The value of each attention before its heads are joined."""
+        candidates, calls = [], Counter[str]()
+        for heads in attention_heads(self._graph, self._flow):
+            operation = heads.operation
+            name = ".".join(filter(None, (operation.call_site.path, "heads")))
+            calls[name] += 1
+            numbered = _numbered(name, calls[name])
+            depth = self._graph.depth[id(operation)]
+            candidate = Candidate(
+                *(numbered, operation.call_site, operation.outputs[0], depth, HEAD, ""),
+                heads.units,
+                "" if heads.units else "units not known: its heads lie along no dimension of their own",
+            )
+            candidates.append(self._as_given(candidate))
+        return candidates
 
-    def named(self, names: Iterable[str], others: Iterable[str] = ()) -> list[Located]:
-        """The values that modules return, by the modules' paths; every call of a module is a layer.
+    def module_names(self) -> list[str]:
+        """The name of each call of a module that returns tensors, in order."""
+        return [_numbered(call.path, call.number + 1) for call in self._tape.calls if call.outputs and call.path]
+
+    def find(self, name: str) -> Candidate | None:
+        """The value with a name: of a module, `PATH`, or of a function that is called there, `PATH.FUNCTION`.
+
+        `NAME:2` is from the second call, `NAME[1]` the second of several tensors.
+        """
+        match = NAMED.fullmatch(name)
+        assert match is not None
+        spellings = [(name, 1, 0), (match["base"], int(match["number"] or 1), int(match["index"] or 0))]
+        for base, number, index in spellings:
+            for call in self._tape.calls:
+                if call.path and (call.path, call.number + 1) == (base, number) and len(call.outputs) > index:
+                    return self._of_call(call, index)
+            operation = self._names.get(_numbered(base, number))
+            if operation is not None and len(operation.outputs) > index:
+                return self._of_operation(operation, _numbered(base, number), index)
+        return None
+
+    def named(self, name: str, others: Iterable[str] = ()) -> Candidate:
+        """The value with a name, which must have units.
 
         Args:
-            names: paths of modules; `PATH:2` is a module's second call alone.
+            name: as for `find`.
             others: further names of layers, for hints.
 
         Raises:
-            RequestError: a module is not there, is not called, or returns no value that has units.
+            RequestError: there is none, or it has no units.
         """
-        returned: dict[str, list[ModuleCall]] = {}
-        for call in self._tape.calls:
-            if call.output is not None and call.path:
-                returned.setdefault(call.path, []).append(call)
-        layers = []
-        for name in names:
-            path, colon, number = name.rpartition(":")
-            if not colon or not number.isdigit():
-                path, number = name, ""
-            calls = returned.get(path, [])
-            if number:
-                calls = [call for call in calls if call.number == int(number) - 1]
-            if not calls:
-                raise RequestError(f"{name!r} is no layer of the network; {self._hint(name, {*returned, *others})}")
-            for call in calls:
-                assert call.output is not None
-                if not self._can_be_layer(call.output):
-                    value = self._tape.values[call.output]
-                    raise RequestError(
-                        f"the value of {path} has shape {tuple(value.shape)} and type {value.dtype}; a layer's value "
-                        "is of floating point, with examples along one dimension and units along another"
-                    )
-                product = self._product_before(call.output)
-                kind = type(self._modules[path]).__name__
-                site = CallSite(path, "", call.number)
-                layers.append(self._layer(_numbered(path, call.number + 1), site, call.output, kind, product))
-        return layers
+        found = self.find(name)
+        if found is None:
+            raise RequestError(f"{name!r} is no layer of the network; {self._hint(name, others)}")
+        return self.measurable(found)
 
-    def _hint(self, name: str, known: Iterable[str]) -> str:
+    def calls_of(self, path: str) -> list[Candidate]:
+        """The value of every call of a module.
+
+        Raises:
+            RequestError: the module is not there, is not called, or returns no value that has units.
+        """
+        calls = [call for call in self._tape.calls if call.path == path and call.outputs]
+        if not calls or not path:
+            return [self.named(path)]
+        return [self.measurable(self._of_call(call, 0)) for call in calls]
+
+    def layer(self, candidate: Candidate, stream: int) -> Layer:
+        """A candidate whose units are known, as a layer; its examples are taken to lie along the first dimension."""
+        assert candidate.units is not None
+        value = self._tape.values[candidate.slot]
+        dimension, width, split = candidate.units.dimension, candidate.units.width, None
+        if width > 1:
+            split = (dimension, (value.shape[dimension] // width, width))
+        elif candidate.units.period:
+            split = (dimension, (-1, candidate.units.period))
+            dimension += 1
+        opened = value if split is None else value.unflatten(*split)
+        return Layer(
+            *(candidate.name, candidate.call_site, opened.shape[dimension], dimension, tuple(opened.shape[1:])),
+            *(candidate.kind, candidate.follows, 0, split, stream),
+        )
+
+    def shape(self, candidate: Candidate) -> tuple[int, ...]:
+        """The shape of a candidate's value without its first dimension."""
+        return tuple(self._tape.values[candidate.slot].shape[1:])
+
+    @property
+    def given_units(self) -> list[str]:
+        """The names of the values for which a user gave the dimension of the units."""
+        return list(self._given)
+
+    def _over_units(self, one: Nonlinearity, units: Units) -> bool:
+        """Whether a softmax is over the dimension of the units."""
+        operation = self._tape.operations[one.operations[-1]]
+        given = operation.args[1] if len(operation.args) > 1 else operation.kwargs.get("dim")
+        return not isinstance(given, int) or given % self._tape.values[one.slot].dim() == units.dimension
+
+    def _of(self, one: Nonlinearity) -> Candidate:
+        if one.call is not None:
+            return self._of_call(one.call, 0)
+        operation = self._tape.operations[one.operations[0]]
+        name = next(name for name, each in self._names.items() if each is operation)
+        return self._of_operation(operation, name, 0)
+
+    def _of_call(self, call: ModuleCall, index: int) -> Candidate:
+        name = _numbered(call.path, call.number + 1) + (f"[{index}]" if index else "")
+        kind = type(self._modules[call.path]).__name__
+        return self._candidate(name, CallSite(call.path, "", call.number, index), call.outputs[index], kind)
+
+    def _of_operation(self, operation: Operation, name: str, index: int) -> Candidate:
+        name += f"[{index}]" if index else ""
+        site = operation.call_site._replace(output=index)
+        return self._candidate(name, site, operation.outputs[index], operation.name)
+
+    def _candidate(self, name: str, site: CallSite, slot: Slot, kind: str) -> Candidate:
+        producer = self._graph.producers.get(slot)
+        depth = self._graph.depth[id(producer)] if producer is not None else -1
+        carried = self._flow.at(slot)
+        units, note, follows = None, NO_PRODUCT, ""
+        if carried is not None:
+            follows = self._follows(carried.product)
+            units, note = carried.units, f"units not known: {carried.note}" if carried.units is None else ""
+        if self._tape.values[slot].dim() < 2:
+            units, note = None, "it has one number for each example"
+        return self._as_given(Candidate(name, site, slot, depth, kind, follows, units, note))
+
+    def _as_given(self, candidate: Candidate) -> Candidate:
+        """The candidate, with its units along the dimension that the user gave, if one was given."""
+        dimension = self._given.get(candidate.name)
+        if dimension is None:
+            return candidate
+        count = self._tape.values[candidate.slot].dim()
+        if isinstance(dimension, bool) or not isinstance(dimension, int) or not -count <= dimension < count:
+            raise RequestError(
+                f"the value of {candidate.name} has {count} dimensions, so its units cannot lie along {dimension!r}",
+                field="units",
+            )
+        return replace(candidate, units=Units(dimension % count), note="")
+
+    def _follows(self, product: Operation) -> str:
+        module, function, _, _ = product.call_site
+        leaf = module and not list(self._modules[module].children())
+        return module if leaf else ".".join(filter(None, (module, function)))
+
+    def measurable(self, candidate: Candidate) -> Candidate:
+        """The candidate, if its units are known.
+
+        Raises:
+            RequestError: they are not, or its value cannot be a layer's.
+        """
+        value = self._tape.values[candidate.slot]
+        if value.dim() < 2 or not value.is_floating_point():
+            raise RequestError(
+                f"the value of {candidate.name} has shape {tuple(value.shape)} and type {value.dtype}; a layer's value "
+                "is of floating point, with examples along one dimension and units along another"
+            )
+        if candidate.units is None:
+            reason = candidate.note.removeprefix("units not known: ")
+            raise RequestError(
+                f"where the units of {candidate.name}, of shape {tuple(value.shape)}, lie is not known: {reason}; say "
+                f"along which dimension, in Python by units={{{candidate.name!r}: dimension}}"
+            )
+        return candidate
+
+    def _operation_names(self) -> dict[str, Operation]:
+        names, calls = dict[str, Operation](), Counter[str]()
+        for operation in self._tape.operations:
+            path = ".".join(filter(None, (operation.call_site.path, _label(operation))))
+            if path in self._modules:  # a module and a function of one name
+                path += "()"
+            calls[path] += 1
+            names[_numbered(path, calls[path])] = operation
+        return names
+
+    def _hint(self, name: str, others: Iterable[str]) -> str:
         if name in self._modules:
             return "the network has such a module, but does not call it or it gives no tensor"
-        if hint := did_you_mean(name, known, likeness=0.4):
-            return hint
-        layers = [layer.name for _, layer in self.after_nonlinearities()]
+        calls = {call.path for call in self._tape.calls if call.path and call.outputs}
+        for known in ({*calls, *others}, self._names):
+            if hint := did_you_mean(name, known, likeness=0.4 if known is not self._names else 0.8):
+                return hint
+        layers = [candidate.name for candidate in self.nonlinearities() if not candidate.note]
         return f"the first of its layers are {', '.join(layers[:8])}" if layers else "it has no layer"
 
-    def _can_be_layer(self, slot: Slot) -> bool:
-        value = self._tape.values[slot]
-        return value.dim() > 1 and value.is_floating_point()
 
-    def _layer(self, name: str, site: CallSite, slot: Slot, kind: str, product: Product | None) -> Located:
-        value = self._tape.values[slot]
-        operation, dimension = product or (None, None)
-        if kind == HEAD:
-            dimension = 1
-        elif dimension is None:
-            convolved = operation is not None and operation.name in CONVOLUTIONS
-            dimension = 1 if value.dim() > 2 and (convolved or (operation is None and value.dim() > 3)) else -1
-        follows = ""
-        if operation is not None:
-            module, function, _ = operation.call_site
-            leaf = module and not list(self._modules[module].children())
-            follows = module if leaf else ".".join(filter(None, (module, function)))
-        producer = self._producers.get(slot)
-        depth = self._depth[id(producer)] if producer is not None else -1
-        dimension %= value.dim()
-        shape = tuple(value.shape[1:])
-        return depth, Layer(name, site, value.shape[dimension], dimension, shape, kind, follows)
-
-    def _elementwise_modules(self) -> dict[int, ModuleCall]:
-        """For the index of each operation inside a module that is an activation function, that module's call.
-
-        Such a module has no submodules, its value has its argument's shape, and it has parameters only if it calls a
-        single function.
-        """
-        found = {}
-        for call in self._tape.calls:
-            module = self._modules[call.path]
-            if call.output is None or not call.path or not call.operations or list(module.children()):
-                continue
-            if len(call.operations) > 1 and list(module.parameters(recurse=False)):
-                continue
-            inputs = self._tape.operations[call.operations[0]].inputs
-            if inputs and self._tape.values[inputs[0]].shape == self._tape.values[call.output].shape:
-                found.update(dict.fromkeys(call.operations, call))
-        return found
-
-    def _product_before(self, start: Slot) -> Product | None:
-        """The dense layer or convolution whose transformed value is `start`; None: there is none."""
-        steps: dict[Slot, Step | None] = {start: None}
-        waiting = [start]
-        while waiting:
-            slot = waiting.pop()
-            operation = self._producers.get(slot)
-            if operation is None:
-                continue
-            if self._is_product(operation):
-                first = 1 if operation.name in CONVOLUTIONS else self._tape.values[slot].dim() - 1
-                return operation, self._dimension_after(slot, Units(first), steps)
-            name = operation.name
-            inside = self._elementwise.get(self._depth[id(operation)])
-            if name in TRANSPARENT or name in NONLINEARITIES or inside is not None:
-                fresh = [each for each in operation.inputs if each not in steps]
-                steps.update(dict.fromkeys(fresh, (operation, slot)))
-                waiting += reversed(fresh)
-        return None
-
-    def _dimension_after(self, slot: Slot, units: Units, steps: dict[Slot, Step | None]) -> int | None:
-        """The dimension along which units lie after all steps from `slot` on; None: it cannot be determined."""
-        while (step := steps[slot]) is not None:
-            operation, after = step
-            same = self._tape.values[slot].shape == self._tape.values[after].shape
-            if not same or operation.name in MOVING:
-                moved = units_after(self._tape, operation, slot, units)
-                if not moved:
-                    return None
-                units = moved[0]
-            slot = after
-        return units.dimension
-
-    def _is_product(self, operation: Operation) -> bool:
-        name = operation.name
-        if name in CONVOLUTIONS or name in DENSE:
-            return True
-        return name in MATRIX_PRODUCTS and any(self._is_weight(slot) for slot in operation.inputs)
-
-    def _is_weight(self, slot: Slot) -> bool:
-        if id(self._tape.values[slot]) in self._parameters:
-            return True
-        operation = self._producers.get(slot)
-        return operation is not None and bool(operation.inputs) and all(map(self._is_weight, operation.inputs))
-
-    def _is_attention(self, operation: Operation) -> bool:
-        name = operation.call_site.function
-        if not operation.outputs or self._tape.values[operation.outputs[0]].dim() != 4:
-            return False
-        if name == "scaled_dot_product_attention":
-            return True
-        return operation.name in MATRIX_PRODUCTS and self._is_softmax(operation.inputs[0])
-
-    def _is_softmax(self, slot: Slot) -> bool:
-        operation = self._producers.get(slot)
-        if operation is None:
-            return False
-        name = operation.call_site.function
-        return name == "softmax" or (name in DROPOUTS | IDENTITIES and self._is_softmax(operation.inputs[0]))
+def _label(operation: Operation) -> str:
+    """A function's name without what marks operators and writing in place."""
+    name = operation.name
+    if not name.startswith("__"):
+        return name
+    name = name.strip("_")
+    return name[1:] if name in ("iadd", "isub", "imul", "idiv", "itruediv", "ipow") else name
 
 
 def _numbered(name: str, call: int) -> str:

@@ -1,20 +1,29 @@
 """A model, run batch by batch, and run again with another value in one of its layers."""
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
+from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
 from widthwise.errors import RequestError, TrialError
-from widthwise.tracing.inputs import Inputs
-from widthwise.tracing.layer import Layer, slot_at
-from widthwise.tracing.layer_selection import Selection, find_layers
-from widthwise.tracing.predicted_labels import NO_LABEL, NoLabelError, Predict, labels_of, scores_of
+from widthwise.tracing.arrangement import alike, find_arrangement, tolerance_of
+from widthwise.tracing.failures import failure, is_out_of_memory, without_values
+from widthwise.tracing.flow import Flow
+from widthwise.tracing.graph import Graph
+from widthwise.tracing.in_place import write_counts
+from widthwise.tracing.inputs import Inputs, copied
+from widthwise.tracing.layer import Layer, LeftOut, slot_at
+from widthwise.tracing.layer_selection import Row, Selection, UnitDimensions, find_layers
+from widthwise.tracing.padding import kept_labels, kept_positions
+from widthwise.tracing.predicted_labels import NO_LABEL, Predict, check_classes, labels_of, scores_of
 from widthwise.tracing.recording import record
 from widthwise.tracing.replacing import run_with
 from widthwise.tracing.replay_check import (
     check_repeatable,
+    check_same_parts,
     escape_reason,
     joint_replay_problem,
     replay_problem,
@@ -24,9 +33,6 @@ from widthwise.tracing.structure import Slot, tensors_in
 from widthwise.tracing.tape import CallSite, ReplayPlan, Tape
 from widthwise.wording import one_line
 
-PROBE_EXAMPLES = 4
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
-"""PyTorch's words on GPUs, on Linux and on Windows."""
 DTYPES_FASTER_CHANNELS_LAST = (torch.float32, torch.bfloat16, torch.float16)
 
 
@@ -35,12 +41,14 @@ class RecordedRun:
     """The run of one batch, and all that is needed to run parts of it again.
 
     inputs: the batch.
-    labels: the predicted labels, examples first; a language model predicts one for each position.
+    labels: the predicted labels, examples first; a language model predicts one for each position, and those at padding
+        are left out.
     classes: the number of possible labels; 0 where the output holds the labels themselves.
     values: the value of each layer, by the layer's name.
     tape, plans: the tape, and the plan to replay it from each layer on.
     together: the plan to replay it with the values of all layers changed; None: the whole network is run.
     slots: the slot of each layer's value.
+    label_examples: the index of the example that each label, of all in one dimension, belongs to; None: not known.
     """
 
     inputs: Inputs
@@ -51,23 +59,33 @@ class RecordedRun:
     plans: dict[str, ReplayPlan]
     together: ReplayPlan | None = None
     slots: dict[str, Slot] = field(default_factory=dict)
+    label_examples: Int[Tensor, " labels"] | None = None
 
     @property
     def examples(self) -> int:
         """The number of examples in the batch."""
         return self.inputs.examples
 
+    def positions_kept(self, layer: Layer) -> Bool[Tensor, "examples positions"] | None:
+        """Which of a layer's positions are not padding; None: all of them."""
+        value = self.values[layer.name]
+        kept = kept_positions(self.inputs, tuple(value.shape), layer.example_dimension, layer.unit_dimension)
+        return None if kept is None else kept.to(value.device)
+
 
 class Network:
     """A model that can be run from any of its layers on.
 
     layers: the layers, in order of depth.
+    rows: every value that may be a layer, in order of depth.
+    left_out: nonlinearities that are not measured, and why.
     replayed: whether only what is downstream of a layer is run again. Where the model's code does not allow that, the
         whole model is run with the layer's value replaced by a hook.
     reason: why the network is not replayed; empty where it is.
     whole: whether all that the model computes is on its tape.
     slower_replayed: the names of layers for which the whole network is run since that was measured to be faster.
     replayed_together: whether only what is downstream of a layer is run again when all layers are changed at once.
+    arrangement: which of its inputs hold examples, and whether batches can be cut and joined.
 
     Args:
         model: in evaluation mode.
@@ -75,6 +93,7 @@ class Network:
         layers, attention_heads: the layers to find, see `find_layers`.
         predict: a function from the model's output to scores, whose argmax over the last axis is a label, or to labels.
         replay: False: run the whole model each time.
+        units: the dimension along which a value's units lie, by the name of the value.
 
     Raises:
         RequestError: the model has no such layers, its output has no labels, or it answers differently each time.
@@ -89,27 +108,32 @@ class Network:
         attention_heads: bool = False,
         predict: Predict | None = None,
         replay: bool = True,
+        units: UnitDimensions | None = None,
     ):
         self.model = model
         self._predict = predict
         self._devices = {parameter.device for parameter in model.parameters()}
-        _check_weights(model)
-        before = {name: parameter._version for name, parameter in model.named_parameters()}
+        modules, self._parameters = dict(model.named_modules()), dict(model.named_parameters())
+        before = dict(zip(self._parameters, write_counts(list(self._parameters.values())), strict=True))
+        self._classes_along: int | None = None
+        self._label_examples: Tensor | None = None
         self.channels_last = False
-        probe = example.part(0, PROBE_EXAMPLES) if example.divisible else example
-        tape = self._record(probe, 1)
-        self.channels_last = _gains_from_channels_last(tape, probe)
+        self._tolerance = tolerance_of(_precision(self._parameters.values()))
+        probed = find_arrangement(example, self._probed, self._tolerance)
+        check_same_parts(model, modules, self._parameters)
+        self.arrangement, probe, tape = probed.arrangement, probed.inputs, probed.tape
         sizes = _own_bytes(tape)
         self.bytes_per_example = sum(sizes) / probe.examples
         self.largest_value = max(sizes, default=0) / probe.examples
-        found = find_layers(model, tape, layers, attention_heads)
-        located = self._with_examples(found, probe, tape, chosen=layers is not None)
-        self.layers = [replace(layer, stream=depth) for depth, layer in enumerate(located)]
-        self.probe, self.probe_inputs = self._record(probe, 1), probe
-        check_repeatable(model, before, tape, self.probe)
+        again = self._record(probe, 1)
+        check_repeatable(self._parameters, before, tape, again)
         self._constants = {id(tensor): tensor for tensor in tape.sources}
+        self.whole = not unseen_source(again, self._constants)
+        found = find_layers(model, again, layers, attention_heads, units, self._constants, self.whole)
+        self.rows, self.left_out = found.rows, found.left_out
+        self.layers = self._with_examples(found.layers, probe, again, probed.fewer, chosen=layers is not None)
+        self.probe, self.probe_inputs = self._in_fastest_layout(probe, again), probe
         unseen = unseen_source(self.probe, self._constants)
-        self.whole = not unseen
         problem = "it was asked for"
         if replay:
             problem = unseen or replay_problem(
@@ -130,10 +154,12 @@ class Network:
         """Copies of a batch's tensors on the model's device, in the memory layout in which it is fastest."""
 
         def prepare(tensor: Tensor) -> Tensor:
+            if problem := without_values(tensor):
+                raise RequestError(f"an input {problem} and has no values; give tensors that hold the data")
             moved = tensor.to(self.device, non_blocking=True) if len(self._devices) == 1 else tensor
             if self.channels_last and moved.dim() == 4:
                 moved = moved.contiguous(memory_format=torch.channels_last)
-            return moved.clone() if moved is tensor else moved
+            return copied(moved) if moved is tensor else moved
 
         return inputs.each(prepare)
 
@@ -148,6 +174,7 @@ class Network:
             RequestError: the model cannot be run on the batch, or its output holds NaN or infinite scores.
             TrialError: there is not enough memory.
         """
+        inputs = self.arrangement.of(inputs, number)
         tape = self._record(inputs, number)
         scores, labels = (tape.values[slot] for slot in tape.results)
         if scores.is_floating_point() and (labels == NO_LABEL).any():
@@ -156,7 +183,7 @@ class Network:
                 f"the model's output holds {kind}, so no label can be formed; check its inputs and weights"
             )
         slots = {layer.name: slot_at(tape, layer) for layer in self.layers}
-        values = {name: tape.values[slot] for name, slot in slots.items()}
+        values = {layer.name: layer.opened(tape.values[slots[layer.name]]) for layer in self.layers}
         plans, together = {}, None
         if self.replayed:
             plans = {name: tape.replay_plan([slot], tape.results[1]) for name, slot in slots.items()}
@@ -169,7 +196,7 @@ class Network:
         kept = [*plans.values(), *filter(None, [together])]
         tape.keep({slot for plan in kept for slot in plan.frontier})
         classes = scores.shape[-1] if scores.is_floating_point() else 0
-        return RecordedRun(inputs, labels, classes, values, tape, plans, together, slots)
+        return RecordedRun(inputs, labels, classes, values, tape, plans, together, slots, self._label_examples)
 
     def rerun(self, run: RecordedRun, layer: Layer, value: Tensor) -> Tensor:
         """The labels if the layer's value had been `value`, whose memory may be overwritten.
@@ -178,9 +205,7 @@ class Network:
             RequestError: the network cannot be run with that value.
             TrialError: there is not enough memory.
         """
-        if self.replays(layer):
-            return self.replay(run, layer, value)
-        return self.run_whole(run, layer, value)
+        return self.replay(run, layer, value) if self.replays(layer) else self.run_whole(run, layer, value)
 
     def replays(self, layer: Layer) -> bool:
         """Whether only what is downstream of a layer is run again for an ablation of it."""
@@ -189,13 +214,13 @@ class Network:
     def replay(self, run: RecordedRun, layer: Layer, value: Tensor) -> Tensor:
         """`rerun` from the tape."""
         try:
-            return run.tape.replay(run.plans[layer.name], lambda *_: value)
+            return run.tape.replay(run.plans[layer.name], lambda *_: layer.closed(value))
         except Exception as error:  # whatever a function raises at the value
             raise _fails_without(layer.name, error) from error
 
     def run_whole(self, run: RecordedRun, layer: Layer, value: Tensor) -> Tensor:
         """`rerun` with the whole model."""
-        return self._run_with(run.inputs, {layer.call_site: lambda _: value}, layer.name)[1]
+        return self._run_with(run.inputs, {layer.call_site: lambda _: layer.closed(value)}, layer.name)[1]
 
     def try_together(self) -> None:
         """Find out whether the network can be replayed when all layers are changed at once."""
@@ -227,7 +252,7 @@ class Network:
 
         def changed(slot: Slot, value: Tensor) -> Tensor:
             for layer in layers[slot]:  # usually one
-                value = change(layer, value)
+                value = layer.closed(change(layer, layer.opened(value)))
             return value
 
         try:
@@ -236,7 +261,10 @@ class Network:
             raise _fails_without("", error) from error
 
     def _changes(self, change: Callable[[Layer, Tensor], Tensor]) -> dict[CallSite, Callable[[Tensor], Tensor]]:
-        return {layer.call_site: lambda value, layer=layer: change(layer, value) for layer in self.layers}
+        return {
+            layer.call_site: lambda value, layer=layer: layer.closed(change(layer, layer.opened(value)))
+            for layer in self.layers
+        }
 
     def _run_with(
         self, inputs: Inputs, changes: Mapping[CallSite, Callable[[Tensor], Tensor]], name: str
@@ -248,72 +276,153 @@ class Network:
             raise _fails_without(name, error) from error
 
     def _record(self, inputs: Inputs, number: int) -> Tape:
-        prepared = self.prepared(inputs)
         try:
+            prepared = self.prepared(inputs)
             tape = record(self.model, lambda: self._scores_and_labels(prepared))
-        except NoLabelError:
+        except (RequestError, TrialError):
             raise
         except Exception as error:  # whatever the model's own code raises
-            shapes = ", ".join(str((inputs.examples, *shape)) for shape in inputs.shapes)
+            if self.channels_last and not is_out_of_memory(error):  # may hold for images of other sizes
+                self.channels_last = False
+                return self._record(inputs, number)
+            shapes = ", ".join(map(str, inputs.shapes))
             hint = ""
             if isinstance(error, TypeError):
                 hint = "; a batch of a model with several arguments is ((first, second),) or a dictionary"
             problem = f"{type(self.model).__name__} cannot be run on batch {number}, of shape {shapes}"
-            raise _failure(f"{problem}: {one_line(error)}{hint}", error) from error
+            raise failure(f"{problem}: {one_line(error)}{hint}", error) from error
         given = {id(tensor) for tensor in tensors_in((prepared.args, prepared.kwargs))}
         tape.sources = [tensor for tensor in tape.sources if id(tensor) not in given]
         return tape
 
+    def _probed(self, inputs: Inputs) -> Tape:
+        """The run of a few examples; in the first one, the dimension of the classes is found."""
+        tape = self._record(inputs, 1)
+        scores = tape.values[tape.results[0]]
+        if self._classes_along is not None or not self._has_dimensions(scores):
+            return tape
+        graph = Graph(self.model, tape, map(id, tape.sources), whole=True)
+        carried = Flow(graph).at(tape.results[0])
+        classes = carried.units if carried is not None else None
+        found = classes.dimension if classes is not None and classes.width == 1 else None
+        self._classes_along = check_classes(scores, found, inputs)
+        last = self._classes_along == scores.dim() - 1
+        return tape if last and kept_labels(inputs, scores.shape[:-1]) is None else self._record(inputs, 1)
+
+    def _has_dimensions(self, scores: Tensor) -> bool:
+        """Whether the classes need not be in the last dimension of what the model returns."""
+        return self._predict is None and scores.is_floating_point() and scores.dim() > 2
+
     def _scores_and_labels(self, inputs: Inputs) -> Sequence[Tensor]:
-        scores = scores_of(inputs.call(self.model), self._predict)
+        scores = scores_of(inputs.call(self.model), self._predict, inputs)
+        if self._has_dimensions(scores):
+            if self._classes_along is None:
+                return scores, labels_of(scores)
+            scores = scores.movedim(self._classes_along, -1)
+        rows = scores.dim() - scores.is_floating_point()
+        kept = kept_labels(inputs, scores.shape[:rows])
+        self._label_examples = _examples_of_labels(inputs.examples, scores.shape[:rows], kept, scores.device)
+        if kept is not None:
+            scores = scores.flatten(0, rows - 1).index_select(0, kept)
         return scores, labels_of(scores)
 
-    def _with_examples(self, layers: list[Layer], probe: Inputs, tape: Tape, chosen: bool) -> list[Layer]:
-        """The layers with the dimension along which the examples lie in each value, found by running fewer examples.
+    def _in_fastest_layout(self, probe: Inputs, given: Tape) -> Tape:
+        """Another run of the first examples, with channels last in memory if that is faster and gives the same."""
+        if not _gains_from_channels_last(given, probe):
+            return self._record(probe, 1)
+        self.channels_last = True
+        tape = self._record(probe, 1)
+        if self.channels_last and not self._same(given, tape):
+            self.channels_last = False
+            return self._record(probe, 1)
+        return tape
 
-        A value without such a dimension is not a layer: it is left out or, if a user chose it, refused.
+    def _same(self, one: Tape, other: Tape) -> bool:
+        """Whether two runs give the same scores and values of layers."""
+        pairs = [(one.results[0], other.results[0])]
+        try:
+            pairs += [(slot_at(one, layer), slot_at(other, layer)) for layer in self.layers]
+        except RequestError:  # a run did not reach a layer
+            return False
+        return all(alike(one.values[here], other.values[there], self._tolerance) for here, there in pairs)
+
+    def _with_examples(
+        self, layers: list[Layer], probe: Inputs, tape: Tape, fewer: Tape | None, chosen: bool
+    ) -> list[Layer]:
+        """The layers with the dimension along which the examples lie in each value, from a run of fewer examples.
+
+        A value without such a dimension or without units is left out or, if a user chose it, refused.
         """
-        if not probe.divisible or probe.examples == 1:
-            return layers
-        fewer = self._record(probe.part(0, probe.examples - 1), 1)
         found = []
         for layer in layers:
-            shapes = [one.values[slot_at(one, layer)].shape for one in (tape, fewer)]
-            differing = [dimension for dimension, (one, two) in enumerate(zip(*shapes, strict=True)) if one != two]
-            if len(differing) == 1 and differing[0] != layer.unit_dimension:
-                shape = tuple(size for dimension, size in enumerate(shapes[0]) if dimension != differing[0])
-                found.append(replace(layer, example_dimension=differing[0], shape=shape))
-            elif chosen:
+            shape = tuple(layer.opened(tape.values[slot_at(tape, layer)]).shape)
+            along = _example_dimension(layer, shape, probe, fewer)
+            if along is not None and 0 not in shape:
+                rest = tuple(size for dimension, size in enumerate(shape) if dimension != along)
+                found.append(replace(layer, example_dimension=along, shape=rest))
+                continue
+            lacks = "no units" if layer.units == 0 else "no dimension of examples"
+            if chosen:
                 raise RequestError(
-                    f"the value of {layer.name}, of shape {tuple(shapes[0])}, has no dimension of examples, so it "
-                    "is no layer",
-                    field="layers",
+                    f"the value of {layer.name}, of shape {shape}, has {lacks}, so it is no layer", field="layers"
                 )
+            self.left_out.append(LeftOut(layer.name, layer.kind, f"its value has {lacks}"))
         if not found:
-            raise RequestError(
-                "no layer's value has a dimension of examples; the inputs must have their examples first"
-            )
+            raise RequestError("no layer's value has units and a dimension of examples, so there is nothing to measure")
         return found
+
+    def table(self) -> list[Row]:
+        """Every value that may be a layer, in order of depth, with what is known of its examples."""
+        layers = {layer.name: layer for layer in self.layers}
+        reasons = {each.name: each.reason for each in self.left_out}
+        rows = []
+        for row in self.rows:
+            layer = layers.get(row.candidate.name)
+            if row.measured and layer is None:
+                candidate = replace(row.candidate, note=reasons.get(row.candidate.name, ""))
+                rows.append(replace(row, candidate=candidate, measured=False))
+            else:
+                rows.append(replace(row, layer=layer or row.layer, shape=layer.shape if layer else row.shape))
+        return rows
+
+
+def _example_dimension(layer: Layer, shape: tuple[int, ...], probe: Inputs, fewer: Tape | None) -> int | None:
+    """The dimension of a layer's value along which the examples lie; None: there is none.
+
+    It is the only one that is shorter for fewer examples; where there is no such run, the first that is as long as
+    there are examples.
+    """
+    if fewer is None:
+        fitting = [at for at, size in enumerate(shape) if size == probe.examples and at != layer.unit_dimension]
+        return fitting[0] if fitting else None
+    try:
+        other = tuple(layer.opened(fewer.values[slot_at(fewer, layer)]).shape)
+    except RequestError:  # that run did not reach it
+        return None
+    differing = [at for at, sizes in enumerate(zip(shape, other, strict=False)) if sizes[0] != sizes[1]]
+    fits = len(shape) == len(other) and len(differing) == 1 and differing[0] != layer.unit_dimension
+    return differing[0] if fits else None
+
+
+def _examples_of_labels(
+    examples: int, shape: Sequence[int], kept: Int[Tensor, " kept"] | None, device: torch.device
+) -> Int[Tensor, " labels"] | None:
+    """The index of the example that each label belongs to, if examples are first in the shape of all labels."""
+    if not shape or shape[0] != examples:
+        return None
+    indices = torch.arange(examples, device=device).repeat_interleave(math.prod(shape[1:]))
+    return indices if kept is None else indices[kept]
 
 
 def _fails_without(layer: str, error: Exception) -> RequestError | TrialError:
     of = f"layer {layer}" if layer else "several layers"
-    return _failure(f"the network cannot be run without units of {of}: {one_line(error)}", error)
+    return failure(f"the network cannot be run without units of {of}: {one_line(error)}", error)
 
 
-def _failure(problem: str, error: Exception) -> RequestError | TrialError:
-    """The exception to raise for an error of the model's code; too little memory is not an error of the request."""
-    if isinstance(error, MemoryError) or any(words in str(error) for words in OUT_OF_MEMORY):
-        return TrialError(f"{problem}; a smaller batch_size takes less memory")
-    return RequestError(problem)
-
-
-def _check_weights(model: nn.Module) -> None:
-    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
-        if tensor.is_meta:
-            raise RequestError(f"the parameter {name} is on the meta device and has no values; load the weights first")
-        if tensor.is_floating_point() and tensor.isnan().any():
-            raise RequestError(f"the parameter {name} holds NaN, so the network cannot be measured")
+def _precision(parameters: Iterable[Tensor]) -> torch.dtype:
+    """The type of floating point with the fewest digits among those of a model's parameters."""
+    types = {parameter.dtype for parameter in parameters if parameter.is_floating_point()}
+    return max(types or {torch.float32}, key=lambda each: torch.finfo(each).eps)
 
 
 def _own_bytes(tape: Tape) -> list[int]:

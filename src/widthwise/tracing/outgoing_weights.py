@@ -3,17 +3,34 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
+from jaxtyping import Float, Int
+from torch import Tensor, nn
 
-from widthwise.tracing.functions import CONVOLUTIONS, COUPLING_NORMALIZATIONS, JOINS, MOVING, UNIT_PRESERVING
+from widthwise.tracing.functions import (
+    ARITHMETIC,
+    CONVOLUTIONS,
+    COUPLING_NORMALIZATIONS,
+    DENSE,
+    DROPOUTS,
+    EXPANSIONS,
+    IDENTITIES,
+    JOINS,
+    MATRIX_PRODUCTS,
+    MIXTURES,
+    MOVING,
+    NORMALIZATIONS,
+    POOLINGS,
+)
 from widthwise.tracing.layer import Layer, slot_at
+from widthwise.tracing.products import FIRST_FACTOR, PLAIN_PRODUCTS
 from widthwise.tracing.structure import Slot
 from widthwise.tracing.tape import Operation, Tape
 from widthwise.tracing.unit_flow import Units, units_after
+from widthwise.tracing.unit_labels import Labels, labelled, labels_after
 
-WEIGHT_LAST = {"addmm", "matmul", "mm", "__matmul__"}
-"""Products whose last factor is a weight with a row for each of the units."""
+SCALINGS = NORMALIZATIONS | POOLINGS | ARITHMETIC | MIXTURES
+PASSED = SCALINGS | DROPOUTS | IDENTITIES | EXPANSIONS | MOVING | JOINS | {"mean", "sum", "pad"}
+"""Functions between a value and the weights that read it."""
 
 
 @dataclass(frozen=True)
@@ -37,34 +54,87 @@ def outgoing_weights(tape: Tape, layer: Layer) -> OutgoingWeights:
             consumers.setdefault(slot, []).append(operation)
     squares = torch.zeros(layer.units, dtype=torch.float64)
     only, known, reached = True, True, False
-    waiting = [(slot_at(tape, layer), Units(layer.unit_dimension))]
+    start = slot_at(tape, layer)
+    waiting: list[tuple[Slot, Units | Labels]] = [(start, _first_place(tape.values[start], layer))]
     seen: set[tuple[Slot, Units]] = set()
     while waiting:
         slot, units = waiting.pop()
-        if (slot, units) in seen:
-            continue
-        seen.add((slot, units))
+        if isinstance(units, Units):
+            if (slot, units) in seen:
+                continue
+            seen.add((slot, units))
         only &= slot not in tape.results
         for operation in consumers.get(slot, ()):
             name = operation.name
-            found = _weight_squares(tape, operation, slot, units)
-            if found is not None:
-                part = found[units.offset : units.offset + layer.units * units.width]
-                squares += part.view(layer.units, units.width).sum(1).cpu()
+            factor = _factor(tape, operation, slot)
+            if factor is not None:
+                codes = _codes_along(tape.values[slot], units, factor.dimension)
+                if codes is None:
+                    known = False
+                    continue
+                inside = (codes > 0) & (codes <= layer.units)
+                squares.index_add_(0, codes[inside] - 1, factor.squares.cpu()[inside])
                 reached = True
-            elif name in UNIT_PRESERVING | MOVING | JOINS:
-                moved = units_after(tape, operation, slot, units)
+            elif name in PASSED:
+                moved = _moved(tape, operation, slot, units)
                 known &= bool(moved)
                 only &= name not in COUPLING_NORMALIZATIONS
-                waiting += [(operation.outputs[0], each) for each in moved]
+                waiting += moved
             else:
                 only = False
+                known &= not _has_weight(tape, operation, slot)
     norms = squares.sqrt() if known and reached else torch.full_like(squares, torch.nan)
     return OutgoingWeights(norms, only and known)
 
 
-def _weight_squares(tape: Tape, operation: Operation, slot: Slot, units: Units) -> Float[Tensor, " inputs"] | None:
-    """The sum of squared weights of each input of a dense layer or convolution; None: another operation."""
+@dataclass(frozen=True)
+class _Factor:
+    """A product's weights: the sum of their squares for each index of a dimension of the other factor."""
+
+    dimension: int
+    squares: Float[Tensor, " inputs"]
+
+
+def _first_place(value: Tensor, layer: Layer) -> Units:
+    """Where the units lie in the layer's own value."""
+    if layer.split is None:
+        return Units(layer.unit_dimension)
+    dimension = layer.split[0]
+    if dimension == layer.unit_dimension:
+        return Units(dimension, 0, value.shape[dimension] // layer.units)
+    return Units(dimension, period=layer.units)
+
+
+def _moved(tape: Tape, operation: Operation, slot: Slot, units: Units | Labels) -> list[tuple[Slot, Units | Labels]]:
+    """Where the units are in what an operation returns; empty if that is not known."""
+    if isinstance(units, Units):
+        after = units_after(tape, operation, slot, units)
+        if after is not None:
+            return [*after]
+        units = labelled(tape.values[slot], units)
+    placed = labels_after(tape, operation, slot, units)
+    return [] if None in placed.values() else [(output, one) for output, one in placed.items() if one is not None]
+
+
+def _codes_along(value: Tensor, units: Units | Labels, dimension: int) -> Int[Tensor, " indices"] | None:
+    """The code of the unit at each index of a dimension; None: the units lie along another."""
+    if isinstance(units, Units):
+        if units.dimension != dimension:
+            return None
+        units = labelled(value, units)
+    rows = units.codes.cpu().movedim(dimension, 0).flatten(1)
+    return rows[:, 0] if bool((rows == rows[:, :1]).all()) else None
+
+
+def _has_weight(tape: Tape, operation: Operation, slot: Slot) -> bool:
+    """Whether an operation multiplies a value by a weight in a way that `_factor` does not know."""
+    others = (tape.values[other] for other in operation.inputs if other != slot)
+    weighted = operation.name in MATRIX_PRODUCTS | DENSE | CONVOLUTIONS
+    return weighted and any(isinstance(other, nn.Parameter) for other in others)
+
+
+def _factor(tape: Tape, operation: Operation, slot: Slot) -> _Factor | None:
+    """The weights of a dense layer or convolution that reads a value; None: another operation."""
     name = operation.name
     value = tape.values[slot]
     operands = operation.inputs
@@ -73,15 +143,19 @@ def _weight_squares(tape: Tape, operation: Operation, slot: Slot, units: Units) 
             return None
         weight = tape.values[operands[1]].double()
         if name == "linear":
-            return weight.square().sum(0) if units.dimension == value.dim() - 1 else None
-        if units.dimension != 1:
-            return None
+            return _Factor(value.dim() - 1, weight.square().sum(0))
+        channels = value.dim() - 1 - int(name[-2])
         if name.startswith("conv_transpose"):
-            return weight.square().flatten(1).sum(1)
-        groups = value.shape[1] // weight.shape[1]
-        return weight.square().flatten(2).sum(2).view(groups, -1, weight.shape[1]).sum(1).flatten()
-    if name in WEIGHT_LAST and units.dimension == value.dim() - 1:
-        factor = operands.index(slot) + 1
-        if factor < len(operands) and tape.values[operands[factor]].dim() == 2:
-            return tape.values[operands[factor]].double().square().sum(1)
+            return _Factor(channels, weight.square().flatten(1).sum(1))
+        groups = value.shape[channels] // weight.shape[1]
+        squares = weight.square().flatten(2).sum(2).view(groups, -1, weight.shape[1]).sum(1).flatten()
+        return _Factor(channels, squares)
+    factors = operands[FIRST_FACTOR.get(name, 0) :]
+    if name in PLAIN_PRODUCTS and len(factors) == 2 and slot in factors and factors[0] != factors[1]:
+        other = factors[1 - factors.index(slot)]
+        weight = tape.values[other]
+        if weight.dim() == 2 and factors[0] == slot:
+            return _Factor(value.dim() - 1, weight.double().square().sum(1))
+        if weight.dim() == 2 and value.dim() > 1:
+            return _Factor(value.dim() - 2, weight.double().square().sum(0))
     return None

@@ -6,8 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from widthwise.errors import RequestError
 from widthwise.tracing.call_sites import CallSites, watched
-from widthwise.tracing.in_place import storage, storages, write_counts, writes_in_place
+from widthwise.tracing.composites import opened
+from widthwise.tracing.in_place import function_name, storage, storages, write_counts, writes_in_place
 from widthwise.tracing.structure import Slot, mapped, tensors_in
 from widthwise.tracing.tape import Escape, ModuleCall, Operation, Tape
 
@@ -28,7 +30,7 @@ SHAPES_FROM_VALUES = {
 
 def record(model: nn.Module, run: Callable[[], Sequence[Tensor]]) -> Tape:
     """The tape of `run()`, which calls `model` and returns tensors that were computed from its output."""
-    recorder = _Recorder()
+    recorder = _Recorder({storage(each): name for name, each in model.named_parameters() if each.numel()})
     with watched(model, recorder.enter, recorder.leave), recorder:
         results = run()
     recorder.tape.results = tuple(recorder.slot(result) for result in results)
@@ -38,9 +40,10 @@ def record(model: nn.Module, run: Callable[[], Sequence[Tensor]]) -> Tape:
 class _Recorder(TorchFunctionMode):
     """Writes the tape while it is active."""
 
-    def __init__(self):
+    def __init__(self, parameters: dict[int, str]):
         super().__init__()
         self.tape = Tape()
+        self._parameters = parameters
         self._count = 0
         self._slots: dict[int, Slot] = {}
         self._held: list[Tensor] = []  # so that no two tensors of a run have the same `id`
@@ -57,8 +60,9 @@ class _Recorder(TorchFunctionMode):
         self._sites.leave(path)
         operations = range(self._starts[path], len(self.tape.operations))
         number = self._sites.of_module(path).number
-        slot = self.slot(output) if isinstance(output, Tensor) else None
-        self.tape.calls.append(ModuleCall(path, number, operations, slot))
+        outputs = tuple(self.slot(tensor) for tensor in tensors_in(output))
+        slot = outputs[0] if isinstance(output, Tensor) else None
+        self.tape.calls.append(ModuleCall(path, number, operations, slot, outputs))
 
     def slot(self, tensor: Tensor) -> Slot:
         """The slot of a tensor's present value."""
@@ -92,11 +96,16 @@ class _Recorder(TorchFunctionMode):
         kwargs: dict[str, object] | None = None,
     ) -> object:
         kwargs = kwargs or {}
-        name = getattr(func, "__name__", str(func))
+        if (steps := opened(func)) is not None:
+            with self:
+                return steps(*args, **kwargs)
+        name = function_name(func)
         operands = list(tensors_in((args, kwargs)))
         inputs = [self.slot(operand) for operand in operands]
         recorded = mapped(args, self.slot), mapped(kwargs, self.slot)
         written = args[0] if args and writes_in_place(name, args, kwargs) else None
+        if isinstance(written, Tensor):
+            self._refuse_parameter(written)
         before = self._save(written) if isinstance(written, Tensor) else None
         counts = write_counts(operands)
         result = func(*args, **kwargs)
@@ -120,6 +129,16 @@ class _Recorder(TorchFunctionMode):
         template = mapped(result, lambda tensor: self._slots[id(tensor)] if tensor is written else self._new(tensor))
         self.tape.operations.append(Operation(func, *recorded, template, site, overwritten, owns_result))
         return result
+
+    def _refuse_parameter(self, written: Tensor) -> None:
+        """Stop before a parameter is overwritten, so that it stays what it was.
+
+        Raises:
+            RequestError: the memory is a parameter's.
+        """
+        name = self._parameters.get(storage(written))
+        if name is not None:
+            raise RequestError(f"the network writes to its own parameter {name} when it is run; it must not")
 
     def _save(self, overwritten: Tensor) -> Slot:
         """Copy a tensor and others in the same memory before it is overwritten; return the tensor's slot."""

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from widthwise.errors import RequestError
+from widthwise.tracing.in_place import write_counts
 from widthwise.tracing.layer import Layer, slot_at
 from widthwise.tracing.tape import Escape, Tape
 from widthwise.wording import one_line
@@ -13,18 +14,36 @@ from widthwise.wording import one_line
 REPLAY_TOLERANCE = 1e-4
 
 
-def check_repeatable(model: nn.Module, versions: Mapping[str, int], one: Tape, other: Tape) -> None:
+def check_same_parts(model: nn.Module, modules: Mapping[str, nn.Module], parameters: Mapping[str, Tensor]) -> None:
+    """Refuse a model that now has other modules or parameters than before it was run.
+
+    Raises:
+        RequestError: it has.
+    """
+    for noun, before, now in (
+        ("module", modules, dict(model.named_modules())),
+        ("parameter", parameters, dict(model.named_parameters())),
+    ):
+        for name in {**before, **now}:
+            if before.get(name) is not now.get(name):
+                raise RequestError(
+                    f"the network changes its own {noun} {name} when it is run; if it only makes it in its first run, "
+                    "run it once before"
+                )
+
+
+def check_repeatable(parameters: Mapping[str, Tensor], versions: Mapping[str, int], one: Tape, other: Tape) -> None:
     """Refuse a model that writes to its parameters or answers differently to the same inputs.
 
     Args:
-        model: the model.
+        parameters: the model's parameters by name.
         versions: the number of writes to each parameter before the two runs.
         one, other: tapes of two runs on the same inputs.
 
     Raises:
         RequestError: the model does so.
     """
-    changed = [name for name, parameter in model.named_parameters() if parameter._version != versions[name]]
+    changed = [name for name, parameter in parameters.items() if write_counts([parameter])[0] != versions[name]]
     if changed:
         raise RequestError(f"the network writes to its own parameter {changed[0]} when it is run; it must not")
     if not _alike(one.values[one.results[0]], other.values[other.results[0]]):

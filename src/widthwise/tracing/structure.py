@@ -45,7 +45,10 @@ def _replaced(structure: object, kind: type[Leaf], function: Callable[[Leaf], ob
         return function(structure)
     if isinstance(structure, (tuple, list)):
         parts = [_replaced(part, kind, function) for part in structure]
-        return parts if isinstance(structure, list) else tuple(parts)
+        if isinstance(structure, list):
+            return parts
+        named = getattr(structure, "_make", None)
+        return tuple(parts) if named is None else named(parts)
     if isinstance(structure, dict):
         return {key: _replaced(part, kind, function) for key, part in structure.items()}
     if isinstance(structure, slice):

@@ -24,11 +24,13 @@ class CallSite(NamedTuple):
     path: the path of the module in whose `forward` a function is called; for a value that a module returns, its own.
     function: the function's name; empty for a value that a module returns.
     number: the number of earlier calls of that function in that module, or of that module.
+    output: the index of the value among the tensors that the call returns.
     """
 
     path: str
     function: str
     number: int
+    output: int = 0
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,9 @@ class Operation:
 
     @property
     def name(self) -> str:
-        """The function's name, the same whether it writes in place or not."""
+        """The function's name, the same whether it writes in place or not; of an attribute such as `mT`, its own."""
+        if self.call_site.function == "__get__":
+            return getattr(getattr(self.function, "__self__", None), "__name__", "__get__")
         return plain(self.call_site.function)
 
     @property
@@ -68,12 +72,16 @@ class Operation:
 
 @dataclass(frozen=True)
 class ModuleCall:
-    """One call of a module: its number, the operations on the tape that it made, and the value that it returned."""
+    """One call of a module: its number, the operations on the tape that it made, and the values that it returned.
+
+    output: the value, if it returned one tensor and nothing else; outputs: every tensor in what it returned.
+    """
 
     path: str
     number: int
     operations: range
     output: Slot | None
+    outputs: tuple[Slot, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -107,6 +115,22 @@ class Tape:
     def producers(self) -> dict[Slot, Operation]:
         """The operation that returned each value; inputs, parameters and constants have none."""
         return {output: operation for operation in self.operations for output in operation.outputs}
+
+    def computed(self, operation: Operation, changed: dict[Slot, Tensor]) -> dict[Slot, Tensor]:
+        """The outputs of an operation for other values of some of its inputs. No value of the tape is overwritten."""
+
+        def current(slot: Slot) -> Tensor:
+            found = changed[slot] if slot in changed else self.values[slot]
+            return found.clone() if operation.overwritten and slot == operation.overwritten[0] else found
+
+        args, kwargs = filled(operation.args, current), filled(operation.kwargs, current)
+        result = operation.function(*args, **kwargs)
+        outputs = dict(zip(slots_in(operation.result), tensors_in(result), strict=True))
+        if operation.overwritten:
+            written = args[0]
+            assert isinstance(written, Tensor)
+            outputs[operation.overwritten[1]] = written
+        return outputs
 
     def replay_plan(self, starts: Collection[Slot], target: Slot) -> "ReplayPlan":
         """The plan to compute `target` from other values of `starts`, of which some may be computed from others."""

@@ -11,10 +11,9 @@ from torch.optim import Optimizer
 
 from widthwise.data.dataset import Inputs
 from widthwise.networks.dropout import draw_dropout
-from widthwise.networks.own_network import logits_of
+from widthwise.networks.own_network import called, logits_of
 from widthwise.randomness import seed_sequence
 from widthwise.training.batch_normalization import BatchNorm, weigh_running_statistics
-from widthwise.training.evaluation import called
 from widthwise.training.recipe import Recipe
 
 

@@ -3,9 +3,9 @@
 import torch
 from torch import nn
 
-from widthwise.data.dataset import Inputs, Split
+from widthwise.data.dataset import Split
 from widthwise.data.examples import of_each
-from widthwise.networks.own_network import logits_of
+from widthwise.networks.own_network import called, logits_of
 
 SINGLE_BATCH = 250
 """Number of examples that a network by itself predicts at once."""
@@ -23,8 +23,3 @@ def evaluate(network: nn.Module, split: Split, batch_size: int, limit: int | Non
     logits, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))
     loss = nn.functional.cross_entropy(logits, labels).item()
     return (logits.argmax(-1) == labels).double().mean().item(), loss
-
-
-def called(network: nn.Module, inputs: Inputs) -> object:
-    """A network's output for inputs, which may be its arguments by name."""
-    return network(**inputs) if isinstance(inputs, dict) else network(inputs)

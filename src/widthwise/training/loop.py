@@ -16,7 +16,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.loggers.logger import Logger
 from torch import nn
 
-from widthwise.data.dataset import Dataset, Split
+from widthwise.data.dataset import Dataset, Part, Split
 from widthwise.errors import RequestError
 from widthwise.progress import OnProgress, unseen
 from widthwise.training.batch import BatchStep, over_processes
@@ -97,7 +97,8 @@ def train(
         own += [WriteCheckpoints(checkpoints, interval)] if checkpoints is not None else []
     call = partial(_call, fabric, own, state)
     compiled = cast(nn.Module, torch.compile(network)) if recipe.compile else network
-    with _logging_to(fabric, History(state.trained.history)), _own_draws(fabric.device):
+    drawn_on = [fabric.device] if fabric.device.type == "cuda" else []  # and on the CPU: each step sets these streams
+    with _logging_to(fabric, History(state.trained.history)), torch.random.fork_rng(drawn_on):
         module, stepping = fabric.setup(compiled, optimizer)
         decays = {} if recipe.compile else momenta(network)  # a changing momentum would be compiled again and again
         step = BatchStep(fabric, module, stepping, network, recipe, seed, decays)
@@ -127,15 +128,8 @@ def _train_epoch(state: SingleTrainingState, step: BatchStep, split: Split, call
         group["lr"] = recipe.rate(position.epoch)
     before = [position.loss, position.correct] if fabric.is_global_zero else [0.0, 0.0]
     totals = torch.tensor(before, dtype=torch.float64, device=fabric.device)
-    batches = split.epoch(
-        step.seed,
-        position.epoch,
-        recipe.scaled_batch_size,
-        augment=recipe.augmentation,
-        rank=fabric.global_rank,
-        processes=fabric.world_size,
-        start=position.batch,
-    )
+    part = Part(fabric.global_rank, fabric.world_size, position.batch)
+    batches = split.epoch(step.seed, position.epoch, recipe.scaled_batch_size, augment=recipe.augmentation, part=part)
     seen = time.perf_counter()
     for inputs, labels, examples in batches:
         totals += step(inputs, labels, examples, position.step)
@@ -188,13 +182,6 @@ def _logging_to(fabric: Fabric, history: History) -> Iterator[None]:
         yield
     finally:
         del fabric.loggers[0]
-
-
-@contextmanager
-def _own_draws(device: torch.device) -> Iterator[None]:
-    """Restore the global streams of random numbers, which each step sets."""
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        yield
 
 
 def _check(examples: int, recipe: Recipe, processes: int) -> None:

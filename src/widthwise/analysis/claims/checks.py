@@ -24,11 +24,10 @@ from widthwise.analysis.claims.trends import (
     more_than_doubles,
     supported,
 )
-from widthwise.analysis.experiment import planned_series
+from widthwise.analysis.experiment import check_series
 from widthwise.experiments.figure import order_in_paper
 from widthwise.experiments.sweep import Sweep, catalogue
-from widthwise.experiments.validation import of_kind, refused
-from widthwise.wording import suggestion
+from widthwise.experiments.validation import of_kind
 
 CHECKS: dict[str, Callable[..., Check]] = {
     "grows": grows,
@@ -73,10 +72,7 @@ def checked(sweep: Sweep) -> tuple[CheckedClaim, ...]:
         possible = OF_ANALYSIS.get(sweep.analysis, OF_TREND)
         reason = f"the analysis of {sweep.analysis}"
         check = of_kind(CHECKS, claim.check, source, within, possible=possible, reason=reason)
-        series = planned_series(sweep, "paper") if check.named_series else []
-        unknown = next((name for name in check.named_series if name not in series), None)
-        if unknown is not None:
-            raise refused(source, f"{within}: there is no series {unknown!r}; {suggestion(unknown, series)}")
+        check_series(sweep, check.named_series, source, within)
         claims.append(CheckedClaim(claim.identity, claim.statement, claim.source, sweep.experiment, check))
     return tuple(claims)
 

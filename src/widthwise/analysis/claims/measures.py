@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from widthwise.analysis import verdict
 from widthwise.analysis.claims.claim import Answer, Check, Finding, Names, together
 from widthwise.analysis.experiment import Analysis
 from widthwise.analysis.trend import Table, change_over_widths
@@ -37,8 +38,7 @@ def series_in_words(series: Names) -> str:
 
 def counting(analysis: Analysis, series: str) -> pd.DataFrame:
     """The networks of a series that have not collapsed to one label."""
-    networks = analysis.networks
-    return networks[(networks["series"] == series) & ~networks["degenerate"].astype(bool)]
+    return verdict.counting(analysis.networks, series)
 
 
 def collapsed_widths(analysis: Analysis, series: str) -> pd.Series:
@@ -50,23 +50,29 @@ def collapsed_widths(analysis: Analysis, series: str) -> pd.Series:
 
 def complete(analysis: Analysis, series: str, measure: Measure) -> pd.DataFrame:
     """A measure, one column per width of the scale, of the replicates that have a network at each of them."""
-    widths = sorted(set(analysis.sweep.at(analysis.scale).widths))
-    table = counting(analysis, series).pivot(index="replicate", columns="width_factor", values=measure)
-    return table.reindex(columns=widths).dropna().astype(float)
+    return verdict.complete(counting(analysis, series), measure, analysis.sweep.at(analysis.scale).widths)
 
 
-def trend_table(analysis: Analysis, series: str, measure: Measure) -> tuple[Table, Widths] | Finding:
-    """`complete` and its widths, or that there is too little to tell a trend: fewer than 2 replicates or 3 widths."""
-    table = complete(analysis, series, measure)
-    if len(table.columns) >= FEWEST_WIDTHS and len(table) >= FEWEST_REPLICATES:
-        return table.to_numpy(), table.columns.to_numpy(dtype=float)
-    return too_little(
-        analysis,
-        series,
-        measure,
-        f"a trend needs at least {FEWEST_REPLICATES} complete replicates at {FEWEST_WIDTHS} widths, and there are "
-        f"{len(table)} at {len(table.columns)}",
-    )
+def of_each_trend(
+    criterion: str, measure: Measure, judge: Callable[[Analysis, str, Table, Widths], Finding], series: Names
+) -> Check:
+    """As `of_each`, of the replicates that are complete; with fewer than 2 or 3 widths there is too little to tell.
+
+    Args:
+        judge: its arguments are an experiment, a series, and the `measure` of these replicates at these widths.
+    """
+
+    def judge_trend(analysis: Analysis, name: str) -> Finding:
+        table = complete(analysis, name, measure)
+        if len(table.columns) >= FEWEST_WIDTHS and len(table) >= FEWEST_REPLICATES:
+            return judge(analysis, name, table.to_numpy(), table.columns.to_numpy(dtype=float))
+        obstacle = (
+            f"a trend needs at least {FEWEST_REPLICATES} complete replicates at {FEWEST_WIDTHS} widths, and there are "
+            f"{len(table)} at {len(table.columns)}"
+        )
+        return too_little(analysis, name, measure, obstacle)
+
+    return of_each(criterion, judge_trend, series)
 
 
 def too_little(analysis: Analysis, series: str, measure: Measure, obstacle: str) -> Finding:

@@ -14,18 +14,19 @@ from widthwise.analysis.claims.measures import (
     SIMILARITY,
     WORDS,
     Measure,
+    Widths,
     change,
     complete,
     of_each,
+    of_each_trend,
     series_in_words,
     too_little,
-    trend_table,
     unchanged,
     verdict_of,
     within,
 )
 from widthwise.analysis.experiment import Analysis
-from widthwise.analysis.trend import page_p_value
+from widthwise.analysis.trend import Table, page_p_value
 from widthwise.analysis.verdict import ACCURACY_MARGIN, SIGNIFICANCE
 from widthwise.wording import listed
 
@@ -56,14 +57,10 @@ def grows(measure: Measure, series: Names = ()) -> Check:
 
 def either_grows(series: Names = ()) -> Check:
     """As `grows`, of removability or similarity: it disagrees where neither grows."""
-
-    def judge(analysis: Analysis, name: str) -> Finding:
-        return _either_grows(analysis, name)
-
     return of_each(
         f"Agrees if removability or similarity grows with width for {series_in_words(series)} ({PAGE}); disagrees if "
         f"neither does and of both {UNGROWN} (±{FLAT[AUC]} and ±{FLAT[SIMILARITY]}).",
-        judge,
+        _either_grows,
         series,
     )
 
@@ -95,11 +92,7 @@ def falls(measure: Measure, series: Names = ()) -> Check:
     With two replicates of three widths or more it can show a perfect trend.
     """
 
-    def judge(analysis: Analysis, name: str) -> Finding:
-        found = trend_table(analysis, name, measure)
-        if isinstance(found, Finding):
-            return found
-        table, widths = found
+    def judge(analysis: Analysis, name: str, table: Table, widths: Widths) -> Finding:
         p_value = page_p_value(table[:, ::-1])
         middle, low, high = change(table, widths)
         against = unchanged(-high, -low, FLAT[measure])
@@ -108,10 +101,11 @@ def falls(measure: Measure, series: Names = ()) -> Check:
             f"{name}: {middle:+.3g} [{low:+.3g}, {high:+.3g}] over the widths, p = {p_value:.2g}, n = {len(table)}",
         )
 
-    return of_each(
+    return of_each_trend(
         f"Agrees if {WORDS[measure]} falls with width for {series_in_words(series)} (Page's trend test with the widths "
         f"in reverse, p < {SIGNIFICANCE}); disagrees if it does not and the change over all widths, with its 90% "
         f"interval, is a growth or within what is called flat (±{FLAT[measure]}).",
+        measure,
         judge,
         series,
     )
@@ -125,22 +119,18 @@ def flat(measure: Measure, series: Names = ()) -> Check:
     """
     digits = ".3g" if measure == SIMILARITY else ".3f"
 
-    def judge(analysis: Analysis, name: str) -> Finding:
-        found = trend_table(analysis, name, measure)
-        if isinstance(found, Finding):
-            return found
-        middle, low, high = change(*found)
-        evidence = (
-            f"{name}: {middle:+{digits}} [{low:+{digits}}, {high:+{digits}}] over the widths, n = {len(found[0])}"
-        )
+    def judge(analysis: Analysis, name: str, table: Table, widths: Widths) -> Finding:
+        middle, low, high = change(table, widths)
+        evidence = f"{name}: {middle:+{digits}} [{low:+{digits}}, {high:+{digits}}] over the widths, n = {len(table)}"
         if measure != ACCURACY:
             evidence += f" (growth p = {verdict_of(analysis, name)[f'{WORDS[measure]}_p_holm']:.2g})"
         return Finding(within(low, high, FLAT[measure]), evidence)
 
-    return of_each(
+    return of_each_trend(
         f"Agrees if the change of {WORDS[measure]} over all widths for {series_in_words(series)} lies, with its 90% "
         f"interval, within ±{FLAT[measure]}{' similar units per unit' if measure == SIMILARITY else ''}; disagrees if "
         "the interval lies wholly outside.",
+        measure,
         judge,
         series,
     )
@@ -176,11 +166,7 @@ def more_than_doubles(series: Names = ()) -> Check:
     It disagrees if the mean over replicates more than doubles at none. Steps from below 0.1 similar units do not count.
     """
 
-    def judge(analysis: Analysis, name: str) -> Finding:
-        found = trend_table(analysis, name, SIMILARITY)
-        if isinstance(found, Finding):
-            return found
-        table, widths = found
+    def judge(analysis: Analysis, name: str, table: Table, widths: Widths) -> Finding:
         enough = (table[:, :-1] >= FEWEST_TO_DOUBLE).all(axis=0) & (widths[1:] == 2 * widths[:-1])
         if not enough.any():
             obstacle = f"no doubling starts from {FEWEST_TO_DOUBLE} similar units or more"
@@ -196,10 +182,11 @@ def more_than_doubles(series: Names = ()) -> Check:
             f"at least {least[best]:.2f}-fold",
         )
 
-    return of_each(
+    return of_each_trend(
         f"Agrees if for {series_in_words(series)} some doubling of width more than doubles similarity in every "
         f"replicate; disagrees if none does in the mean over replicates; steps from below {FEWEST_TO_DOUBLE} similar "
         "units do not count.",
+        SIMILARITY,
         judge,
         series,
     )

@@ -5,6 +5,9 @@ const options = (name) => ({
   actions: { export: { svg: true, png: true }, source: false, compiled: false, editor: false },
 });
 
+// By the name of a chart, a function that changes its specification to fit the window.
+const fitting = new Map();
+
 // Charts are drawn as they come near the window, and the others when the browser has nothing else to do.
 const waiting = new Set(document.querySelectorAll("[data-specification]"));
 const charts = waiting.size;
@@ -12,8 +15,11 @@ let drawn = 0;
 async function draw(chart) {
   if (!waiting.delete(chart)) return;
   const name = chart.dataset.specification;
-  await vegaEmbed(chart, read(name), options(name.replace(/\.chart$/, "")));
+  const specification = read(name);
+  fitting.get(name)?.(specification, chart);
+  const { view } = await vegaEmbed(chart, specification, options(name.replace(/\.chart$/, "")));
   chart.classList.add("drawn");
+  chart.dispatchEvent(new CustomEvent("drawn", { detail: view }));
   drawn += 1;
   if (drawn === charts) document.documentElement.dataset.drawn = charts;
 }

@@ -32,13 +32,5 @@ class ProgressEvents:
         self._report(state, state.epoch, state.metrics)
 
     def _report(self, state: SingleTrainingState, done: int | float, numbers: dict[str, float]) -> None:
-        self._on_progress(
-            Progress(
-                "training",
-                done,
-                total=state.recipe.epochs,
-                unit="epochs",
-                numbers=numbers,
-                seconds_left=state.seconds_left,
-            )
-        )
+        left = state.seconds_left
+        self._on_progress(Progress("training", done, state.recipe.epochs, "epochs", numbers=numbers, seconds_left=left))

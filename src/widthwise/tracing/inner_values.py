@@ -1,0 +1,116 @@
+"""Which nonlinearities are only steps on the way to another one: a gate, a swish by hand, the statistics of a norm."""
+
+from dataclasses import dataclass
+
+from widthwise.tracing.flow import Flow
+from widthwise.tracing.functions import (
+    ADDITIONS,
+    CHOICES,
+    COMPARISONS,
+    DROPOUTS,
+    EXPANSIONS,
+    IDENTITIES,
+    MOVING,
+    MULTIPLICATIONS,
+    REDUCTIONS,
+)
+from widthwise.tracing.graph import Graph
+from widthwise.tracing.nonlinearities import Nonlinearity
+from widthwise.tracing.structure import Slot
+from widthwise.tracing.tape import Operation
+
+STEPS = IDENTITIES | DROPOUTS | EXPANSIONS | COMPARISONS | MOVING | ADDITIONS | MULTIPLICATIONS | CHOICES
+
+
+@dataclass
+class _Uses:
+    """What reads a value, past steps entry by entry: other nonlinearities, reductions over its units, all else."""
+
+    nonlinearities: list[Nonlinearity]
+    reduced: bool = False
+    other: bool = False
+
+
+class InnerValues:
+    """Tells the values that are layers from those that are inside of one.
+
+    A value is inside if all of it goes into later nonlinearities with the same units, entry by entry. On the way it may
+    be multiplied by constants and added to constants and to values of the same dense layer or convolution, but to no
+    other value, which would be a residual's; unless all that is added is gated, as in the cell of an LSTM.
+    """
+
+    def __init__(self, graph: Graph, flow: Flow, nonlinearities: list[Nonlinearity]):
+        self._graph, self._flow = graph, flow
+        self._of = {depth: one for one in nonlinearities for depth in one.operations}
+        self._slots = {one.slot for one in nonlinearities}
+
+    def is_inner(self, one: Nonlinearity) -> bool:
+        """Whether a nonlinearity's value is inside of another one, or only read for a statistic over its units."""
+        uses = self._uses(one)
+        into = [each for each in uses.nonlinearities if each.entrywise and self._same_units(one.slot, each.slot)]
+        if not uses.other and len(into) == len(uses.nonlinearities) and bool(into) != uses.reduced:
+            return True
+        return any(self._graph.passes_through(one.slot, each.slot) for each in into)
+
+    def _uses(self, one: Nonlinearity) -> _Uses:
+        graph, found = self._graph, _Uses([])
+        waiting, seen = [one.slot], {one.slot}
+        while waiting:
+            slot = waiting.pop()
+            found.other |= graph.is_final(slot)
+            for operation in graph.readers(slot):
+                into = self._of.get(graph.depth[id(operation)])
+                if into is not None:
+                    if into is not one and into not in found.nonlinearities:
+                        found.nonlinearities.append(into)
+                elif self._is_step(operation, slot):
+                    fresh = [each for each in operation.outputs if each not in seen]
+                    seen.update(fresh)
+                    waiting += fresh
+                elif operation.name in REDUCTIONS and self._reduces(operation):
+                    found.reduced = True
+                else:
+                    found.other = True
+        return found
+
+    def _is_step(self, operation: Operation, slot: Slot) -> bool:
+        if operation.name not in STEPS:
+            return False
+        others = [each for each in operation.inputs if each != slot and each in self._flow.downstream]
+        if not others or operation.name not in ADDITIONS | MULTIPLICATIONS | CHOICES:
+            return not others
+        if operation.name in MULTIPLICATIONS:
+            return False
+        products = self._products(slot)
+        same = all(self._products(each) & products for each in others)
+        return same or all(map(self._is_gated, [slot, *others]))
+
+    def _products(self, slot: Slot) -> frozenset[int]:
+        carried = self._flow.at(slot)
+        return frozenset() if carried is None else carried.products
+
+    def _is_gated(self, slot: Slot) -> bool:
+        """Whether a value is the product of a nonlinearity's and another value, or a sum of such products."""
+        operation = self._graph.producers.get(slot)
+        if operation is None:
+            return False
+        if operation.name in MULTIPLICATIONS:
+            return len(operation.inputs) > 1 and bool(self._slots.intersection([*operation.inputs, slot]))
+        carrying = [each for each in dict.fromkeys(operation.inputs) if each in self._flow.downstream]
+        return operation.name in ADDITIONS | IDENTITIES and bool(carrying) and all(map(self._is_gated, carrying))
+
+    def _reduces(self, operation: Operation) -> bool:
+        carried = self._flow.at(operation.outputs[0])
+        return carried is not None and carried.units is None and carried.reduced
+
+    def _same_units(self, one: Slot, other: Slot) -> bool:
+        values = self._graph.tape.values
+        first, second = self._flow.at(one), self._flow.at(other)
+        if first is None or second is None or first.units is None or second.units is None:
+            return (first is None) == (second is None) and values[one].shape == values[other].shape
+        sizes = [
+            carried.units.count(values[slot].shape[carried.units.dimension])
+            for slot, carried in ((one, first), (other, second))
+            if carried.units is not None
+        ]
+        return sizes[0] == sizes[1]
