@@ -15,12 +15,14 @@ from widthwise.measurement.activity import layer_activity
 from widthwise.measurement.batch_size import VALUES_HELD, fitting_batch_size
 from widthwise.measurement.correlation import RunningCorrelation
 from widthwise.measurement.curves import Curve, curves
+from widthwise.measurement.memory import memory_needed, passes_of_layers
 from widthwise.measurement.profile import checked_module, checked_request
 from widthwise.measurement.sampled_ablation import most_examples
 from widthwise.measurement.settings import PAPER_SETTINGS, Measurement
 from widthwise.tracing.batches import Batches
 from widthwise.tracing.failures import in_one_sentence
 from widthwise.tracing.inputs import Inputs
+from widthwise.tracing.layer import Layer
 from widthwise.tracing.layer_selection import Selection, UnitDimensions
 from widthwise.tracing.network import Network
 from widthwise.tracing.predicted_labels import Predict
@@ -49,7 +51,8 @@ class Plan:
     runs: the number of ablations of one example, over all layers; with `precision` an estimate.
     flops: the floating-point operations of all runs.
     memory: bytes that the measurement would hold: the values of a batch, and sums of products for correlations.
-    correlation_memory: bytes of the sums of products, which grow with the square of a layer's units.
+    correlation_memory: bytes of the sums of products, which grow with the square of a layer's units; of the layers that
+        are correlated in one pass, where they do not fit together.
     seconds: an estimate, from a short timing on this machine.
     timed_seconds: the time that the timing took.
     replayed: whether only what follows a layer would be run again.
@@ -130,7 +133,8 @@ def plan(
         runs = {curve: _runs(curve, settings, examples) for curve in timing.curves}
 
         most = max(runs.values(), default=0.0)
-        passes = 1 + (settings.replacement == "mean") + settings.single_units
+        needed, groups = timing.correlations(examples, settings, memory)
+        passes = len(groups) + (settings.replacement == "mean") + settings.single_units
         intact = float(examples * passes)
         if settings.precision is not None:
             intact += min(most, most_examples(examples, settings.precision))
@@ -144,8 +148,7 @@ def plan(
             curve = next(each for each in timing.curves if each.name == layer.name)
             seconds += single * layer.units * timing.ablation(curve)
             flops += single * layer.units * timing.flops * timing.part(curve)
-        held = 1 if settings.activations is None else settings.samplings
-        products = sum(8 * held * layer.units**2 for layer in network.layers)
+        products = max(sum(needed[layer.name] for layer in group) for group in groups)
         values = int(VALUES_HELD * network.bytes_per_example * size)
         return Plan(
             type(model).__name__,
@@ -239,6 +242,20 @@ class _Timing:
         if not groups:
             return _timed(dropping.labels_without_all)[0] / self._run.examples
         return _timed(ablations)[0] / self._run.examples / len(groups)
+
+    def correlations(
+        self, examples: int, settings: Measurement, memory: int | None
+    ) -> tuple[dict[str, int], list[list[Layer]]]:
+        """The bytes that each layer's correlations take, and the layers that are correlated in each pass."""
+        layers = self._network.layers
+        values = [self._run.values[layer.name] for layer in layers]
+        vectors = []
+        for layer, value in zip(layers, values, strict=True):
+            positions = value.numel() // layer.units // self._run.examples
+            vectors.append(examples * min(positions, settings.sample or positions))
+        needed = memory_needed(layers, settings, vectors)
+        groups = passes_of_layers(layers, needed, [value.device for value in values], memory)
+        return dict(zip((layer.name for layer in layers), needed, strict=True)), groups
 
     def _timed_statistics(self, settings: Measurement) -> float:
         samplings = 1 if settings.activations is None else settings.samplings
