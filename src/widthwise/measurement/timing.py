@@ -117,7 +117,7 @@ class Timing:
         drawing, _ = timed(lambda: dropping.draw(0, 0, 0))
         seconds, _ = timed(lambda: dropping.labels(groups[0]))
         if seconds < TIMED_SECONDS / TIMED_CURVES:
-            seconds = min(seconds, *(timed(lambda group=group: dropping.labels(group))[0] for group in groups[:3]))
+            seconds = timed(lambda: [dropping.labels(group) for group in groups])[0] / len(groups)
         runs = 1 if self._settings.precision is not None else len(groups)  # of one draw
         return (seconds * self._tails[curve].longer + drawing * self._longer / runs) / self._run.examples
 
