@@ -19,6 +19,8 @@ from widthwise.measurement.result import Profile
 from widthwise.measurement.settings import Measurement
 
 MODELS = """
+import warnings
+
 import torch
 from torch import nn
 
@@ -58,7 +60,9 @@ def lazy():
     return nn.Sequential(nn.LazyLinear(8), nn.ReLU(), nn.Linear(8, 3))
 
 def scripted():
-    return torch.jit.script(network())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return torch.jit.script(network())
 
 def sets():
     class OfTheSet(nn.Module):
@@ -202,7 +206,10 @@ def test_a_finished_run_of_a_store_is_measured_again(smoke_store: Path, typed):
         (["models", "--data", "models:batches"], "'models' must be MODULE:FACTORY or FILE.py:FACTORY"),
         (["nowhere:network", "--data", "models:batches"], "there is no module 'nowhere' here"),
         (["nowhere.py:network", "--data", "models:batches"], "there is no file nowhere.py"),
-        (["models:missing", "--data", "models:batches"], "models has no 'missing'; it has torch, nn, network"),
+        (
+            ["models:missing", "--data", "models:batches"],
+            "models has no 'missing'; it has warnings, torch, nn, network",
+        ),
         (["models:failing", "--data", "models:batches"], "failing() raised KeyError: 'no such thing'"),
         (["models:number", "--data", "models:batches"], "models:number returns int; it must return a torch.nn.Module"),
         (

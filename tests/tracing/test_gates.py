@@ -167,6 +167,17 @@ class Mish(nn.Module):
         return value * torch.tanh(F.softplus(self.slope * value))
 
 
+class Star(nn.Module):
+    """With a submodule, and a scale and a bias after what is not linear."""
+
+    def __init__(self):
+        super().__init__()
+        self.relu, self.scale, self.bias = nn.ReLU(), nn.Parameter(torch.ones(1)), nn.Parameter(torch.ones(1))
+
+    def forward(self, value: Tensor) -> Tensor:
+        return self.scale * self.relu(value) ** 2 + self.bias
+
+
 class Snake(nn.Module):
     def forward(self, value: Tensor) -> Tensor:
         return value + torch.sin(value).pow(2)
@@ -189,6 +200,9 @@ class Centered(nn.Module):
     [
         (Mish(8), "function", "Mish"),
         (Snake(), "function", "Snake"),
+        (Star(), "function", "Star"),
+        (nn.Sequential(nn.BatchNorm1d(8), nn.ReLU()), "function.1", "ReLU"),
+        (nn.Sequential(nn.ReLU(), nn.Dropout()), "function.0", "ReLU"),
         (nn.GLU(), "function.glu", "glu"),
         (Centered(), "function.tanh", "tanh"),
     ],

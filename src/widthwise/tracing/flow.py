@@ -15,7 +15,7 @@ from widthwise.tracing.functions import (
     REDUCTIONS,
 )
 from widthwise.tracing.graph import Graph
-from widthwise.tracing.products import product_units
+from widthwise.tracing.products import PLAIN_PRODUCTS, product_units
 from widthwise.tracing.structure import Slot
 from widthwise.tracing.tape import Operation
 from widthwise.tracing.unit_flow import Units, units_after
@@ -51,12 +51,16 @@ class Flow:
     def __init__(self, graph: Graph):
         self._graph = graph
         self._found: dict[Slot, Carried | None] = {}
+        self._starts = set[int]()
         self.downstream = set[Slot]()
         for operation in graph.tape.operations:
-            weights = graph.weights | graph.buffered
-            weighted = operation.name in MATRIX_PRODUCTS and not weights.isdisjoint(operation.inputs)
-            source = weighted or operation.name in CONVOLUTIONS | DENSE | EMBEDDINGS | RECURRENT
-            if source or not self.downstream.isdisjoint(operation.inputs):
+            dense = operation.name in CONVOLUTIONS | DENSE | EMBEDDINGS | RECURRENT
+            product = operation.name in MATRIX_PRODUCTS
+            weighted = product and not graph.weights.isdisjoint(operation.inputs)
+            if dense or (weighted and operation.name in PLAIN_PRODUCTS):
+                self._starts.add(id(operation))
+            buffered = product and not graph.buffered.isdisjoint(operation.inputs)
+            if dense or weighted or buffered or not self.downstream.isdisjoint(operation.inputs):
                 self.downstream.update(slot for slot in operation.outputs if slot not in graph.constants)
 
     def at(self, slot: Slot) -> Carried | None:
@@ -67,6 +71,8 @@ class Flow:
             if operation is None or any(output in self._found for output in operation.outputs):
                 continue
             needed.append(operation)
+            if id(operation) in self._starts:  # what is before it does not matter
+                continue
             fresh = [each for each in operation.inputs if each not in seen and each not in self._graph.constants]
             seen.update(fresh)
             waiting += fresh

@@ -9,7 +9,7 @@ from torch import nn
 
 from widthwise.errors import RequestError
 from widthwise.tracing.flow import Flow
-from widthwise.tracing.functions import ACTIVATIONS
+from widthwise.tracing.functions import ACTIVATIONS, SOFTMAXES
 from widthwise.tracing.graph import Graph
 from widthwise.tracing.heads import attention_heads
 from widthwise.tracing.inner_values import InnerValues
@@ -22,6 +22,7 @@ from widthwise.wording import did_you_mean
 
 NO_LABEL = "its value leads to no label"
 OUTPUT = "the output's own activation"
+WEIGHTS = "a softmax over positions, as an attention's"
 NO_PRODUCT = "follows no dense layer or convolution"
 NAMED = re.compile(r"(?P<base>.*?)(:(?P<number>\d+))?(\[(?P<index>\d+)\])?")
 
@@ -89,6 +90,8 @@ class LayerSearch:
                 note = NO_LABEL
             elif not note and not self._graph.leads_to_product(one.slot):
                 note = OUTPUT
+            elif not note and candidate.units and function in SOFTMAXES and not self._over_units(one, candidate.units):
+                note = WEIGHTS
             candidates.append(replace(candidate, note=note))
         return candidates
 
@@ -180,6 +183,12 @@ class LayerSearch:
     def given_units(self) -> list[str]:
         """The names of the values for which a user gave the dimension of the units."""
         return list(self._given)
+
+    def _over_units(self, one: Nonlinearity, units: Units) -> bool:
+        """Whether a softmax is over the dimension of the units."""
+        operation = self._tape.operations[one.operations[-1]]
+        given = operation.args[1] if len(operation.args) > 1 else operation.kwargs.get("dim")
+        return not isinstance(given, int) or given % self._tape.values[one.slot].dim() == units.dimension
 
     def _of(self, one: Nonlinearity) -> Candidate:
         if one.call is not None:

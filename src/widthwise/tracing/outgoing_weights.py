@@ -16,6 +16,7 @@ from widthwise.tracing.functions import (
     IDENTITIES,
     JOINS,
     MATRIX_PRODUCTS,
+    MIXTURES,
     MOVING,
     NORMALIZATIONS,
     POOLINGS,
@@ -27,7 +28,7 @@ from widthwise.tracing.tape import Operation, Tape
 from widthwise.tracing.unit_flow import Units, units_after
 from widthwise.tracing.unit_labels import Labels, labelled, labels_after
 
-SCALINGS = NORMALIZATIONS | POOLINGS | ARITHMETIC | {"addcmul", "addcdiv", "lerp"}
+SCALINGS = NORMALIZATIONS | POOLINGS | ARITHMETIC | MIXTURES
 PASSED = SCALINGS | DROPOUTS | IDENTITIES | EXPANSIONS | MOVING | JOINS | {"mean", "sum", "pad"}
 """Functions between a value and the weights that read it."""
 
