@@ -94,6 +94,7 @@ class Network:
         predict: a function from the model's output to scores, whose argmax over the last axis is a label, or to labels.
         replay: False: run the whole model each time.
         units: the dimension along which a value's units lie, by the name of the value.
+        replay_tried: False: trust that replaying gives what the network gives, unless the tape says otherwise.
 
     Raises:
         RequestError: the model has no such layers, its output has no labels, or it answers differently each time.
@@ -109,6 +110,7 @@ class Network:
         predict: Predict | None = None,
         replay: bool = True,
         units: UnitDimensions | None = None,
+        replay_tried: bool = True,
     ):
         self.model = model
         self._predict = predict
@@ -140,6 +142,7 @@ class Network:
                 self.probe,
                 self.layers,
                 lambda layer, value: self._run_with(probe, {layer.call_site: lambda _: value}, layer.name)[0],
+                replay_tried,
             )
         self.replayed, self.reason = not problem, problem
         self.slower_replayed: set[str] = set()

@@ -67,7 +67,9 @@ def unseen_source(tape: Tape, constants: Mapping[int, Tensor]) -> str:
     return f"a value of shape {shape} came from a function that is not PyTorch's own, such as a compiled module's"
 
 
-def replay_problem(tape: Tape, layers: Sequence[Layer], scores_with: Callable[[Layer, Tensor], Tensor]) -> str:
+def replay_problem(
+    tape: Tape, layers: Sequence[Layer], scores_with: Callable[[Layer, Tensor], Tensor], tried: bool = True
+) -> str:
     """The reason why replaying the tape from a layer on would differ from the model; empty if it would not.
 
     The tape is searched for escapes, then tried: with half of each layer's values dropped, the other half, and all of
@@ -77,12 +79,15 @@ def replay_problem(tape: Tape, layers: Sequence[Layer], scores_with: Callable[[L
         tape: a run, with all its values.
         layers: the layers to replay from.
         scores_with: runs the whole model with another value of a layer; returns its scores.
+        tried: False: it is not tried, only searched for escapes.
     """
     for layer in layers:
         slot = slot_at(tape, layer)
         plan = tape.replay_plan([slot], tape.results[0])
         if plan.escape:
             return escape_reason(layer.name, plan.escape)
+        if not tried:
+            continue
         value = tape.values[slot]
         half = torch.arange(value.numel(), device=value.device).view(value.shape) % 2 == 0
         for kept in (half, ~half, torch.zeros_like(half)):
