@@ -125,11 +125,14 @@ class Flow:
         if labels is None:
             return dict.fromkeys(outputs, carried)
         placed = labels_after(tape, operation, slot, labels)
-        return {
-            output: _without(carried, operation) if one is None else _with_labels(carried, one, tape.values[output])
-            for output in outputs
-            for one in [placed.get(output)]
-        }
+        found = {}
+        for output in outputs:
+            one = placed.get(output, f"{operation.name} mixes them")
+            if isinstance(one, str):
+                found[output] = replace(_without(carried, operation), note=one)
+            else:
+                found[output] = _with_labels(carried, one, tape.values[output])
+        return found
 
     def _together(self, operation: Operation, output: Slot, found: list[Carried]) -> Carried | None:
         """The units that a value carries because several inputs of its operation do."""

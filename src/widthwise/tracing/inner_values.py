@@ -10,6 +10,8 @@ from widthwise.tracing.functions import (
     DROPOUTS,
     EXPANSIONS,
     IDENTITIES,
+    JOINS,
+    MATRIX_PRODUCTS,
     MOVING,
     MULTIPLICATIONS,
     REDUCTIONS,
@@ -19,7 +21,8 @@ from widthwise.tracing.nonlinearities import Nonlinearity
 from widthwise.tracing.structure import Slot
 from widthwise.tracing.tape import Operation
 
-STEPS = IDENTITIES | DROPOUTS | EXPANSIONS | COMPARISONS | MOVING | ADDITIONS | MULTIPLICATIONS | CHOICES
+UNARY = IDENTITIES | DROPOUTS | EXPANSIONS | COMPARISONS | MOVING
+STEPS = UNARY | JOINS | ADDITIONS | MULTIPLICATIONS | CHOICES | MATRIX_PRODUCTS
 
 
 @dataclass
@@ -43,16 +46,31 @@ class InnerValues:
         self._graph, self._flow = graph, flow
         self._of = {depth: one for one in nonlinearities for depth in one.operations}
         self._slots = {one.slot for one in nonlinearities}
+        self._known: dict[Slot, _Uses] = {}
 
     def is_inner(self, one: Nonlinearity) -> bool:
         """Whether a nonlinearity's value is inside of another one, or only read for a statistic over its units."""
         uses = self._uses(one)
-        into = [each for each in uses.nonlinearities if each.entrywise and self._same_units(one.slot, each.slot)]
+        into = self._into(one, uses)
         if not uses.other and len(into) == len(uses.nonlinearities) and bool(into) != uses.reduced:
             return True
-        return any(self._graph.passes_through(one.slot, each.slot) for each in into)
+        waiting, seen = list(into), {each.slot for each in into}
+        while waiting:  # a value may also go through several of them on its way
+            each = waiting.pop()
+            if self._graph.passes_through(one.slot, each.slot):
+                return True
+            fresh = [later for later in self._into(each, self._uses(each)) if later.slot not in seen]
+            seen.update(later.slot for later in fresh)
+            waiting += fresh
+        return False
+
+    def _into(self, one: Nonlinearity, uses: _Uses) -> list[Nonlinearity]:
+        """The nonlinearities of the same units, entry by entry, that a value goes into."""
+        return [each for each in uses.nonlinearities if each.entrywise and self._same_units(one.slot, each.slot)]
 
     def _uses(self, one: Nonlinearity) -> _Uses:
+        if one.slot in self._known:
+            return self._known[one.slot]
         graph, found = self._graph, _Uses([])
         waiting, seen = [one.slot], {one.slot}
         while waiting:
@@ -71,19 +89,32 @@ class InnerValues:
                     found.reduced = True
                 else:
                     found.other = True
+        self._known[one.slot] = found
         return found
 
     def _is_step(self, operation: Operation, slot: Slot) -> bool:
+        """Whether an operation's value is still the same units, and may be the next step to a nonlinearity."""
         if operation.name not in STEPS:
             return False
         others = [each for each in operation.inputs if each != slot and each in self._flow.downstream]
-        if not others or operation.name not in ADDITIONS | MULTIPLICATIONS | CHOICES:
-            return not others
-        if operation.name in MULTIPLICATIONS:
+        if not others:
+            return operation.name not in MATRIX_PRODUCTS
+        if operation.name in MULTIPLICATIONS | MATRIX_PRODUCTS:
+            return self._keeps_units(operation, slot) and not any(map(self._is_statistic, others))
+        if operation.name not in ADDITIONS | CHOICES | JOINS | {"stack"}:
             return False
         products = self._products(slot)
         same = all(self._products(each) & products for each in others)
         return same or all(map(self._is_gated, [slot, *others]))
+
+    def _keeps_units(self, operation: Operation, slot: Slot) -> bool:
+        """Whether the product of two values from the data has the units of one of them, as a scan's state has."""
+        weighted = not self._graph.weights.isdisjoint(operation.inputs)
+        return not weighted and self._same_units(slot, operation.outputs[0])
+
+    def _is_statistic(self, slot: Slot) -> bool:
+        carried = self._flow.at(slot)
+        return carried is not None and carried.reduced
 
     def _products(self, slot: Slot) -> frozenset[int]:
         carried = self._flow.at(slot)
@@ -97,7 +128,8 @@ class InnerValues:
         if operation.name in MULTIPLICATIONS:
             return len(operation.inputs) > 1 and bool(self._slots.intersection([*operation.inputs, slot]))
         carrying = [each for each in dict.fromkeys(operation.inputs) if each in self._flow.downstream]
-        return operation.name in ADDITIONS | IDENTITIES and bool(carrying) and all(map(self._is_gated, carrying))
+        passed = operation.name in ADDITIONS | IDENTITIES | MOVING
+        return passed and bool(carrying) and all(map(self._is_gated, carrying))
 
     def _reduces(self, operation: Operation) -> bool:
         carried = self._flow.at(operation.outputs[0])

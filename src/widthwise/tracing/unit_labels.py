@@ -54,8 +54,8 @@ def real(value: Tensor) -> Tensor:
     return torch.view_as_real(value.resolve_conj()) if value.is_complex() else value
 
 
-def labels_after(tape: Tape, operation: Operation, slot: Slot, labels: Labels) -> dict[Slot, Labels | None]:
-    """The labels of an operation's outputs; None for one in which units are mixed, or that cannot be computed again."""
+def labels_after(tape: Tape, operation: Operation, slot: Slot, labels: Labels) -> dict[Slot, Labels | str]:
+    """The labels of an operation's outputs; a reason for one whose entries' units are not known."""
     name = operation.name
     outputs = list(dict.fromkeys(operation.outputs))
     if name in ("view_as_real", "view_as_complex"):
@@ -63,7 +63,8 @@ def labels_after(tape: Tape, operation: Operation, slot: Slot, labels: Labels) -
     cellwise = name in CELLWISE | SOFTMAXES | NORMALIZATIONS | DROPOUTS and name not in ("__setitem__", *EXPANSIONS)
     whole = any(tape.values[each].is_complex() for each in (slot, *outputs))
     if cellwise and not whole:
-        return {output: _broadcast(labels, tape.values[output].shape) for output in outputs}
+        spread = {output: _broadcast(labels, tape.values[output].shape) for output in outputs}
+        return {output: f"{name} mixes them" if one is None else one for output, one in spread.items()}
     if name in MOVING | JOINS | EXPANSIONS and not whole:
         moved = _codes_moved(tape, operation, slot, labels)
         if moved is not None:
@@ -71,8 +72,8 @@ def labels_after(tape: Tape, operation: Operation, slot: Slot, labels: Labels) -
     value = tape.values[slot]
     codes = codes_by_bits(lambda changed: tape.computed(operation, {slot: changed}), value, labels.codes, labels.count)
     if codes is None:
-        return dict.fromkeys(outputs)
-    return {output: None if one is None else Labels(one, labels.count) for output, one in codes.items()}
+        return dict.fromkeys(outputs, f"{name} cannot be called with other numbers")
+    return {output: f"{name} mixes them" if one is None else Labels(one, labels.count) for output, one in codes.items()}
 
 
 def _broadcast(labels: Labels, shape: torch.Size) -> Labels | None:
@@ -88,8 +89,8 @@ def _codes_moved(tape: Tape, operation: Operation, slot: Slot, labels: Labels) -
     for other in operation.inputs:
         value = tape.values[other]
         if value.is_floating_point() or value.is_complex():
-            changed[other] = torch.zeros(value.shape, dtype=torch.float64, device=value.device)
-    changed[slot] = labels.codes.double().to(tape.values[slot].device)
+            changed[other] = torch.zeros_like(value, dtype=torch.float64)
+    changed[slot] = torch.empty_like(tape.values[slot], dtype=torch.float64).copy_(labels.codes)
     try:
         moved = tape.computed(operation, changed)
     except Exception:  # whatever a function raises at another type of numbers
@@ -116,7 +117,8 @@ def codes_by_bits(
                 for level in (0, 1):
                     chosen = (codes > 0) & ((unit >> bit) % 2 == level)
                     mixed = torch.where(chosen, real(other), real(start))
-                    results = call(torch.view_as_complex(mixed) if value.is_complex() else mixed)
+                    mixed = torch.view_as_complex(mixed) if value.is_complex() else mixed
+                    results = call(torch.empty_like(value).copy_(mixed))  # in the value's own layout in memory
                     for slot, result in results.items():
                         differs = _differs(real(intact[slot]), real(result)).cpu()
                         moved = found.setdefault(slot, [torch.zeros(differs.shape, dtype=torch.bool)] * 2 * bits)
