@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from widthwise.tracing.flow import Flow
+from widthwise.tracing.flow import Carried, Flow
 from widthwise.tracing.functions import (
     ADDITIONS,
     CHOICES,
@@ -66,51 +66,61 @@ class InnerValues:
 
     def _into(self, one: Nonlinearity, uses: _Uses) -> list[Nonlinearity]:
         """The nonlinearities of the same units, entry by entry, that a value goes into."""
-        return [each for each in uses.nonlinearities if each.entrywise and self._same_units(one.slot, each.slot)]
+        first = self._flow.at(one.slot)
+        return [
+            each
+            for each in uses.nonlinearities
+            if each.entrywise and self._same_units(one.slot, first, each.slot, self._flow.at(each.slot))
+        ]
 
     def _uses(self, one: Nonlinearity) -> _Uses:
         if one.slot in self._known:
             return self._known[one.slot]
         graph, found = self._graph, _Uses([])
-        waiting, seen = [one.slot], {one.slot}
+        waiting, seen = [(one.slot, self._flow.at(one.slot))], {one.slot}
         while waiting:
-            slot = waiting.pop()
+            slot, carried = waiting.pop()
             found.other |= graph.is_final(slot)
             for operation in graph.readers(slot):
                 into = self._of.get(graph.depth[id(operation)])
                 if into is not None:
                     if into is not one and into not in found.nonlinearities:
                         found.nonlinearities.append(into)
-                elif self._is_step(operation, slot):
-                    fresh = [each for each in operation.outputs if each not in seen]
-                    seen.update(fresh)
-                    waiting += fresh
-                elif operation.name in REDUCTIONS and self._reduces(operation):
+                    continue
+                after = {output: self._flow.at(output) for output in operation.outputs}
+                if carried is not None and (carried.units or carried.labels):  # of this value alone
+                    after = {**after, **self._flow.after(operation, slot, carried)}
+                if self._is_step(operation, slot, carried, after):
+                    waiting += [(output, after[output]) for output in after if output not in seen]
+                    seen.update(after)
+                elif operation.name in REDUCTIONS and any(each and each.reduced for each in after.values()):
                     found.reduced = True
                 else:
                     found.other = True
         self._known[one.slot] = found
         return found
 
-    def _is_step(self, operation: Operation, slot: Slot) -> bool:
-        """Whether an operation's value is still the same units, and may be the next step to a nonlinearity."""
+    def _is_step(
+        self, operation: Operation, slot: Slot, carried: Carried | None, after: dict[Slot, Carried | None]
+    ) -> bool:
+        """Whether an operation's value is still the same units, and may be the next step to a nonlinearity.
+
+        A product of two values from the data may be one, as in a selective scan, but none with a weight.
+        """
         if operation.name not in STEPS:
             return False
         others = [each for each in operation.inputs if each != slot and each in self._flow.downstream]
         if not others:
             return operation.name not in MATRIX_PRODUCTS
         if operation.name in MULTIPLICATIONS | MATRIX_PRODUCTS:
-            return self._keeps_units(operation, slot) and not any(map(self._is_statistic, others))
+            weighted = not self._graph.weights.isdisjoint(operation.inputs)
+            kept = all(self._same_units(slot, carried, output, each) for output, each in after.items())
+            return kept and not weighted and not any(map(self._is_statistic, others))
         if operation.name not in ADDITIONS | CHOICES | JOINS | {"stack"}:
             return False
         products = self._products(slot)
         same = all(self._products(each) & products for each in others)
         return same or all(map(self._is_gated, [slot, *others]))
-
-    def _keeps_units(self, operation: Operation, slot: Slot) -> bool:
-        """Whether the product of two values from the data has the units of one of them, as a scan's state has."""
-        weighted = not self._graph.weights.isdisjoint(operation.inputs)
-        return not weighted and self._same_units(slot, operation.outputs[0])
 
     def _is_statistic(self, slot: Slot) -> bool:
         carried = self._flow.at(slot)
@@ -131,18 +141,10 @@ class InnerValues:
         passed = operation.name in ADDITIONS | IDENTITIES | MOVING
         return passed and bool(carrying) and all(map(self._is_gated, carrying))
 
-    def _reduces(self, operation: Operation) -> bool:
-        carried = self._flow.at(operation.outputs[0])
-        return carried is not None and carried.units is None and carried.reduced
-
-    def _same_units(self, one: Slot, other: Slot) -> bool:
+    def _same_units(self, one: Slot, first: Carried | None, other: Slot, second: Carried | None) -> bool:
+        """Whether two values carry the same number of units; where that is not known, whether their shapes agree."""
         values = self._graph.tape.values
-        first, second = self._flow.at(one), self._flow.at(other)
         if first is None or second is None or first.units is None or second.units is None:
             return (first is None) == (second is None) and values[one].shape == values[other].shape
-        sizes = [
-            carried.units.count(values[slot].shape[carried.units.dimension])
-            for slot, carried in ((one, first), (other, second))
-            if carried.units is not None
-        ]
-        return sizes[0] == sizes[1]
+        count = first.units.count(values[one].shape[first.units.dimension])
+        return count == second.units.count(values[other].shape[second.units.dimension])
