@@ -87,6 +87,10 @@ class InnerValues:
                     if into is not one and into not in found.nonlinearities:
                         found.nonlinearities.append(into)
                     continue
+                weighted = not graph.weights.isdisjoint(operation.inputs)
+                if operation.name not in STEPS | REDUCTIONS or (weighted and operation.name in MATRIX_PRODUCTS):
+                    found.other = True
+                    continue
                 after = {output: self._flow.at(output) for output in operation.outputs}
                 if carried is not None and (carried.units or carried.labels):  # of this value alone
                     after = {**after, **self._flow.after(operation, slot, carried)}
@@ -113,9 +117,8 @@ class InnerValues:
         if not others:
             return operation.name not in MATRIX_PRODUCTS
         if operation.name in MULTIPLICATIONS | MATRIX_PRODUCTS:
-            weighted = not self._graph.weights.isdisjoint(operation.inputs)
             kept = all(self._same_units(slot, carried, output, each) for output, each in after.items())
-            return kept and not weighted and not any(map(self._is_statistic, others))
+            return kept and not any(map(self._is_statistic, others))
         if operation.name not in ADDITIONS | CHOICES | JOINS | {"stack"}:
             return False
         products = self._products(slot)

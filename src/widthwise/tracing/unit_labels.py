@@ -12,10 +12,19 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from widthwise.tracing.functions import CELLWISE, DROPOUTS, EXPANSIONS, JOINS, MOVING, NORMALIZATIONS, SOFTMAXES
+from widthwise.tracing.functions import (
+    CELLWISE,
+    DROPOUTS,
+    EXPANSIONS,
+    JOINS,
+    MOVING,
+    NORMALIZATIONS,
+    REDUCTIONS,
+    SOFTMAXES,
+)
 from widthwise.tracing.structure import Slot
 from widthwise.tracing.tape import Operation, Tape
-from widthwise.tracing.unit_flow import Units
+from widthwise.tracing.unit_flow import Units, reduced_dimensions
 
 ROUNDS = 3
 """Number of times that entries are changed, so that a maximum or a threshold cannot hide all changes."""
@@ -65,6 +74,11 @@ def labels_after(tape: Tape, operation: Operation, slot: Slot, labels: Labels) -
     if cellwise and not whole:
         spread = {output: _broadcast(labels, tape.values[output].shape) for output in outputs}
         return {output: f"{name} mixes them" if one is None else one for output, one in spread.items()}
+    if name in REDUCTIONS and len(operation.inputs) == 1 and not whole:
+        gone = reduced_dimensions(operation, tape.values[slot].dim())
+        if gone is not None:
+            one = _codes_reduced(labels, gone, tape.values[outputs[0]].dim())
+            return dict.fromkeys(outputs, f"{name} sums over them or takes one of them" if one is None else one)
     if name in MOVING | JOINS | EXPANSIONS and not whole:
         moved = _codes_moved(tape, operation, slot, labels)
         if moved is not None:
@@ -81,6 +95,13 @@ def _broadcast(labels: Labels, shape: torch.Size) -> Labels | None:
         return replace(labels, codes=torch.broadcast_to(labels.codes, shape))
     except RuntimeError:
         return None
+
+
+def _codes_reduced(labels: Labels, gone: list[int], left: int) -> Labels | None:
+    """The labels after a reduction; None: it is over entries of different units."""
+    codes = labels.codes
+    first, last = codes.amin(gone, keepdim=left == codes.dim()), codes.amax(gone, keepdim=left == codes.dim())
+    return replace(labels, codes=last) if torch.equal(first, last) else None
 
 
 def _codes_moved(tape: Tape, operation: Operation, slot: Slot, labels: Labels) -> dict[Slot, Tensor] | None:
@@ -165,7 +186,7 @@ def along_one_dimension(labels: Labels) -> Units | str:
     It is the only dimension whose index tells the unit, or is told by it: one unit may have several indices, next to
     each other or at equal distances; neighbouring units may share one, as after pixel shuffling: these groups count.
     """
-    codes, found = labels.codes.cpu(), list[Units | str]()
+    codes, found = _varying(labels.codes).cpu(), list[Units | str]()
     for dimension in range(codes.dim()):
         size = codes.shape[dimension]
         rows = codes.movedim(dimension, 0).reshape(size, -1)
@@ -182,6 +203,15 @@ def along_one_dimension(labels: Labels) -> Units | str:
     if len(found) > 1:
         return "they lie along more than one dimension"
     return found[0] if found else NOT_ALONG
+
+
+def _varying(codes: Tensor) -> Tensor:
+    """The codes at the first index of every dimension along which they are all the same."""
+    for dimension in range(codes.dim()):
+        first = codes.narrow(dimension, 0, min(1, codes.shape[dimension]))
+        if codes.stride(dimension) == 0 or torch.equal(codes, first.expand_as(codes)):
+            codes = first
+    return codes
 
 
 def _told_by_unit(rows: Tensor, count: int) -> bool:
