@@ -100,7 +100,16 @@ def plan(
     A few examples are run to find and time the layers; the data are read once to count the examples.
 
     Args:
-        model, batches, settings, layers, attention_heads, units, predict, replay, batch_size, memory: as for `profile`.
+        model: as for `profile`.
+        batches: as for `profile`.
+        settings: as for `profile`.
+        layers: as for `profile`.
+        attention_heads: as for `profile`.
+        units: as for `profile`.
+        predict: as for `profile`.
+        replay: as for `profile`.
+        batch_size: as for `profile`.
+        memory: as for `profile`.
 
     Raises:
         RequestError: the model, its inputs or an argument cannot be used; one sentence says what is wrong.
