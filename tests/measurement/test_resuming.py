@@ -42,8 +42,8 @@ def measure(file: Path | None, stop_after: int | None = None, **options) -> Prof
 
     def interrupt(progress: Progress) -> None:
         nonlocal batches, last
-        batches += not progress.subject and progress.done > last
-        last = progress.done
+        if not progress.subject and progress.done > last:  # the end of a batch
+            batches, last = batches + 1, progress.done
         if stop_after is not None and batches > stop_after:
             raise Interrupted
 
