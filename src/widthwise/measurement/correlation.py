@@ -242,7 +242,7 @@ def upper_blocks(first: int, last: int) -> list[tuple[slice, slice]]:
 
 
 def products_bytes(units: int) -> int:
-    """The bytes that the correlations of a layer with so many units take while they are gathered."""
+    """The bytes that the correlations of a layer take while they are gathered, by its number of units."""
     blocks = upper_blocks(0, units)
     return 8 * sum((rows.stop - rows.start) * (columns.stop - columns.start) for rows, columns in blocks)
 

@@ -210,7 +210,7 @@ class Passes:
                 measures.activity.load_state_dict(activity)
 
     def _replacements(self) -> dict[str, Float[Tensor, " units"]]:
-        """The activity of dropped units, by the layer's name; none: zero."""
+        """The activity of dropped units by the layer's name, where it is not zero."""
         return {name: each.mean for name, each in self._means.items()}
 
     def _find_means(self) -> None:

@@ -110,7 +110,7 @@ class SampledCurve:
         self.counts = LabelCounts(samplings, len(curve.groups), device)
         self.runs = 1
         """The number of runs of each example the next time that it is taken."""
-        self._samplings, self._precision = samplings, precision
+        self._samplings, self._precision, self._seed = samplings, precision, seed
         self._stream = [seed, LEVEL_STREAM, *map(ord, curve.protocol), *(layer.stream for layer in curve.layers)]
         self._possible = ~np.array(curve.intact)
         self._steps: list[_Step] = []
@@ -192,7 +192,7 @@ class SampledCurve:
             groups = chosen[rows]
             if (groups < 0).all():
                 continue
-            dropping.draw(self._stream[0], sampling, first)
+            dropping.draw(self._seed, sampling, first)
             device = run.labels.device
             levels = torch.from_numpy(groups.clip(0)).to(device)
             ablated = dropping.labels(levels)

@@ -15,6 +15,7 @@ from widthwise.tracing.heads import attention_heads
 from widthwise.tracing.inner_values import InnerValues
 from widthwise.tracing.layer import HEAD, Layer
 from widthwise.tracing.nonlinearities import Nonlinearity, NonlinearitySearch
+from widthwise.tracing.routing import routed_values
 from widthwise.tracing.structure import Slot
 from widthwise.tracing.tape import CallSite, ModuleCall, Operation, Tape
 from widthwise.tracing.unit_flow import Units
@@ -23,6 +24,7 @@ from widthwise.wording import did_you_mean
 NO_LABEL = "its value leads to no label"
 OUTPUT = "the output's own activation"
 WEIGHTS = "a softmax over positions, as an attention's"
+ROUTED = "its rows are tokens that a router chose, so its units cannot be measured over examples"
 NO_PRODUCT = "follows no dense layer or convolution"
 NAMED = re.compile(r"(?P<base>.*?)(:(?P<number>\d+))?(\[(?P<index>\d+)\])?")
 
@@ -76,7 +78,7 @@ class LayerSearch:
     def nonlinearities(self) -> list[Candidate]:
         """The value of every nonlinearity that is not inside of another one; those with a note are no layers."""
         found = NonlinearitySearch(self._modules, self._graph, self._flow).found()
-        inner = InnerValues(self._graph, self._flow, found)
+        inner, routed = InnerValues(self._graph, self._flow, found), routed_values(self._graph, self._flow)
         candidates = []
         for one in found:
             carried = self._flow.at(one.slot)
@@ -90,6 +92,8 @@ class LayerSearch:
                 note = NO_LABEL
             elif not note and not self._graph.leads_to_product(one.slot):
                 note = OUTPUT
+            elif one.slot in routed:
+                note = ROUTED
             elif not note and candidate.units and function in SOFTMAXES and not self._over_units(one, candidate.units):
                 note = WEIGHTS
             candidates.append(replace(candidate, note=note))
