@@ -150,3 +150,9 @@ def test_merged_correlations_are_those_of_all_samples(offset: float):
         running[0].merge(each)
     expected = np.corrcoef(activity.numpy().T)
     np.testing.assert_allclose(running[0].compute().r.numpy(), expected, atol=1e-12 if offset == 0 else 1e-9)
+
+
+def test_parts_stay_what_they_are_when_they_are_merged():
+    parts = [profile(network(), images().split(20), part=(number, 2)) for number in (1, 2)]
+    merged = Profile.merge(parts)
+    assert_equal(Profile.merge(parts), merged)

@@ -15,7 +15,7 @@ def summary(activity: Tensor, batch: int = 50) -> Repetition:
     running = RunningCorrelation(activity.shape[1])
     for part in activity.split(batch):
         running.update(part)
-    return repetition(running, [0.5])
+    return repetition(running, running.compute(), [0.5])
 
 
 def redundant(activity: np.ndarray) -> int:

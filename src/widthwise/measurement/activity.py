@@ -1,6 +1,6 @@
 """The activity of a layer's units, all of it or random samples, for correlations."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -9,7 +9,6 @@ from torch import Tensor
 
 from widthwise.measurement.accumulator import State, joined, part_of
 from widthwise.measurement.correlation import Correlations, RunningCorrelation
-from widthwise.measurement.repetition import Repetition, repetition
 from widthwise.measurement.settings import Measurement
 from widthwise.tracing.layer import Layer
 
@@ -78,6 +77,7 @@ class ActivitySampler:
     """Correlations over all activation vectors of a layer or over random samples of them.
 
     sampled: whether they are over random samples.
+    samplings: the number of samplings.
     running: those of each sampling; only one if all vectors are used.
 
     Args:
@@ -94,7 +94,7 @@ class ActivitySampler:
         self._seen = first
         self._drawn = drawn
         self.sampled = drawn is not None
-        self._samplings = samplings
+        self.samplings = samplings
         self.running = [RunningCorrelation(units, device) for _ in drawn or [None]]
 
     @classmethod
@@ -135,8 +135,3 @@ class ActivitySampler:
         self._seen = int(state["seen"])
         for number, running in enumerate(self.running):
             running.load_state_dict(part_of(state, str(number)))
-
-    def repetitions(self, thresholds: Sequence[float]) -> list[Repetition]:
-        """One for each sampling. If every sampling has all vectors, they are equal and computed once."""
-        results = [repetition(running, thresholds) for running in self.running]
-        return results if self.sampled else results * self._samplings

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from widthwise.measurement.accumulator import State, joined, part_of
 from widthwise.measurement.activity import ActivitySampler
-from widthwise.measurement.repetition import Repetition, nearest, strongest_pairs
+from widthwise.measurement.repetition import Repetition, nearest, repetition, strongest_pairs
 from widthwise.measurement.settings import Measurement
 
 STRONGEST_PAIRS = 100
@@ -67,9 +67,18 @@ class LayerRepetition:
 
 
 def layer_repetition(activity: ActivitySampler, settings: Measurement) -> LayerRepetition:
-    """The summary of the correlations that were gathered for a layer."""
-    return LayerRepetition(
-        activity.repetitions(settings.reported_thresholds),
-        nearest(activity.running[0], settings.threshold),
-        strongest_pairs(activity.running[0], STRONGEST_PAIRS),
-    )
+    """The summary of the correlations that were gathered for a layer.
+
+    If every sampling has all vectors, their summaries are equal and computed once.
+    """
+    summaries: list[Repetition] = []
+    tables: list[pd.DataFrame] = []
+    for running in activity.running:
+        correlations = running.compute()
+        summaries.append(repetition(running, correlations, settings.reported_thresholds))
+        if not tables:
+            tables = [
+                nearest(correlations, settings.threshold),
+                strongest_pairs(running, correlations, STRONGEST_PAIRS),
+            ]
+    return LayerRepetition(summaries if activity.sampled else summaries * activity.samplings, *tables)

@@ -1,5 +1,6 @@
 """All that the passes of a measurement gathered: what tables are made of, and what parts of the data are merged by."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -168,7 +169,7 @@ def merged(parts: Sequence[Measured]) -> Measured:
         RequestError: they are not exactly all parts of the same data, measured in the same way.
     """
     ordered = sorted(parts, key=lambda part: part.part or (0, 0))
-    whole, *others = ordered
+    whole, *others = copy.deepcopy(ordered[:1]) + ordered[1:]  # the first part itself stays what it is
     if whole.part is None or [each.part for each in ordered] != [
         (number, whole.part[1]) for number in range(1, whole.part[1] + 1)
     ]:

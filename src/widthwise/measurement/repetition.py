@@ -37,9 +37,8 @@ class Repetition:
     histogram: Int[np.ndarray, " bins"]
 
 
-def repetition(running: RunningCorrelation, thresholds: Sequence[float]) -> Repetition:
-    """Similarity and the distribution of |r|, from the correlations of a layer."""
-    correlations = running.compute()
+def repetition(running: RunningCorrelation, correlations: Correlations, thresholds: Sequence[float]) -> Repetition:
+    """Similarity and the distribution of |r|, from the correlations of a layer, which `running` computed."""
     units, constant = running.units, running.units - len(correlations.varying)
     counts = [_similar(correlations, threshold).double() for threshold in thresholds]
     counts = [torch.cat([count, count.new_zeros(constant)]) for count in counts]
@@ -62,7 +61,7 @@ def redundant_components(covariance: Float[Tensor, "units units"]) -> int:
     return int((held <= LAST_VARIANCE).sum())
 
 
-def nearest(running: RunningCorrelation, threshold: float) -> pd.DataFrame:
+def nearest(correlations: Correlations, threshold: float) -> pd.DataFrame:
     """For each unit, the number of others that resemble it, the most similar one, and their r.
 
     The columns are `similar_units, most_similar, r`.
@@ -70,9 +69,8 @@ def nearest(running: RunningCorrelation, threshold: float) -> pd.DataFrame:
     The last two are missing for units that are constant or the only ones that vary.
     """
     table = pd.DataFrame(
-        {"similar_units": 0, "most_similar": pd.array([pd.NA] * running.units, dtype="Int64"), "r": np.nan}
+        {"similar_units": 0, "most_similar": pd.array([pd.NA] * correlations.units, dtype="Int64"), "r": np.nan}
     )
-    correlations = running.compute()
     if len(correlations.varying) == 0:
         return table
     varying = correlations.varying.cpu().numpy()
@@ -85,12 +83,11 @@ def nearest(running: RunningCorrelation, threshold: float) -> pd.DataFrame:
     return table
 
 
-def strongest_pairs(running: RunningCorrelation, count: int) -> pd.DataFrame:
+def strongest_pairs(running: RunningCorrelation, correlations: Correlations, count: int) -> pd.DataFrame:
     """The pairs of units with the largest |r|, strongest first: `unit, other, r, r_squared, slope, intercept`.
 
     The best line is u_other = slope * u_unit + intercept, by which the pair could be merged (Section 2.2).
     """
-    correlations = running.compute()
     strongest = torch.zeros(0, dtype=torch.float64, device=correlations.r.device)
     rows = columns = torch.zeros(0, dtype=torch.long, device=correlations.r.device)
     for first, r in _parts(correlations.r):
