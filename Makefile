@@ -41,7 +41,7 @@ bench: .venv/installed
 
 bench-profile: .venv/installed
 	$(BIN)/python -m benchmarks.profile correlation
-	$(BIN)/python -m benchmarks.profile resnet56
+	$(if $(WEIGHTS),$(BIN)/python -m benchmarks.profile resnet56 --weights $(WEIGHTS) --data $(DATA))
 	$(BIN)/python -m benchmarks.profile alexnet
 	$(BIN)/python -m benchmarks.profile memory
 

@@ -11,9 +11,11 @@ standard errors of the full run's.
 
 import argparse
 import time
+from collections.abc import Callable
 
 import torch
 
+from benchmarks.networks import MEAN, RESNET56, STD
 from widthwise.commands.loading import InputOptions, importing_user_code, load_batches, load_model
 from widthwise.measurement.profile import profile
 from widthwise.measurement.result import Profile
@@ -23,9 +25,7 @@ from widthwise.tracing.batches import Batches
 from widthwise.tracing.network import Network
 from widthwise.tracing.untouched import untouched
 
-NETWORK = "examples/resnet56_cifar10.py:ResNet56"
 LAYERS = ["stem", "*relu*"]
-MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 PRECISION = 0.01
 BARS = {"seconds": 180, "within two": 50, "beyond four": 0}
 
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--against", help="the profile of a full run")
     arguments = parser.parse_args()
     with importing_user_code():
-        model = load_model(NETWORK, arguments.weights).eval()
+        model = load_model(RESNET56, arguments.weights).eval()
         batches = list(load_batches(InputOptions([arguments.data], "test", MEAN, STD, arguments.images)))
     settings = Measurement(precision=PRECISION if arguments.what == "sampled" else None)
     started = time.perf_counter()
@@ -87,11 +87,11 @@ def floor_seconds(model: torch.nn.Module, batches: list[object], measured: Profi
     return seconds
 
 
-def _best(work: object) -> float:
+def _best(work: Callable[[], object]) -> float:
     times = []
     for _ in range(3):
         started = time.perf_counter()
-        work()  # type: ignore[operator]
+        work()
         times.append(time.perf_counter() - started)
     return min(times)
 

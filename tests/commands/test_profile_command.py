@@ -137,7 +137,7 @@ def test_weights_are_loaded_and_settings_used(models: Path, typed):
     options = ["--weights", "weights.safetensors", "--levels", 4, "--samplings", 2, "--granularity", "channel"]
     options += ["--activations", "all", "--threshold", 0.3, "--replacement", "mean", "--thresholds", "0.9,0.6"]
     options += ["--single-units", "--tolerance", 0.1, "--seed", 5, "--save", "x.profile", "--precision", 0.2]
-    options += ["--protocols", "figures,text", "--prunability-threshold", 0.7]
+    options += ["--protocols", "figures,text", "--prunability-threshold", 0.7, "--sample", 3]
     code, _, message = typed("profile", *BOTH, *options)
     assert code == 0, message
     measured = Profile.load("x.profile")
@@ -154,6 +154,7 @@ def test_weights_are_loaded_and_settings_used(models: Path, typed):
         protocols=("figures", "text"),
         prunability_threshold=0.7,
         precision=0.2,
+        sample=3,
     )
     assert all(getattr(settings, each.name) != each.default for each in fields(Measurement)), "every field is tried"
     assert measured == profile(network, written.batches(), settings=settings, seed=5)

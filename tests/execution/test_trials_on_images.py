@@ -242,7 +242,7 @@ def test_images_that_the_program_makes_need_no_files_and_leave_room_for_real_one
     assert None not in noted.values()
     assert noted["cifar10"] != noted["cifar10-synthetic"]
 
-    settings = ["--levels", 3, "--samplings", 2, "--activations", 2000, "--device", "cpu"]
+    settings = ["--levels", 3, "--samplings", 2, "--activations", 2000, "--precision", "exact", "--device", "cpu"]
     code, out, said = typed("profile", made.folder, *settings, "--json")
     assert code == 0, said
     assert [row["auc"] for row in json.loads(out)["layers"]] == pytest.approx(made.layers["auc"].tolist(), rel=1e-14)
@@ -339,7 +339,7 @@ def test_a_learning_rate_that_diverges_is_recorded_and_the_sweep_goes_on(data: P
 
 
 def test_a_trained_network_is_measured_again_with_the_same_numbers(data: Path, unbroken: train.Trained, typed):
-    settings = ["--levels", 3, "--samplings", 2, "--activations", 2000, "--device", "cpu"]
+    settings = ["--levels", 3, "--samplings", 2, "--activations", 2000, "--precision", "exact", "--device", "cpu"]
     code, out, said = typed("profile", unbroken.folder, "--data", data, *settings, "--json")
     assert code == 0, said
     measured = pd.DataFrame(json.loads(out)["layers"])

@@ -27,10 +27,15 @@ def test_it_counts_layers_passes_runs_and_operations():
     assert planned.layers == ("1", "3")
     assert (planned.examples, planned.batch_size, planned.passes) == (30, 15, 1)
     assert planned.runs == 30 * 2 * (3 * 5 + 1)
-    assert planned.correlation_memory == 8 * 3 * (16**2 + 32**2)
-    forward = 2 * (10 * 10 * 16 * 27 + 4 * 4 * 32 * 144 + 32 * 10)  # of one example
-    assert planned.flops > 30 * forward * (1 + 16)
-    assert planned.flops < 30 * forward * (1 + 2 * 16)
+    assert planned.correlation_memory == 8 * (16**2 + 32**2)  # there are fewer activations than would be drawn
+    drawn = plan(model, images.split(10), settings=Measurement(activations=400), batch_size=15)
+    assert drawn.correlation_memory == 8 * 3 * (16**2 + 32**2)
+    apart = plan(model, images.split(10), settings=Measurement(activations=400), batch_size=15, memory=8 * 3 * 32**2)
+    assert (apart.passes, apart.correlation_memory) == (2, 8 * 3 * 32**2)
+    one, two, head = 2 * 10 * 10 * 16 * 27, 2 * 4 * 4 * 32 * 144, 2 * 32 * 10  # of one example
+    assert planned.flops == 30 * (one + two + head) + 30 * 16 * ((two + head) + head)
+    sampled = plan(model, images.split(10), settings=Measurement(precision=0.1))
+    assert sampled.runs < planned.runs
     more = plan(model, [images], settings=Measurement(single_units=True, replacement="mean"))
     assert more.passes == 3
     assert more.flops > planned.flops

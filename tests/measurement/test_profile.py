@@ -98,7 +98,7 @@ def test_only_what_is_downstream_runs_again():
     network = Network(Beside().eval(), Inputs((torch.randn(3, 4),), {}))
     run = network.run(Inputs((torch.randn(3, 4),), {}))
     functions = [operation.call_site.function for operation in run.plans["relu"].operations]
-    assert functions == ["add", "linear", "argmax"]
+    assert functions == ["add", "linear", "max", "isfinite", "where"]
     assert len(run.tape.values) == 4, "what the layer and the convolution gave, and the last layer's two parameters"
 
 
@@ -377,9 +377,11 @@ def test_tables_have_the_promised_columns():
     assert measured.layers.columns.tolist() == [
         *("layer", "units", "auc", "auc_std", "auc_corrected", "auc_corrected_std"),
         *("similarity", "similarity_std", "dead_fraction"),
+        *("similarity_std_units", "similarity_reference", "redundancy_pca"),
     ]
     assert measured.ablation.columns.tolist() == [
         *("layer", "protocol", "sampling", "share_dropped", "units_dropped", "unchanged", "labels"),
+        "not_finite",
     ]
     assert measured.removability.columns.tolist() == [
         *("protocol", "layer", "auc", "auc_std", "auc_corrected", "auc_corrected_std"),

@@ -35,6 +35,7 @@ def unchecked(**options: object) -> Measurement:
         ({"single_units": "yes"}, "single_units: must be true or false, got 'yes'"),
         ({"protocols": ("pictures",)}, "protocols: must be 'text', 'figures' or both, got ('pictures',)"),
         ({"protocols": 3}, "protocols: must be 'text', 'figures' or both, got 3"),
+        ({"sample": 0}, "sample: must be a whole number of at least 1, or None for all, got 0"),
         ({"precision": 0}, "precision: must be in (0, 1], or None for all, got 0"),
         ({"precision": True}, "precision: must be in (0, 1], or None for all, got True"),
         ({"prunability_threshold": 1.5}, "prunability_threshold: must be in (0, 1], got 1.5"),

@@ -167,6 +167,17 @@ class Mish(nn.Module):
         return value * torch.tanh(F.softplus(self.slope * value))
 
 
+class Star(nn.Module):
+    """With a submodule, and a scale and a bias after what is not linear."""
+
+    def __init__(self):
+        super().__init__()
+        self.relu, self.scale, self.bias = nn.ReLU(), nn.Parameter(torch.ones(1)), nn.Parameter(torch.ones(1))
+
+    def forward(self, value: Tensor) -> Tensor:
+        return self.scale * self.relu(value) ** 2 + self.bias
+
+
 class Snake(nn.Module):
     def forward(self, value: Tensor) -> Tensor:
         return value + torch.sin(value).pow(2)
@@ -189,6 +200,9 @@ class Centered(nn.Module):
     [
         (Mish(8), "function", "Mish"),
         (Snake(), "function", "Snake"),
+        (Star(), "function", "Star"),
+        (nn.Sequential(nn.BatchNorm1d(8), nn.ReLU()), "function.1", "ReLU"),
+        (nn.Sequential(nn.ReLU(), nn.Dropout()), "function.0", "ReLU"),
         (nn.GLU(), "function.glu", "glu"),
         (Centered(), "function.tanh", "tanh"),
     ],
@@ -211,3 +225,30 @@ def test_a_module_of_two_arguments_is_one_layer():
             return self.head(self.act(self.one(value), self.two(value)))
 
     assert measured(Gated(), torch.randn(7, 5)) == ["act"]
+
+
+def test_a_selective_scan_gives_what_enters_its_projection():
+    """As in Mamba: states of every unit that are gated by the data at each position, and a gate on the result."""
+
+    class Scan(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.into, self.select, self.step = nn.Linear(5, 16), nn.Linear(8, 2 + 6), nn.Linear(2, 8)
+            self.rate, self.out, self.head = nn.Parameter(torch.rand(8, 3)), nn.Linear(8, 5), nn.Linear(5, 3)
+
+        def forward(self, value: Tensor) -> Tensor:
+            inner, gate = self.into(value).chunk(2, -1)
+            inner = F.silu(inner)
+            low, read, write = self.select(inner).split([2, 3, 3], -1)
+            step = F.softplus(self.step(low))
+            decay = torch.exp(-step[..., None] * self.rate)
+            state, found = value.new_zeros(len(value), 8, 3), []
+            for at in range(value.shape[1]):
+                new = (step * inner)[:, at, :, None] * write[:, at, None]
+                state = decay[:, at] * state + new
+                found.append((state @ read[:, at, :, None]).squeeze(-1))
+            return self.head(self.out(torch.stack(found, 1) * F.silu(gate)).mean(1))
+
+    (row,) = layers(Scan(), torch.randn(4, 6, 5)).to_dict("records")
+    assert (row["units"], row["unit_dimension"], row["shape"]) == (8, 2, (6, 8))
+    assert row["layer"].startswith("mul")

@@ -93,6 +93,26 @@ def test_what_a_value_leads_to_is_not_judged_where_it_cannot_be_seen():
     assert found.layers["auc"][0] < 1
 
 
+class Pooled(nn.Module):
+    """Pools positions by weights from a softmax over them, and makes a mask from the shape of a hidden value."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.score, self.head = nn.Linear(5, 8), nn.Linear(8, 2), nn.Linear(16, 3)
+
+    def forward(self, value: Tensor) -> Tensor:
+        value = F.relu(self.one(value))
+        mask = value.new_zeros(value.shape[1], 1).masked_fill(torch.ones(value.shape[1], 1) > 0, 1.0).exp()
+        weights = torch.softmax(self.score(value) * mask, 1)
+        return self.head((weights.mT @ value).flatten(1))
+
+
+def test_weights_over_positions_are_listed_and_constants_are_not():
+    table = layers(Pooled(), torch.randn(4, 7, 5))
+    assert table["layer"].tolist() == ["relu", "softmax"]
+    assert table["note"].tolist() == ["", "a softmax over positions, as an attention's"]
+
+
 def test_networks_that_name_their_layers_have_missed_none():
     class Named(TwoHeads):
         measured_layers = ("trunk",)

@@ -1,6 +1,6 @@
 """The options of a measurement on the command line: one for each field of `Measurement`."""
 
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -40,6 +40,10 @@ Precision = Annotated[
         metavar="ERROR|exact", help="Stop a layer's ablations at this standard error of its AUC; exact: run them all."
     ),
 ]
+Sample = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Positions of each example whose activity is correlated; by default all."),
+]
 
 PRECISION = "0.01"
 PROTOCOLS = ",".join(settings.PAPER_SETTINGS.protocols)
@@ -74,7 +78,21 @@ def chosen_precision(text: str) -> float | None:
 
 def chosen_protocols(text: str) -> tuple[settings.Protocol, ...]:
     """The protocols that `--protocols` names; `Measurement` checks them."""
-    return tuple(part for part in text.split(",") if part)  # type: ignore[misc]
+    return cast("tuple[settings.Protocol, ...]", tuple(part for part in text.split(",") if part))
+
+
+def part_of_data(text: str) -> tuple[int, int]:
+    """The part of the examples that `--part` names, such as 1/4.
+
+    Raises:
+        RequestError: the text names none.
+    """
+    number, _, parts = text.partition("/")
+    if not number.isdigit() or not parts.isdigit():
+        raise RequestError(
+            f"must be two whole numbers such as 1/4, the first of four parts, not {text!r}", field="part"
+        )
+    return int(number), int(parts)
 
 
 def numbers(option: str, text: str | None) -> list[float] | None:

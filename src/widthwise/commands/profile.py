@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,6 +19,7 @@ from widthwise.commands.measurement_options import (
     Protocols,
     PrunabilityThreshold,
     Replacement,
+    Sample,
     Samplings,
     SingleUnits,
     Threshold,
@@ -27,6 +29,7 @@ from widthwise.commands.measurement_options import (
     chosen_precision,
     chosen_protocols,
     numbers,
+    part_of_data,
 )
 from widthwise.commands.options import AsJson, Device
 from widthwise.commands.terminal import messages
@@ -91,11 +94,19 @@ def profile(
     protocols: Protocols = PROTOCOLS,
     prunability_threshold: PrunabilityThreshold = PAPER_SETTINGS.prunability_threshold,
     precision: Precision = PRECISION,
+    sample: Sample = PAPER_SETTINGS.sample,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Seed of the random draws; by default 0, or a finished run's own.")
     ] = None,
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="Examples at a time; by default as many as fit in memory.")
+    ] = None,
+    part: Annotated[
+        str | None, typer.Option(metavar="K/N", help="Measure part K of N of the examples, to merge later.")
+    ] = None,
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Write the state there now and then; go on from it if it exists."),
     ] = None,
     device: Device = "auto",
     page: Annotated[
@@ -115,6 +126,7 @@ def profile(
 
     _check_target("page", page)
     _check_target("save", save)
+    chosen_part = None if part is None else part_of_data(part)
     settings = Measurement(
         levels=levels,
         samplings=samplings,
@@ -128,6 +140,7 @@ def profile(
         protocols=chosen_protocols(protocols),
         prunability_threshold=prunability_threshold,
         precision=chosen_precision(precision),
+        sample=sample,
     )
     dimensions = _unit_dimensions(units or [])
     inputs = InputOptions(data or [], split, numbers("mean", mean), numbers("std", std), examples)
@@ -158,7 +171,7 @@ def profile(
             )
             print_plan(planned, as_json)
             return
-        with _shown() as on_progress:
+        with _shown(checkpoint) as on_progress:
             measured = measure(
                 subject.network,
                 subject.batches,
@@ -169,6 +182,8 @@ def profile(
                 predict=subject.predict,
                 seed=subject.seed if seed is None else seed,
                 batch_size=batch_size,
+                part=chosen_part,
+                checkpoint=checkpoint,
                 on_progress=on_progress,
             )
     write_profile(measured, page, save)
@@ -199,8 +214,11 @@ def _check_target(option: str, target: str | None) -> None:
 
 
 @contextmanager
-def _shown() -> Iterator[OnProgress]:
+def _shown(checkpoint: str | None) -> Iterator[OnProgress]:
     """Show progress on the terminal.
+
+    Args:
+        checkpoint: the file that the measurement's state is written to.
 
     Raises:
         TrialError: the user interrupted the measurement.
@@ -211,4 +229,6 @@ def _shown() -> Iterator[OnProgress]:
         with shown_progress(messages) as on_progress:
             yield on_progress
     except KeyboardInterrupt:
-        raise TrialError("interrupted; nothing was written") from None
+        written = checkpoint is not None and Path(checkpoint).exists()
+        remains = f"the same command goes on from {checkpoint}" if written else "nothing was written"
+        raise TrialError(f"interrupted; {remains}") from None

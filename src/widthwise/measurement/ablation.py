@@ -13,6 +13,7 @@ from widthwise.measurement.label_counts import LabelCounts
 from widthwise.measurement.masks import draw_seed, laid_out, levels_survived, random_levels, stays
 from widthwise.tracing.layer import Layer
 from widthwise.tracing.network import Network, RecordedRun
+from widthwise.tracing.predicted_labels import NO_LABEL
 from widthwise.tracing.tape import ReplayPlan
 
 Replacements = Mapping[str, Float[Tensor, " units"]]
@@ -48,6 +49,7 @@ def ablate(
     """
     compared = per_example(run, torch.ones_like(run.labels, dtype=torch.bool))
     unchanged = torch.zeros(len(compared), samplings, len(curve.groups), dtype=torch.long, device=compared.device)
+    lost = torch.zeros_like(unchanged[0])
     dropping = Dropping(network, curve, run, replacements)
     for sampling in range(samplings):
         dropping.draw(seed, sampling, first)
@@ -57,11 +59,15 @@ def ablate(
             found = dropping.labels_at_once(part) if at_once > 1 else [dropping.labels(part[0])]
             for group, labels in zip(part, found, strict=True):
                 unchanged[:, sampling, group] = per_example(run, labels == run.labels)
+                lost[sampling, group] = (labels == NO_LABEL).sum()
     for group, (intact, everything) in enumerate(zip(curve.intact, curve.everything, strict=True)):
         if intact:
             unchanged[:, :, group] = compared[:, None]
         elif everything:
-            unchanged[:, :, group] = per_example(run, dropping.labels_without_all() == run.labels)[:, None]
+            labels = dropping.labels_without_all()
+            unchanged[:, :, group] = per_example(run, labels == run.labels)[:, None]
+            lost[:, group] = (labels == NO_LABEL).sum()
+    counts.update_lost(lost)
     counts.update(unchanged.sum(0), np.full(counts.compared.shape, run.labels.numel()))
     counts.update_examples(unchanged.sum(1), (samplings * compared)[:, None].expand(-1, len(curve.groups)))
 

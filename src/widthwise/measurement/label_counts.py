@@ -1,13 +1,14 @@
 """Counts of the labels that stayed on an ablation curve, and the standard error of the area under it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from widthwise.measurement.accumulator import State
 from widthwise.measurement.curves import Curve
 
 LEAST_DEVIATION = 0.3
@@ -22,6 +23,7 @@ class LabelCounts:
 
     unchanged: the labels that stayed, on the device of the network, so that counting does not wait for it.
     compared: the labels that were compared.
+    lost: those of them that are none, since scores were NaN or infinite after the ablation.
     examples: for each group, the number of examples that were run in it.
 
     Args:
@@ -32,6 +34,7 @@ class LabelCounts:
 
     def __init__(self, samplings: int, groups: int, device: torch.device):
         self.unchanged = torch.zeros(samplings, groups, dtype=torch.long, device=device)
+        self.lost = torch.zeros(samplings, groups, dtype=torch.long, device=device)
         self.compared = np.zeros((samplings, groups), dtype=np.int64)
         self.examples = np.zeros(groups, dtype=np.int64)
         self._clusters = 0
@@ -42,6 +45,10 @@ class LabelCounts:
         """Add the counts of more runs."""
         self.unchanged += unchanged
         self.compared += compared
+
+    def update_lost(self, lost: Int[Tensor, "samplings groups"]) -> None:
+        """Add the number of labels that more runs have lost."""
+        self.lost += lost
 
     def update_examples(
         self,
@@ -69,6 +76,41 @@ class LabelCounts:
             self._products -= before.T @ before
             ran = ran - (compared_before > 0).sum(0)
         self.examples += ran.cpu().numpy()
+
+    def merge(self, other: "LabelCounts") -> None:
+        """Add the counts of other examples."""
+        self.update(other.unchanged, other.compared)
+        self.update_lost(other.lost)
+        self.examples += other.examples
+        self._clusters += other._clusters
+        self._totals += other._totals
+        self._products += other._products
+
+    def compute(self) -> Float[np.ndarray, "samplings groups"]:
+        """The proportion of unchanged labels; NaN where none were compared."""
+        return self.shares()
+
+    def state_dict(self) -> State:
+        """All counts."""
+        return {
+            "unchanged": self.unchanged,
+            "lost": self.lost,
+            "compared": torch.from_numpy(self.compared),
+            "examples": torch.from_numpy(self.examples),
+            "clusters": torch.tensor(self._clusters),
+            "totals": self._totals,
+            "products": self._products,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from the counts of another one."""
+        self.unchanged.copy_(state["unchanged"])
+        self.lost.copy_(state["lost"])
+        self.compared[:] = state["compared"].numpy()
+        self.examples[:] = state["examples"].numpy()
+        self._clusters = int(state["clusters"])
+        self._totals.copy_(state["totals"])
+        self._products.copy_(state["products"])
 
     def shares(self) -> Float[np.ndarray, "samplings groups"]:
         """The proportion of unchanged labels; NaN where none were compared."""

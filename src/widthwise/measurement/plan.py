@@ -2,22 +2,20 @@
 
 import textwrap
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import TypeVar
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
-from widthwise.measurement.ablation import Dropping, random_groups
-from widthwise.measurement.activity import layer_activity
+from widthwise.measurement.ablation import random_groups
 from widthwise.measurement.batch_size import VALUES_HELD, fitting_batch_size
-from widthwise.measurement.correlation import RunningCorrelation
-from widthwise.measurement.curves import Curve, curves
+from widthwise.measurement.curves import Curve
 from widthwise.measurement.profile import checked_module, checked_request
 from widthwise.measurement.sampled_ablation import most_examples
 from widthwise.measurement.settings import PAPER_SETTINGS, Measurement
+from widthwise.measurement.timing import Timing, timed
+from widthwise.tracing.arrangement import PROBE_EXAMPLES
 from widthwise.tracing.batches import Batches
 from widthwise.tracing.failures import in_one_sentence
 from widthwise.tracing.inputs import Inputs
@@ -27,12 +25,11 @@ from widthwise.tracing.predicted_labels import Predict
 from widthwise.tracing.untouched import untouched
 from widthwise.wording import counted
 
-Result = TypeVar("Result")
-TIMED_SECONDS = 2.0
-"""The longest that one batch should take to be timed; otherwise fewer examples are timed."""
-TIMED_CURVES = 12
-"""At most this many curves are timed; the cost of those between them is interpolated."""
 TERMINAL_WIDTH = 80
+SLOW_SECONDS = 0.5
+"""Of a network that takes longer for one example, short sequences are run instead."""
+SHORT = 64
+"""The length of short sequences."""
 TYPICAL_DEVIATION = 0.35
 """Of a label that stays or not, for a guess at how many runs a precision takes."""
 
@@ -103,7 +100,16 @@ def plan(
     A few examples are run to find and time the layers; the data are read once to count the examples.
 
     Args:
-        model, batches, settings, layers, attention_heads, units, predict, replay, batch_size, memory: as for `profile`.
+        model: as for `profile`.
+        batches: as for `profile`.
+        settings: as for `profile`.
+        layers: as for `profile`.
+        attention_heads: as for `profile`.
+        units: as for `profile`.
+        predict: as for `profile`.
+        replay: as for `profile`.
+        batch_size: as for `profile`.
+        memory: as for `profile`.
 
     Raises:
         RequestError: the model, its inputs or an argument cannot be used; one sentence says what is wrong.
@@ -114,38 +120,44 @@ def plan(
     model = checked_module(model)
     with in_one_sentence(model), untouched(model):
         source = Batches(batches) if memory is None else Batches(batches, memory)
+        first, longer = _quick_to_run(model, source.first)
         network = Network(
             model,
-            source.first,
+            first,
             layers=layers,
             attention_heads=attention_heads,
             units=units,
             predict=predict,
             replay=replay,
+            replay_tried=False,
         )
+        network.bytes_per_example *= longer
+        network.largest_value *= longer
+        found = time.perf_counter() - started
         source.arrange(network.arrangement)
         examples = source.examples
-        size = min(examples, batch_size or fitting_batch_size(network, memory))
-        timing = _Timing(network, network.arrangement.of(source.first, 1), size, settings)
+        fitting = batch_size or fitting_batch_size(network, memory)
+        size = min(examples, fitting)
+        timing = Timing(network, network.arrangement.of(first, 1), size, settings, longer)
         runs = {curve: _runs(curve, settings, examples) for curve in timing.curves}
-
-        most = max(runs.values(), default=0.0)
-        passes = 1 + (settings.replacement == "mean") + settings.single_units
+        needed, groups = timing.correlations(examples, memory)
+        passes = len(groups) + (settings.replacement == "mean") + settings.single_units
         intact = float(examples * passes)
         if settings.precision is not None:
-            intact += min(most, most_examples(examples, settings.precision))
-        single = 2 * examples * settings.single_units
-        seconds = intact * timing.intact + examples * timing.statistics
+            intact += min(max(runs.values(), default=0.0), most_examples(examples, settings.precision))
+        seconds = found + intact * timing.intact + timing.statistics(examples)
+        seconds += sum(count * timing.ablation(curve) for curve, count in runs.items())
+        for curve in timing.curves if settings.single_units else ():
+            if curve.protocol == settings.protocols[0] and not curve.joint:
+                layer, single = curve.layers[0], 2.0 * examples * curve.layers[0].units
+                seconds += single * timing.single(layer, fitting)
+                runs[curve] += single
+        if network.replayed:
+            seconds += sum(_trying(timing, curve) for curve in timing.curves if not curve.joint)
         flops = intact * timing.flops
-        for curve, count in runs.items():
-            seconds += count * timing.ablation(curve)
-            flops += count * timing.flops * timing.part(curve)
-        for layer in network.layers if single else ():
-            curve = next(each for each in timing.curves if each.name == layer.name)
-            seconds += single * layer.units * timing.ablation(curve)
-            flops += single * layer.units * timing.flops * timing.part(curve)
-        held = 1 if settings.activations is None else settings.samplings
-        products = sum(8 * held * layer.units**2 for layer in network.layers)
+        flops += sum(count * timing.ablation_flops(curve) for curve, count in runs.items())
+        bytes_of = dict(zip((layer.name for layer in network.layers), needed, strict=True))
+        products = max(sum(bytes_of[layer.name] for layer in group) for group in groups)
         values = int(VALUES_HELD * network.bytes_per_example * size)
         return Plan(
             type(model).__name__,
@@ -163,6 +175,28 @@ def plan(
         )
 
 
+def _trying(timing: Timing, curve: Curve) -> float:
+    """Seconds of finding out that a layer can be replayed, which `profile` does and this does not."""
+    return 3 * PROBE_EXAMPLES * (timing.intact + timing.ablation(curve))
+
+
+def _quick_to_run(model: nn.Module, first: Inputs) -> tuple[Inputs, float]:
+    """The first batch and 1; of a network that takes long, shorter sequences, and how many times as long they are.
+
+    Only sequences of whole numbers, such as tokens, can be cut: inputs that are all of one shape, `examples positions`.
+    """
+    tensors = first.tensors
+    shape = tuple(tensors[0].shape)
+    cut = len(shape) == 2 and all(tuple(each.shape) == shape and not each.is_floating_point() for each in tensors)
+    if not cut or shape[1] <= SHORT:
+        return first, 1.0
+    short = first.each(lambda tensor: tensor[:2, :SHORT])
+    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+    seconds, _ = timed(lambda: short.each(lambda tensor: tensor[:1].to(device)).call(model))
+    longer = shape[1] / SHORT
+    return (short, longer) if seconds * longer > SLOW_SECONDS else (first, 1.0)
+
+
 def _runs(curve: Curve, settings: Measurement, examples: int) -> float:
     """The number of runs of one example that a curve takes."""
     every = examples * (settings.samplings * len(random_groups(curve)) + any(curve.everything))
@@ -170,96 +204,6 @@ def _runs(curve: Curve, settings: Measurement, examples: int) -> float:
         return float(every)
     spread = sum(weight for weight, intact in zip(curve.weights, curve.intact, strict=True) if not intact)
     return min(float(every), max(64.0, (TYPICAL_DEVIATION * spread / settings.precision) ** 2))
-
-
-class _Timing:
-    """Seconds for one example, from a short timing.
-
-    curves: the curves that would be measured.
-    intact: of a run of the network itself.
-    statistics: of correlations and other statistics of all layers.
-    flops: floating-point operations of a run.
-
-    Args:
-        network: the network.
-        first: the first batch.
-        size: the number of examples to time, or fewer if they take too long.
-        settings: the options of the measurement.
-    """
-
-    def __init__(self, network: Network, first: Inputs, size: int, settings: Measurement):
-        self._network = network
-        one = first.part(0, 1) if first.divisible else first
-        with FlopCounterMode(display=False) as counter:
-            run = network.run(one)
-        self.flops = counter.get_total_flops() / run.examples
-        single, run = _timed(lambda: network.run(one))
-        if first.divisible and size > 1:
-            count = max(1, min(size, first.examples, int(TIMED_SECONDS / max(single, 1e-6))))
-            part = first.part(0, count)
-            network.run(part)
-            single, run = _timed(lambda: network.run(part))
-        self.intact = single / run.examples
-        self._run = run
-        self.curves = curves(network.layers, run, settings)
-        if "figures" in settings.protocols:
-            network.try_together()
-        self._total = max(1, len(run.tape.operations))
-        self._ablations = {curve: self._timed_ablation(curve) for curve in self._some()}
-        self.statistics = self._timed_statistics(settings) / run.examples
-
-    def part(self, curve: Curve) -> float:
-        """The share of the network's operations that an ablation runs again."""
-        plan = self._run.together if curve.joint else self._run.plans.get(curve.name)
-        return len(plan.operations) / self._total if plan else 1.0
-
-    def ablation(self, curve: Curve) -> float:
-        """Seconds of one ablation of one example."""
-        if curve in self._ablations:
-            return self._ablations[curve]
-        alike = [each for each in self._ablations if each.whole == curve.whole]
-        near = min(alike, key=lambda each: abs(self.part(each) - self.part(curve)))
-        return self._ablations[near] * self.part(curve) / max(self.part(near), 1 / self._total)
-
-    def _some(self) -> list[Curve]:
-        """The curves to time: evenly spread."""
-        step = max(1, -(-len(self.curves) // TIMED_CURVES))
-        chosen = self.curves[::step]
-        return chosen + [each for each in self.curves if each.joint and each not in chosen]
-
-    def _timed_ablation(self, curve: Curve) -> float:
-        groups = random_groups(curve)
-        dropping = Dropping(self._network, curve, self._run, {})
-
-        def ablations() -> None:
-            dropping.draw(0, 0, 0)
-            for group in groups:
-                dropping.labels(group)
-
-        if not groups:
-            return _timed(dropping.labels_without_all)[0] / self._run.examples
-        return _timed(ablations)[0] / self._run.examples / len(groups)
-
-    def _timed_statistics(self, settings: Measurement) -> float:
-        samplings = 1 if settings.activations is None else settings.samplings
-        seconds = 0.0
-        for layer in self._network.layers:
-            value = self._run.values[layer.name]
-            activity = layer_activity(value, layer, self._run.examples).flatten(0, 1)[: 1 << 14]
-            running = RunningCorrelation(layer.units, value.device)
-            share = value.numel() / layer.units / len(activity)
-            seconds += (
-                _timed(lambda running=running, activity=activity: running.update(activity))[0] * share * samplings
-            )
-        return seconds
-
-
-def _timed(work: Callable[[], Result]) -> tuple[float, Result]:
-    started = time.perf_counter()
-    result = work()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter() - started, result
 
 
 def _bytes(count: int | float) -> str:

@@ -1,12 +1,16 @@
 """`profile`: the two measures of every layer of a network, and evidence about each unit."""
 
+import os
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pandas as pd
 from torch import nn
 
 from widthwise.errors import RequestError
 from widthwise.measurement.batch_size import fitting_batch_size
+from widthwise.measurement.checkpoint import Checkpoint, digest_of
+from widthwise.measurement.part import as_part, check_divisible
 from widthwise.measurement.passes import Passes
 from widthwise.measurement.result import Profile
 from widthwise.measurement.settings import PAPER_SETTINGS, Measurement
@@ -33,6 +37,8 @@ def profile(
     replay: bool = True,
     batch_size: int | None = None,
     memory: int | None = None,
+    part: tuple[int, int] | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
     on_progress: OnProgress = unseen,
 ) -> Profile:
     """Measure removability and repetition in every layer of a network (Sections 2 and 3).
@@ -59,8 +65,14 @@ def profile(
         seed: the seed of the random draws. The same seed gives the same profile, however the examples are batched.
         replay: False: run the whole network again for each ablation, not only what follows the layer.
         batch_size: the number of examples to run at a time; None: as many as fit in `memory`.
-        memory: bytes that the values of a batch may take, and those of batches that are held; None: 1 GiB on a CPU, and
-            for a batch a third of the free memory on a GPU.
+        memory: bytes that the values of a batch may take, those of batches that are held, and as many for the sums of
+            products of correlations. None: 1 GiB on a CPU, and for a batch a third of the free memory on a GPU; for
+            sums of products half of the free memory. Layers whose correlations do not fit together are correlated in
+            several passes over the data.
+        part: measure only this part of the examples, such as `(1, 4)`, the first of four, given all of the batches.
+            Each part can be measured by another process or machine; `Profile.merge` makes one profile of all of them.
+        checkpoint: a file to which the state of the measurement is written about every minute. If it is there, the
+            measurement goes on from it. It is deleted at the end.
         on_progress: called after each batch with the number of examples done, over all passes.
 
     Returns: the tables of all that was measured.
@@ -70,6 +82,9 @@ def profile(
         TrialError: there is not enough memory for the batch size.
     """
     checked_request(settings, batch_size, seed)
+    one_part = None if part is None else as_part(part)
+    if one_part is not None:
+        check_divisible(settings)
     model = checked_module(model)
     raised: list[Exception] = []
 
@@ -93,9 +108,14 @@ def profile(
         )
         source.arrange(network.arrangement)
         size = batch_size or fitting_batch_size(network, memory)
-        passes = Passes(network, source, size, settings, seed, tell)
+        saved = None
+        if checkpoint is not None:
+            saved = Checkpoint(checkpoint, _identity(network, source, size, settings, seed, part))
+        passes = Passes(network, source, size, settings, seed, tell, one_part, memory, saved)
         passes.run()
-        return profile_tables(passes)
+        measured = passes.measured()
+        found = profile_tables(measured)
+        return found if part is None else replace(found, state=measured)
 
 
 def layers(
@@ -148,6 +168,22 @@ def layers(
             "note": [row.candidate.note for row in rows],
         }
     )
+
+
+def _identity(
+    network: Network, source: Batches, size: int, settings: Measurement, seed: int, part: tuple[int, int] | None
+) -> dict[str, str]:
+    """What makes a measurement the one it is, in words or as digests."""
+    weights = {**dict(network.model.named_parameters()), **dict(network.model.named_buffers())}
+    return {
+        "network": f"{type(network.model).__name__} {digest_of(weights)}",
+        "selection of layers": str([(layer.name, layer.units) for layer in network.layers]),
+        "number of examples": str(source.examples),
+        "batch size": str(size),
+        "part": str(part),
+        "seed": str(seed),
+        "setting": str(settings),
+    }
 
 
 def checked_request(settings: object, batch_size: int | None, seed: int) -> None:

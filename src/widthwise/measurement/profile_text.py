@@ -44,7 +44,9 @@ def notes(profile: Profile) -> list[str]:
     how = "Only what follows a layer was run again."
     if not profile.about["replayed"]:
         how = f"The whole network was run again for each ablation, because {profile.about['reason']}."
-    return [*profile.warnings, *_left_out(profile), f"Units: {counts}.", *precision_notes(profile), how]
+    given = profile.about["batches_as_given"]
+    batches = [f"Batches were run as given, neither cut nor joined, because {given}."] if given else []
+    return [*profile.warnings, *_left_out(profile), f"Units: {counts}.", *precision_notes(profile), *batches, how]
 
 
 def precision_notes(profile: Profile) -> list[str]:
@@ -67,7 +69,7 @@ def precision_notes(profile: Profile) -> list[str]:
 
 def _left_out(profile: Profile) -> list[str]:
     """A sentence on the nonlinearities that are not measured, if there are any: which, and why."""
-    missing: list[dict[str, str]] = list(dict(profile.about).get("left_out") or [])  # type: ignore[call-overload]
+    missing = profile.about["left_out"]
     if not missing:
         return []
     named = [f"{each['name']} ({each['reason']})" for each in missing[:NAMED_LEFT_OUT]]
@@ -79,7 +81,7 @@ def _left_out(profile: Profile) -> list[str]:
 
 def of_first_protocol(table: pd.DataFrame) -> pd.DataFrame:
     """The rows of the protocol that was measured first, whose numbers `layers` holds."""
-    return table[table["protocol"] == table["protocol"].iloc[0]] if "protocol" in table else table
+    return table[table["protocol"] == table["protocol"].iloc[0]]
 
 
 def as_text(profile: Profile, all_layers: str = "profile.layers, or the page of ww.report(profile, 'x.html')") -> str:

@@ -13,20 +13,20 @@ from widthwise.measurement.curves import (
     prunability,
 )
 from widthwise.measurement.label_counts import LabelCounts, by_level
-from widthwise.measurement.passes import Passes
+from widthwise.measurement.measured import Measured
 
 NUMBERS = ("auc", "auc_std", "auc_corrected", "auc_corrected_std", "prunability", "prunability_std", "precision")
 
 
-def removability_table(passes: Passes, classes: int) -> pd.DataFrame:
+def removability_table(measured: Measured, classes: int) -> pd.DataFrame:
     """`removability`: one row for each protocol and layer, and for all layers together where a protocol has that."""
     rows = [
         {
             "protocol": curve.protocol,
             "layer": curve.name,
-            **_numbers(curve, counts, passes.settings.levels, classes, passes.settings.prunability_threshold),
+            **_numbers(curve, counts, measured.settings.levels, classes, measured.settings.prunability_threshold),
         }
-        for curve, counts in zip(passes.curves, passes.counts, strict=True)
+        for curve, counts in zip(measured.curves, measured.counts, strict=True)
     ]
     return pd.DataFrame(rows, columns=["protocol", "layer", *NUMBERS])
 
@@ -66,16 +66,16 @@ def intact_known(curve: Curve, shares: Float[np.ndarray, "samplings groups"]) ->
     return np.where(curve.intact, 1.0, shares)
 
 
-def ablation_table(passes: Passes, labels: int) -> pd.DataFrame:
+def ablation_table(measured: Measured, labels: int) -> pd.DataFrame:
     """`ablation`: one row for each curve, sampling and level.
 
     Args:
-        passes: the passes.
+        measured: what was measured.
         labels: the number of labels of all examples, which are known where nothing is dropped.
     """
-    samplings, levels = passes.settings.samplings, passes.settings.levels
+    samplings, levels = measured.settings.samplings, measured.settings.levels
     tables = []
-    for curve, counts in zip(passes.curves, passes.counts, strict=True):
+    for curve, counts in zip(measured.curves, measured.counts, strict=True):
         compared = np.where(curve.intact, labels, counts.compared)
         tables.append(
             pd.DataFrame(
@@ -87,6 +87,7 @@ def ablation_table(passes: Passes, labels: int) -> pd.DataFrame:
                     "units_dropped": np.tile(np.sum(curve.dropped, axis=0), samplings),
                     "unchanged": by_level(curve, intact_known(curve, counts.shares())).ravel(),
                     "labels": by_level(curve, compared).ravel(),
+                    "not_finite": by_level(curve, counts.lost.cpu().numpy()).ravel(),
                 }
             )
         )

@@ -4,44 +4,56 @@ import io
 import json
 import os
 import zipfile
-from dataclasses import dataclass, fields
-from typing import TypedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, TypedDict
 
 import pandas as pd
 
 from widthwise.errors import RequestError
 from widthwise.files import write_whole
 
+if TYPE_CHECKING:
+    from widthwise.measurement.measured import Measured
+
 FORMAT = 3
 TABLES = ("layers", "removability", "ablation", "correlation", "similarity", "units", "pairs")
+STATE_FILE = "state.safetensors"
 DEGENERATE_SHARE = 0.99
 """A network that predicts one label for a larger share of the inputs has collapsed; its measures mean nothing."""
 
 
-class About(TypedDict):
-    """The network of a profile, and how it was measured.
+class AboutNetwork(TypedDict):
+    """The network of a profile.
 
     model: the type of the network.
-    classes: the number of possible labels.
-    labels: the number of labels that were compared.
     replayed, reason: whether only what follows a layer was run again; if not, why.
     batches_as_given: why batches were neither cut nor joined; empty if they could be.
     left_out: the nonlinearities that are not measured, each with its `name`, `kind` and `reason`.
-    settings: the fields of the `Measurement`.
-    seed: the seed of the random draws.
     device: the device of the network.
     """
 
     model: str
-    classes: int
-    labels: int
     replayed: bool
     reason: str
     batches_as_given: str
     left_out: list[dict[str, str]]
+    device: str
+
+
+class About(AboutNetwork):
+    """The network of a profile, and how it was measured.
+
+    classes: the number of possible labels.
+    labels: the number of labels that were compared.
+    settings: the fields of the `Measurement`.
+    seed: the seed of the random draws.
+    """
+
+    classes: int
+    labels: int
     settings: dict[str, object]
     seed: int
-    device: str
 
 
 @dataclass(frozen=True, repr=False)
@@ -57,8 +69,9 @@ class Profile:
         precision`: a row for each protocol and layer; in protocol `figures` also one of all layers together, whose
         `layer` is empty. Prunability is the share of dropped units at which unchanged labels fall below 0.8 (or
         `prunability_threshold`); `precision` is the standard error of `auc` over examples and draws together.
-    ablation: `layer, protocol, sampling, share_dropped, units_dropped, unchanged, labels`: the proportion of labels
-        that stayed, of the number that was compared.
+    ablation: `layer, protocol, sampling, share_dropped, units_dropped, unchanged, labels, not_finite`: the proportion
+        of labels that stayed, the number that was compared, and how many of these could not be formed, since scores
+        were NaN or infinite after the ablation.
     correlation: `layer, sampling, low, high, pairs`: the number of pairs of units with |r| in [low, high).
     similarity: `layer, sampling, threshold, similarity`: similarity for several thresholds of |r|.
     units: a row for each unit: its activity, its outgoing weights, similar units, the labels that stay without it, and
@@ -69,6 +82,7 @@ class Profile:
     most_frequent_label_share: the share of labels that are the most frequent one. Near 1 the network has collapsed:
         its AUC is 1 and means nothing.
     about: the network, and how it was measured.
+    state: of a profile of a part of the data, all that `merge` needs; None otherwise.
     """
 
     layers: pd.DataFrame
@@ -81,6 +95,7 @@ class Profile:
     examples: int
     most_frequent_label_share: float
     about: About
+    state: "Measured | None" = field(default=None, compare=False)
 
     @property
     def degenerate(self) -> bool:
@@ -90,15 +105,25 @@ class Profile:
     @property
     def warnings(self) -> list[str]:
         """Warnings for a reader of the numbers, one sentence each."""
-        if not self.degenerate:
-            return []
-        return [
-            f"{self.most_frequent_label_share:.1%} of the labels are the same one: the network has collapsed, and "
-            "its AUC means nothing."
-        ]
+        found = []
+        if self.degenerate:
+            found.append(
+                f"{self.most_frequent_label_share:.1%} of the labels are the same one: the network has collapsed, and "
+                "its AUC means nothing."
+            )
+        lost = self.ablation[self.ablation["not_finite"] > 0]
+        if len(lost):
+            found.append(
+                f"After {len(lost)} of {len(self.ablation)} ablations, {lost['not_finite'].sum():,} of "
+                f"{lost['labels'].sum():,} labels could not be formed, since scores were NaN or infinite; they count "
+                "as changed."
+            )
+        return found
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the profile to one file: a ZIP archive with a Parquet file for each table, and a JSON file.
+
+        That of a part of the data also holds all that `merge` needs, as a safetensors file.
 
         Raises:
             OSError: the file cannot be written.
@@ -110,6 +135,11 @@ class Profile:
                 getattr(self, name).to_parquet(table, index=False)
                 archive.writestr(f"{name}.parquet", table.getvalue())
             archive.writestr("profile.json", json.dumps(self.summary(), indent=1))
+            if self.state is not None:
+                from widthwise.measurement.checkpoint import packed
+
+                facts = {"facts": json.dumps(self.state.facts())}
+                archive.writestr(STATE_FILE, packed(self.state.state_dict(), facts))
         write_whole(path, sink.getvalue())
 
     def summary(self) -> dict[str, object]:
@@ -135,17 +165,39 @@ class Profile:
                 found = content.pop("format")
                 if found != FORMAT:
                     raise RequestError(f"{path} is a profile of format {found}; this version reads format {FORMAT}")
+                state = _read_state(archive) if STATE_FILE in archive.namelist() else None
                 tables = {name: pd.read_parquet(io.BytesIO(archive.read(f"{name}.parquet"))) for name in TABLES}
         except FileNotFoundError:
             raise
         except (zipfile.BadZipFile, KeyError, json.JSONDecodeError, AttributeError, TypeError, OSError) as error:
             raise RequestError(f"{path} is no profile that Profile.save wrote ({error})") from None
-        return cls(**tables, **content)
+        return cls(**tables, **content, state=state)
+
+    @classmethod
+    def merge(cls, parts: "Sequence[Profile]") -> "Profile":
+        """The profile of the whole data, from those of all its parts.
+
+        It is that which `profile` makes of the whole: counts are equal, correlations up to rounding in the precision in
+        which the network runs.
+
+        Args:
+            parts: what `profile(..., part=(1, n))` to `part=(n, n)` returned, in any order.
+
+        Raises:
+            RequestError: they are not exactly all parts of the same data, measured in the same way.
+        """
+        from widthwise.measurement.measured import merged
+        from widthwise.measurement.tables import profile_tables
+
+        states = [part.state for part in parts]
+        if not states or None in states:
+            raise RequestError("only profiles that were measured with part= can be merged, all parts of the data")
+        return profile_tables(merged([state for state in states if state is not None]))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Profile):
             return NotImplemented
-        pairs = [(getattr(self, each.name), getattr(other, each.name)) for each in fields(self)]
+        pairs = [(getattr(self, each.name), getattr(other, each.name)) for each in fields(self) if each.compare]
         return all(one.equals(two) if isinstance(one, pd.DataFrame) else one == two for one, two in pairs)
 
     __hash__ = None  # type: ignore[assignment]
@@ -159,3 +211,11 @@ class Profile:
         from widthwise.measurement.profile_text import as_html
 
         return as_html(self)
+
+
+def _read_state(archive: zipfile.ZipFile) -> "Measured":
+    from widthwise.measurement.checkpoint import unpacked
+    from widthwise.measurement.measured import Measured
+
+    facts, state = unpacked(archive.read(STATE_FILE))
+    return Measured.from_state(json.loads(facts["facts"]), state)

@@ -14,18 +14,22 @@ the size of batches.
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from torch import Tensor
 
 from widthwise.measurement.ablation import Dropping, Replacements, per_example
+from widthwise.measurement.accumulator import State, part_of
+from widthwise.measurement.accumulator import joined as joined_states
 from widthwise.measurement.curves import Curve
 from widthwise.measurement.label_counts import LabelCounts
 from widthwise.measurement.work import Work
 from widthwise.tracing.inputs import Inputs, joined
 from widthwise.tracing.network import Network, RecordedRun
+from widthwise.tracing.predicted_labels import NO_LABEL
 
 INTACT = "intact runs"
 """The kind of work that running the network itself is."""
@@ -59,10 +63,19 @@ class ChosenExamples:
         self._seen = 0
         self.together = True
 
-    def update(self, run: RecordedRun) -> None:
-        """Add the examples of the next batch."""
-        inputs = run.inputs
-        if not inputs.divisible or run.label_examples is None:
+    @property
+    def empty(self) -> bool:
+        """Whether no batch was added."""
+        return self._seen == 0
+
+    def update(self, inputs: Inputs, labels_known: bool) -> None:
+        """Add the examples of the next batch.
+
+        Args:
+            inputs: the batch.
+            labels_known: whether it is known which example each label belongs to.
+        """
+        if not inputs.divisible or not labels_known:
             self.together = False
         for index in range(inputs.examples if self.together else 0):
             position = self._positions.get(self._seen + index)
@@ -97,7 +110,7 @@ class SampledCurve:
         self.counts = LabelCounts(samplings, len(curve.groups), device)
         self.runs = 1
         """The number of runs of each example the next time that it is taken."""
-        self._samplings, self._precision = samplings, precision
+        self._samplings, self._precision, self._seed = samplings, precision, seed
         self._stream = [seed, LEVEL_STREAM, *map(ord, curve.protocol), *(layer.stream for layer in curve.layers)]
         self._possible = ~np.array(curve.intact)
         self._steps: list[_Step] = []
@@ -179,10 +192,13 @@ class SampledCurve:
             groups = chosen[rows]
             if (groups < 0).all():
                 continue
-            dropping.draw(self._stream[0], sampling, first)
+            dropping.draw(self._seed, sampling, first)
             device = run.labels.device
-            ablated = dropping.labels(torch.from_numpy(groups.clip(0)).to(device))
+            levels = torch.from_numpy(groups.clip(0)).to(device)
+            ablated = dropping.labels(levels)
             stayed = per_example(run, ablated == run.labels).cpu().numpy()
+            lost = torch.zeros_like(self.counts.lost[0])
+            lost.index_add_(0, levels, per_example(run, ablated == NO_LABEL) * torch.from_numpy(groups >= 0).to(device))
             ran = np.zeros((run.examples, len(self.curve.groups)), dtype=np.int64)
             ran[groups >= 0, groups[groups >= 0]] = 1
             compared, unchanged = ran * labels[:, None], ran * stayed[:, None]
@@ -190,6 +206,7 @@ class SampledCurve:
             step.compared[rows] += compared
             shared = np.array(self.curve.everything) | (np.arange(self._samplings)[:, None] == sampling)
             self.counts.update(torch.from_numpy(unchanged.sum(0) * shared).to(device), compared.sum(0) * shared)
+            self.counts.update_lost(lost * torch.from_numpy(shared).to(device))
 
     def end(self, number: int) -> None:
         """Take account of a step that was run."""
@@ -197,6 +214,31 @@ class SampledCurve:
         counts = [torch.from_numpy(each).to(device) for each in (step.unchanged, step.compared)]
         before = [torch.from_numpy(each).to(device) for each in step.before] if step.before[1].any() else []
         self.counts.update_examples(*counts, *before)
+
+    def state_dict(self) -> State:
+        """The counts, and which runs the examples of each step had."""
+        steps = self._steps
+        state = {
+            "runs": torch.tensor(self.runs),
+            "sizes": torch.tensor([len(step.done) for step in steps], dtype=torch.long),
+            "visits": torch.tensor([step.visits for step in steps], dtype=torch.long),
+        }
+        for name in ("done", "unchanged", "compared") if steps else ():
+            state[name] = torch.from_numpy(np.concatenate([getattr(step, name) for step in steps]))
+        return {**state, **joined_states([("counts", self.counts.state_dict())])}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from where another one was at the end of a step."""
+        self.counts.load_state_dict(part_of(state, "counts"))
+        self.runs = int(state["runs"])
+        last = 0
+        for size, visits in zip(state["sizes"].tolist(), state["visits"].tolist(), strict=True):
+            first, last = last, last + size
+            step = _Step(size, self._samplings, len(self.curve.groups))
+            step.visits = visits
+            for name in ("done", "unchanged", "compared"):
+                getattr(step, name)[:] = state[name][first:last].numpy()
+            self._steps.append(step)
 
     def plan_another_sweep(self, examples: int) -> None:
         """Set the number of runs of each example, when all of them are taken once more."""
@@ -222,6 +264,8 @@ def ablate_sampled(
     size: int,
     replacements: Replacements,
     work: Work,
+    behind: tuple[int, int] = (0, 0),
+    on_step: Callable[[tuple[int, int]], None] = lambda behind: None,
 ) -> None:
     """Run ablations of random examples until every curve is known as precisely as asked for, or everything was run.
 
@@ -232,11 +276,16 @@ def ablate_sampled(
         size: the number of examples to run at a time.
         replacements: the activity of dropped units.
         work: is told what was done.
+        behind: the number of sweeps over the examples, and of steps of the next one, that the curves have behind them.
+        on_step: called with these numbers after each step.
     """
     steps = examples.steps
-    for sweep in itertools.count():
+    for sweep in itertools.count(behind[0]):
         first = 0
         for number, inputs in enumerate(steps()):
+            if (sweep, number) < behind:
+                first += inputs.examples
+                continue
             waiting = [each for each in sampled if not each.narrow and (sweep == 0 or not each.exhausted)]
             if not waiting:
                 work.finish()
@@ -259,6 +308,7 @@ def ablate_sampled(
                     done = int(each.counts.examples.sum())
                     work.expect(kind_of(each.curve), done + each.still_needed())
             first += inputs.examples
+            on_step((sweep, number + 1))
         for each in sampled:
             each.plan_another_sweep(first)
 

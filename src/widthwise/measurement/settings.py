@@ -25,6 +25,8 @@ class Measurement:
     threshold: units with at least this |r| are similar.
     activations: the largest number of activation vectors used for a layer's correlations, drawn anew for each sampling;
         None: all of them, which gives the exact value.
+    sample: the number of positions of each example, drawn anew for each layer and example, whose activity enters
+        correlations; None: all of them. Ablations, and the statistics of units, always use all positions.
     replacement: the activity of a dropped unit: `zero`, as in the paper, or the unit's `mean`.
     thresholds: further values of |r| for which similarity is reported.
     single_units: also drop every unit alone, and with the unit that it resembles most, to find out why it is removable.
@@ -52,6 +54,7 @@ class Measurement:
     protocols: tuple[Protocol, ...] = field(default=("text",), metadata={"since": 3})
     prunability_threshold: float = field(default=0.8, metadata={"since": 3})
     precision: float | None = field(default=None, metadata={"since": 3})
+    sample: int | None = field(default=None, metadata={"since": 3})
 
     def __post_init__(self) -> None:
         if not isinstance(self.thresholds, Iterable) or isinstance(self.thresholds, str):
@@ -75,6 +78,7 @@ class Measurement:
             "tolerance": (isinstance(self.tolerance, (int, float)) and 0 <= self.tolerance < 1, "in [0, 1)"),
             "protocols": (_protocols(self.protocols), "'text', 'figures' or both"),
             "prunability_threshold": (_correlation(self.prunability_threshold), "in (0, 1]"),
+            "sample": (self.sample is None or _whole(self.sample, 1), "a whole number of at least 1, or None for all"),
             "precision": (self.precision is None or _correlation(self.precision), "in (0, 1], or None for all"),
         }
         for name, (fits, right) in rules.items():

@@ -6,76 +6,50 @@ from dataclasses import asdict
 import numpy as np
 import pandas as pd
 
-from widthwise.measurement.correlation import HISTOGRAM_BINS, Repetition, strongest_pairs
 from widthwise.measurement.curves import ALL_LAYERS
-from widthwise.measurement.passes import Passes
+from widthwise.measurement.measured import Measured, MeasuredLayer
 from widthwise.measurement.removability import ablation_table, deviation, removability_table
+from widthwise.measurement.repetition import HISTOGRAM_BINS, Repetition
 from widthwise.measurement.result import Profile
 from widthwise.measurement.settings import Measurement
 from widthwise.measurement.units import units_table
-from widthwise.tracing.layer import Layer
-from widthwise.tracing.network import Network
 
-STRONGEST_PAIRS = 100
 PAIR_COLUMNS = ["layer", "unit", "other", "r", "r_squared", "slope", "intercept"]
 
 
-def profile_tables(passes: Passes) -> Profile:
-    """The profile that results from the passes."""
-    settings, layers, thresholds = passes.settings, passes.network.layers, passes.settings.reported_thresholds
-    gathered = [passes.measures[layer.name] for layer in layers]
-    names = [layer.name for layer in layers]
-    repetitions = [measures.activity.repetitions(thresholds) for measures in gathered]
-    frequencies = passes.labels.unique(return_counts=True)[1]
+def profile_tables(measured: Measured) -> Profile:
+    """The profile that results from what was measured."""
+    settings, thresholds = measured.settings, measured.settings.reported_thresholds
+    names = [layer.name for layer in measured.layers]
+    summaries = [layer.summary(settings) for layer in measured.layers]
+    repetitions = [summary.samplings for summary in summaries]
+    frequencies = measured.labels.compute()
     labels = int(frequencies.sum())
-    classes = passes.classes or max(2, len(frequencies))
+    classes = measured.classes or max(2, len(frequencies))
     units = [
-        units_table(
-            layer,
-            measures.statistics,
-            measures.activity.running[0],
-            passes.outgoing_weights(layer),
-            measures.single,
-            settings,
-        )
-        for layer, measures in zip(layers, gathered, strict=True)
+        units_table(layer.name, layer.statistics, summary.nearest, layer.outgoing_weights, layer.single, settings)
+        for layer, summary in zip(measured.layers, summaries, strict=True)
     ]
-    pairs = [
-        strongest_pairs(measures.activity.running[0], STRONGEST_PAIRS).assign(layer=name)
-        for name, measures in zip(names, gathered, strict=True)
-    ]
-    removability = removability_table(passes, classes)
-    whole = _reason_to_run_whole(passes.network)
+    pairs = [summary.pairs.assign(layer=name) for name, summary in zip(names, summaries, strict=True)]
+    removability = removability_table(measured, classes)
     return Profile(
-        layers=layers_table(layers, removability, repetitions, units, settings),
-        ablation=ablation_table(passes, labels),
+        layers=layers_table(measured.layers, removability, repetitions, units, settings),
+        ablation=ablation_table(measured, labels),
         removability=removability,
         correlation=correlation_table(names, repetitions),
         similarity=similarity_table(names, repetitions, thresholds),
         units=pd.concat(units, ignore_index=True),
         pairs=pd.concat(pairs)[PAIR_COLUMNS].reset_index(drop=True),
-        examples=passes.examples,
+        examples=measured.examples,
         most_frequent_label_share=frequencies.max().item() / labels,
         about={
-            "model": type(passes.network.model).__name__,
+            **measured.network,
             "classes": classes,
             "labels": labels,
-            "replayed": not whole,
-            "reason": whole,
-            "batches_as_given": passes.network.arrangement.as_given,
-            "left_out": [asdict(each) for each in passes.network.left_out],
             "settings": {name: _plain(value) for name, value in asdict(settings).items()},
-            "seed": passes.seed,
-            "device": str(passes.network.device),
+            "seed": measured.seed,
         },
     )
-
-
-def _reason_to_run_whole(network: Network) -> str:
-    """Why the whole network was run for each ablation; empty if only what follows a layer was."""
-    if network.replayed and len(network.slower_replayed) == len(network.layers):
-        return "running it whole was measured to be faster"
-    return network.reason
 
 
 def _plain(value: object) -> object:
@@ -83,7 +57,7 @@ def _plain(value: object) -> object:
 
 
 def layers_table(
-    layers: list[Layer],
+    layers: list[MeasuredLayer],
     removability: pd.DataFrame,
     repetitions: list[list[Repetition]],
     units: list[pd.DataFrame],
@@ -101,6 +75,11 @@ def layers_table(
             "similarity": [similarity.mean() for similarity in similarities],
             "similarity_std": [deviation(similarity) for similarity in similarities],
             "dead_fraction": [table["constant"].mean() for table in units],
+            "similarity_std_units": [np.mean([each.deviation[chosen] for each in results]) for results in repetitions],
+            "similarity_reference": [
+                np.mean([each.similarity[chosen] - each.constant_share for each in results]) for results in repetitions
+            ],
+            "redundancy_pca": [np.mean([each.redundancy for each in results]) for results in repetitions],
         }
     )
 

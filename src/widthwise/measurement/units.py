@@ -1,6 +1,6 @@
 """The mechanisms by which a unit is removable (Section 2.1), and the evidence about each unit of a layer."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from widthwise.measurement.ablation import unchanged_without_each
-from widthwise.measurement.correlation import RunningCorrelation, nearest
+from widthwise.measurement.accumulator import State
 from widthwise.measurement.settings import Measurement
 from widthwise.tracing.layer import Layer
 from widthwise.tracing.network import Network, RecordedRun
@@ -31,8 +31,8 @@ class UnitStatistics:
         self.positions = 0
         self._sum = torch.zeros(units, dtype=torch.float64, device=device)
         self._active = torch.zeros(units, dtype=torch.long, device=device)
-        self._lowest = torch.full((units,), torch.inf, device=device)
-        self._highest = torch.full((units,), -torch.inf, device=device)
+        self._lowest = torch.full((units,), torch.inf, dtype=torch.float64, device=device)
+        self._highest = torch.full((units,), -torch.inf, dtype=torch.float64, device=device)
 
     def update(
         self,
@@ -53,16 +53,25 @@ class UnitStatistics:
         self.positions += activity.shape[0] * activity.shape[1] if kept is None else int(kept.sum())
         lowest, highest = lowest.amin(1), highest.amax(1)
         self._active += ((lowest != 0) | (highest != 0)).sum(0)
-        self._sum += activity.sum(1).sum(0, dtype=torch.float64)
-        torch.minimum(self._lowest, lowest.amin(0), out=self._lowest)
-        torch.maximum(self._highest, highest.amax(0), out=self._highest)
+        self._sum += activity.sum((0, 1), dtype=torch.float64)
+        torch.minimum(self._lowest, lowest.amin(0).double(), out=self._lowest)
+        torch.maximum(self._highest, highest.amax(0).double(), out=self._highest)
+
+    def merge(self, other: "UnitStatistics") -> None:
+        """Add the examples that another one gathered."""
+        self.examples += other.examples
+        self.positions += other.positions
+        self._sum += other._sum
+        self._active += other._active
+        torch.minimum(self._lowest, other._lowest, out=self._lowest)
+        torch.maximum(self._highest, other._highest, out=self._highest)
 
     @property
     def mean(self) -> Float[Tensor, " units"]:
         """The mean activity of each unit."""
         return self._sum / self.positions
 
-    def table(self) -> pd.DataFrame:
+    def compute(self) -> pd.DataFrame:
         """One row for each unit: `never_active, constant, active_share, mean`."""
         values = {
             "never_active": self._active == 0,
@@ -71,6 +80,21 @@ class UnitStatistics:
             "mean": self.mean,
         }
         return pd.DataFrame({name: value.cpu().numpy() for name, value in values.items()})
+
+    def state_dict(self) -> State:
+        """The numbers of examples and positions, and each unit's sum, range and number of examples that it acts on."""
+        counts = {"examples": torch.tensor(self.examples), "positions": torch.tensor(self.positions)}
+        return {**counts, **self._tensors}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from the examples that another one gathered."""
+        self.examples, self.positions = int(state["examples"]), int(state["positions"])
+        for name, own in self._tensors.items():
+            own.copy_(state[name])
+
+    @property
+    def _tensors(self) -> State:
+        return {"sum": self._sum, "active": self._active, "lowest": self._lowest, "highest": self._highest}
 
 
 class SingleAblations:
@@ -103,6 +127,27 @@ class SingleAblations:
         if pairs:
             self.paired[list(pairs)] += self._unchanged(run, list(pairs.values()))
 
+    def merge(self, other: "SingleAblations") -> None:
+        """Add the counts of another one."""
+        self.alone += other.alone
+        self.paired += other.paired
+        self.labels += other.labels
+
+    def compute(self) -> tuple[Float[np.ndarray, " units"], Float[np.ndarray, " units"]]:
+        """The share of labels that stay without each unit, and without it and the unit that it resembles most."""
+        return self.alone / self.labels, self.paired / self.labels
+
+    def state_dict(self) -> State:
+        """The counts."""
+        counts = {"alone": torch.from_numpy(self.alone), "paired": torch.from_numpy(self.paired)}
+        return {**counts, "labels": torch.tensor(self.labels)}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from the counts of another one."""
+        self.alone[:] = state["alone"].numpy()
+        self.paired[:] = state["paired"].numpy()
+        self.labels = int(state["labels"])
+
     def _unchanged(self, run: RecordedRun, groups: list[list[int]]) -> Int[np.ndarray, " groups"]:
         together = max(1, self._together // run.examples)
         found = unchanged_without_each(self._network, self._layer, run, groups, self._replacement, together)
@@ -110,22 +155,23 @@ class SingleAblations:
 
 
 def units_table(
-    layer: Layer,
+    layer: str,
     statistics: UnitStatistics,
-    running: RunningCorrelation,
+    nearest: pd.DataFrame,
     outgoing_weights: OutgoingWeights,
     single: SingleAblations | None,
     settings: Measurement,
 ) -> pd.DataFrame:
     """The table `units` of one layer: one row for each unit, with the columns `UNIT_COLUMNS`."""
-    table = pd.concat([statistics.table(), nearest(running, settings.threshold)], axis=1)
-    table["layer"], table["unit"] = layer.name, np.arange(layer.units)
+    table = pd.concat([statistics.compute(), nearest], axis=1)
+    table["layer"], table["unit"] = layer, np.arange(len(table))
     table["outgoing_norm"] = outgoing_weights.norms.numpy()
-    table["unchanged_alone"] = np.nan if single is None else single.alone / single.labels
-    table["unchanged_with_most_similar"] = np.nan
+    table["unchanged_alone"] = table["unchanged_with_most_similar"] = np.nan
     if single is not None:
-        paired = table["most_similar"].notna()
-        table.loc[paired, "unchanged_with_most_similar"] = single.paired[paired] / single.labels
+        alone, paired = single.compute()
+        table["unchanged_alone"] = alone
+        has_partner = table["most_similar"].notna()
+        table.loc[has_partner, "unchanged_with_most_similar"] = paired[has_partner]
     table["mechanism"] = mechanisms(table, outgoing_weights.only, settings.tolerance)
     return table[list(UNIT_COLUMNS)]
 

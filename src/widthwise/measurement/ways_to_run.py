@@ -64,6 +64,13 @@ def _same_scores(dropping: Dropping, groups: list[int]) -> bool:
     return all(torch.equal(at_once[row], dropping.scores(group)) for row, group in enumerate(groups))
 
 
+def reason_to_run_whole(network: Network) -> str:
+    """Why the whole network was run for each ablation; empty if only what follows a layer was."""
+    if network.replayed and len(network.slower_replayed) == len(network.layers):
+        return "running it whole was measured to be faster"
+    return network.reason
+
+
 def largest_value_behind(network: Network, layer: Layer) -> float:
     """Bytes of the largest value, for each example, that a replay from the layer computes."""
     tape = network.probe

@@ -94,6 +94,6 @@ def _greatest_correlation(
     varying = (~running.constant).nonzero().flatten()
     is_candidate = varying < candidates
     greatest = torch.ones(candidates)
-    absolute = running.absolute()[is_candidate][:, ~is_candidate]
+    absolute = running.compute().r.abs()[is_candidate][:, ~is_candidate]
     greatest[varying[is_candidate]] = absolute.amax(1).float()
     return greatest

@@ -1,4 +1,4 @@
-"""The tables of units and of pairs on a profile's page, with so many rows at most that the page stays small."""
+"""The tables of units and of pairs on a profile's page, with a bounded number of rows, so that the page stays small."""
 
 import json
 

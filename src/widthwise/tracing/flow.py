@@ -105,7 +105,7 @@ class Flow:
         before = {slot: carried for slot in dict.fromkeys(operation.inputs) if (carried := self._found.get(slot))}
         if not before:
             return
-        after = [self._after(operation, slot, carried) for slot, carried in before.items()]
+        after = [self.after(operation, slot, carried) for slot, carried in before.items()]
         for output in dict.fromkeys(operation.outputs):
             self._found[output] = self._together(operation, output, [each[output] for each in after if output in each])
 
@@ -113,10 +113,10 @@ class Flow:
         """Whether a product with a buffer leaves the units where they are, as an adjacency matrix does."""
         slots = [slot for slot in dict.fromkeys(operation.inputs) if self._found.get(slot)]
         before = [(slot, carried) for slot in slots if (carried := self._found[slot]) is not None]
-        after = [self._after(operation, slot, carried) for slot, carried in before]
+        after = [self.after(operation, slot, carried) for slot, carried in before]
         return any(carried.units is not None for each in after for carried in each.values())
 
-    def _after(self, operation: Operation, slot: Slot, carried: Carried) -> dict[Slot, Carried]:
+    def after(self, operation: Operation, slot: Slot, carried: Carried) -> dict[Slot, Carried]:
         """The units that an operation's outputs carry because one of its inputs does."""
         outputs = list(dict.fromkeys(operation.outputs))
         tape, labels = self._graph.tape, carried.labels
@@ -129,11 +129,14 @@ class Flow:
         if labels is None:
             return dict.fromkeys(outputs, carried)
         placed = labels_after(tape, operation, slot, labels)
-        return {
-            output: _without(carried, operation) if one is None else _with_labels(carried, one, tape.values[output])
-            for output in outputs
-            for one in [placed.get(output)]
-        }
+        found = {}
+        for output in outputs:
+            one = placed.get(output, f"{operation.name} mixes them")
+            if isinstance(one, str):
+                found[output] = replace(_without(carried, operation), note=one)
+            else:
+                found[output] = _with_labels(carried, one, tape.values[output])
+        return found
 
     def _together(self, operation: Operation, output: Slot, found: list[Carried]) -> Carried | None:
         """The units that a value carries because several inputs of its operation do."""

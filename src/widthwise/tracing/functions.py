@@ -82,6 +82,11 @@ CASTS = {"to", "float", "double", "half", "bfloat16", "type_as", "type"}
 IDENTITIES = {"contiguous", "clone", "detach", "data", "requires_grad", "alias", "cpu", "cuda"} | CASTS
 """Functions that change at most a value's type, device or memory layout."""
 EXPANSIONS = {"expand", "expand_as", "broadcast_to"}
+FRESH = {
+    *(f"{kind}_like" for kind in ("zeros", "ones", "full", "empty", "rand", "randn", "randint")),
+    *(f"new_{kind}" for kind in ("zeros", "ones", "full", "empty", "tensor")),
+}
+"""Functions that take no more than the shape, type or device of what they are given."""
 REDUCTIONS = {
     *("mean", "sum", "amax", "amin", "max", "min", "prod", "std", "var", "norm", "linalg_vector_norm", "logsumexp"),
     *("median", "nanmean", "nansum", "var_mean", "std_mean", "argmax", "argmin", "any", "all", "linalg_norm"),

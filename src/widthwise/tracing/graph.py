@@ -4,7 +4,15 @@ from collections.abc import Iterable
 
 from torch import nn
 
-from widthwise.tracing.functions import ATTENTION, CONVOLUTIONS, DENSE, GROUPED_PRODUCTS, MATRIX_PRODUCTS, RECURRENT
+from widthwise.tracing.functions import (
+    ATTENTION,
+    CONVOLUTIONS,
+    DENSE,
+    FRESH,
+    GROUPED_PRODUCTS,
+    MATRIX_PRODUCTS,
+    RECURRENT,
+)
 from widthwise.tracing.structure import Slot
 from widthwise.tracing.tape import Operation, Tape
 
@@ -37,7 +45,7 @@ class Graph:
         self.depth = {id(operation): depth for depth, operation in enumerate(tape.operations)}
         self.consumers: dict[Slot, list[Operation]] = {}
         for operation in tape.operations:
-            for slot in dict.fromkeys(operation.inputs):
+            for slot in dict.fromkeys(_read(operation)):
                 self.consumers.setdefault(slot, []).append(operation)
         parameters = {id(parameter) for parameter in model.parameters()}
         buffers = {id(buffer) for buffer in model.buffers()}
@@ -82,7 +90,7 @@ class Graph:
         values = self.tape.values.items()
         found = {slot for slot, value in values if slot not in self.producers and id(value) in known}
         for operation in self.tape.operations:
-            if found.issuperset(operation.inputs):
+            if found.issuperset(_read(operation)):
                 found.update(operation.outputs)
         return found
 
@@ -98,7 +106,7 @@ class Graph:
         leading = set(self._final)
         for operation in reversed(self.tape.operations):
             if not leading.isdisjoint(operation.outputs):
-                leading.update(operation.inputs)
+                leading.update(_read(operation))
         return leading
 
     def _lead_through_products(self) -> set[Slot]:
@@ -128,3 +136,8 @@ class Graph:
             following[depth] = common
             length[depth] = 1 + (length[common] if common != EXIT else 0)
         return following
+
+
+def _read(operation: Operation) -> list[Slot]:
+    """The values on which an operation's own value depends, and not only its shape or type."""
+    return [] if operation.name in FRESH else operation.inputs

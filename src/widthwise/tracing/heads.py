@@ -79,8 +79,8 @@ def _heads(graph: Graph, flow: Flow, operation: Operation, attended: Slot) -> He
     labels = carried.labels
     if carried.units is not None:
         labels = labelled(graph.tape.values[attended], carried.units)
-    after = labels_after(graph.tape, operation, attended, labels)[operation.outputs[0]] if labels else None
-    if after is None:
+    after = labels_after(graph.tape, operation, attended, labels)[operation.outputs[0]] if labels else ""
+    if isinstance(after, str):
         return Heads(operation, None)
     features = value.shape[-1]
     first = after.codes.cpu()[..., 0]

@@ -10,7 +10,7 @@ from torch import nn
 from widthwise.errors import RequestError
 from widthwise.tracing.experts import experts_side_by_side, is_chosen_by_data, routed_values
 from widthwise.tracing.flow import Flow
-from widthwise.tracing.functions import ACTIVATIONS
+from widthwise.tracing.functions import ACTIVATIONS, SOFTMAXES
 from widthwise.tracing.graph import Graph
 from widthwise.tracing.heads import attention_heads
 from widthwise.tracing.inner_values import InnerValues
@@ -24,6 +24,7 @@ from widthwise.wording import did_you_mean
 NO_LABEL = "its value leads to no label"
 OUTPUT = "the output's own activation"
 CHOSEN_WEIGHT = "units not known: its weight is one of several that the data choose, so its calls may be of any of them"
+WEIGHTS = "a softmax over positions, as an attention's"
 NO_PRODUCT = "follows no dense layer or convolution"
 NAMED = re.compile(r"(?P<base>.*?)(:(?P<number>\d+))?(\[(?P<index>\d+)\])?")
 
@@ -81,7 +82,7 @@ class LayerSearch:
     def nonlinearities(self) -> list[Candidate]:
         """The value of every nonlinearity that is not inside of another one; those with a note are no layers."""
         found = NonlinearitySearch(self._modules, self._graph, self._flow).found()
-        inner = InnerValues(self._graph, self._flow, found)
+        inner, routed = InnerValues(self._graph, self._flow, found), routed_values(self._graph, self._flow)
         candidates = []
         for one in found:
             carried = self._flow.at(one.slot)
@@ -192,6 +193,12 @@ class LayerSearch:
     def given_units(self) -> list[str]:
         """The names of the values for which a user gave the dimension of the units."""
         return list(self._given)
+
+    def _over_units(self, one: Nonlinearity, units: Units) -> bool:
+        """Whether a softmax is over the dimension of the units."""
+        operation = self._tape.operations[one.operations[-1]]
+        given = operation.args[1] if len(operation.args) > 1 else operation.kwargs.get("dim")
+        return not isinstance(given, int) or given % self._tape.values[one.slot].dim() == units.dimension
 
     def _of(self, one: Nonlinearity) -> Candidate:
         if one.call is not None:

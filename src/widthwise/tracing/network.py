@@ -18,7 +18,7 @@ from widthwise.tracing.inputs import Inputs, copied
 from widthwise.tracing.layer import Layer, LeftOut, slot_at
 from widthwise.tracing.layer_selection import Row, Selection, UnitDimensions, find_layers
 from widthwise.tracing.padding import kept_labels, kept_positions
-from widthwise.tracing.predicted_labels import Predict, check_classes, labels_of, scores_of
+from widthwise.tracing.predicted_labels import NO_LABEL, Predict, check_classes, labels_of, scores_of
 from widthwise.tracing.recording import record
 from widthwise.tracing.replacing import run_with
 from widthwise.tracing.replay_check import (
@@ -94,6 +94,7 @@ class Network:
         predict: a function from the model's output to scores, whose argmax over the last axis is a label, or to labels.
         replay: False: run the whole model each time.
         units: the dimension along which a value's units lie, by the name of the value.
+        replay_tried: False: trust that replaying gives what the network gives, unless the tape says otherwise.
 
     Raises:
         RequestError: the model has no such layers, its output has no labels, or it answers differently each time.
@@ -109,6 +110,7 @@ class Network:
         predict: Predict | None = None,
         replay: bool = True,
         units: UnitDimensions | None = None,
+        replay_tried: bool = True,
     ):
         self.model = model
         self._predict = predict
@@ -140,6 +142,7 @@ class Network:
                 self.probe,
                 self.layers,
                 lambda layer, value: self._run_with(probe, {layer.call_site: lambda _: value}, layer.name)[0],
+                replay_tried,
             )
         self.replayed, self.reason = not problem, problem
         self.slower_replayed: set[str] = set()
@@ -171,14 +174,17 @@ class Network:
             number: its number, counted from 1, for messages.
 
         Raises:
-            RequestError: the model cannot be run on the batch, or its output holds NaN.
+            RequestError: the model cannot be run on the batch, or its output holds NaN or infinite scores.
             TrialError: there is not enough memory.
         """
         inputs = self.arrangement.of(inputs, number)
         tape = self._record(inputs, number)
         scores, labels = (tape.values[slot] for slot in tape.results)
-        if scores.is_floating_point() and scores.isnan().any():
-            raise RequestError("the model's output holds NaN, so no label can be formed; check its inputs and weights")
+        if scores.is_floating_point() and (labels == NO_LABEL).any():
+            kind = "NaN" if scores.isnan().any() else "infinite scores"
+            raise RequestError(
+                f"the model's output holds {kind}, so no label can be formed; check its inputs and weights"
+            )
         slots = {layer.name: slot_at(tape, layer) for layer in self.layers}
         values = {layer.name: layer.opened(tape.values[slots[layer.name]]) for layer in self.layers}
         plans, together = {}, None

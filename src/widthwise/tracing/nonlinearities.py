@@ -154,12 +154,15 @@ class NonlinearitySearch:
         return is_nonlinearity(part, given, tape.values[output].shape)
 
     def _as_whole(self, call: ModuleCall) -> Nonlinearity | None:
-        """A module without submodules that is one nonlinearity; None: only its functions are."""
-        if call.output is None or not call.path or list(self._modules[call.path].children()):
+        """A module that is one nonlinearity; None: only its functions, or the modules in it, are."""
+        if call.output is None or not call.path:
             return None
         tape = self._graph.tape
-        value = tape.values[call.output]
         operations = [tape.operations[depth] for depth in call.operations]
+        own = any(operation.call_site.path == call.path for operation in operations)
+        if list(self._modules[call.path].children()) and (len(operations) == 1 or not own):
+            return None
+        value = tape.values[call.output]
         given = self._given(operations)
         if not given:
             return None

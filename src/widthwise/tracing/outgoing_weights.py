@@ -113,7 +113,10 @@ def _moved(tape: Tape, operation: Operation, slot: Slot, units: Units | Labels) 
             return [*after]
         units = labelled(tape.values[slot], units)
     placed = labels_after(tape, operation, slot, units)
-    return [] if None in placed.values() else [(output, one) for output, one in placed.items() if one is not None]
+    known: list[tuple[Slot, Units | Labels]] = [
+        (output, one) for output, one in placed.items() if isinstance(one, Labels)
+    ]
+    return known if len(known) == len(placed) else []
 
 
 def _codes_along(value: Tensor, units: Units | Labels, dimension: int) -> Int[Tensor, " indices"] | None:

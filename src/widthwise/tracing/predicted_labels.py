@@ -3,11 +3,14 @@
 import inspect
 from collections.abc import Callable, Mapping
 
+import torch
 from torch import Tensor
 
 from widthwise.errors import RequestError
 from widthwise.tracing.inputs import Inputs
 
+NO_LABEL = torch.iinfo(torch.long).min
+"""In place of a label where scores are NaN or infinite: no label of an intact network equals it."""
 Predict = Callable[..., Tensor]
 """A function from a model's output, of any type, to scores or labels; as a second argument it may take the inputs."""
 SCORES = ("logits", "out")
@@ -89,8 +92,11 @@ def check_classes(scores: Tensor, classes_along: int | None, inputs: Inputs) -> 
 
 
 def labels_of(scores: Tensor) -> Tensor:
-    """The label of each row of scores; labels stay what they are."""
-    return scores.argmax(-1) if scores.is_floating_point() else scores.long()
+    """The label of each row of scores, or `NO_LABEL` where the best score is not finite; labels stay what they are."""
+    if not scores.is_floating_point():
+        return scores.long()
+    best, labels = scores.max(-1)  # NaN, if any score is
+    return torch.where(best.isfinite(), labels, NO_LABEL)
 
 
 def _found(output: object) -> object:

@@ -6,12 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from widthwise.errors import RequestError
+from widthwise.tracing.arrangement import TOLERANCE, alike
 from widthwise.tracing.in_place import write_counts
 from widthwise.tracing.layer import Layer, slot_at
 from widthwise.tracing.tape import Escape, Tape
 from widthwise.wording import one_line
-
-REPLAY_TOLERANCE = 1e-4
 
 
 def check_same_parts(model: nn.Module, modules: Mapping[str, nn.Module], parameters: Mapping[str, Tensor]) -> None:
@@ -46,7 +45,7 @@ def check_repeatable(parameters: Mapping[str, Tensor], versions: Mapping[str, in
     changed = [name for name, parameter in parameters.items() if write_counts([parameter])[0] != versions[name]]
     if changed:
         raise RequestError(f"the network writes to its own parameter {changed[0]} when it is run; it must not")
-    if not _alike(one.values[one.results[0]], other.values[other.results[0]]):
+    if not alike(one.values[one.results[0]], other.values[other.results[0]], TOLERANCE):
         raise RequestError(
             "the network answers differently to the same inputs, so a change of a label would mean nothing; "
             "it must not be random in evaluation mode"
@@ -67,7 +66,9 @@ def unseen_source(tape: Tape, constants: Mapping[int, Tensor]) -> str:
     return f"a value of shape {shape} came from a function that is not PyTorch's own, such as a compiled module's"
 
 
-def replay_problem(tape: Tape, layers: Sequence[Layer], scores_with: Callable[[Layer, Tensor], Tensor]) -> str:
+def replay_problem(
+    tape: Tape, layers: Sequence[Layer], scores_with: Callable[[Layer, Tensor], Tensor], tried: bool = True
+) -> str:
     """The reason why replaying the tape from a layer on would differ from the model; empty if it would not.
 
     The tape is searched for escapes, then tried: with half of each layer's values dropped, the other half, and all of
@@ -77,12 +78,15 @@ def replay_problem(tape: Tape, layers: Sequence[Layer], scores_with: Callable[[L
         tape: a run, with all its values.
         layers: the layers to replay from.
         scores_with: runs the whole model with another value of a layer; returns its scores.
+        tried: False: it is not tried, only searched for escapes.
     """
     for layer in layers:
         slot = slot_at(tape, layer)
         plan = tape.replay_plan([slot], tape.results[0])
         if plan.escape:
             return escape_reason(layer.name, plan.escape)
+        if not tried:
+            continue
         value = tape.values[slot]
         half = torch.arange(value.numel(), device=value.device).view(value.shape) % 2 == 0
         for kept in (half, ~half, torch.zeros_like(half)):
@@ -91,7 +95,7 @@ def replay_problem(tape: Tape, layers: Sequence[Layer], scores_with: Callable[[L
                 replayed = tape.replay(plan, lambda _, __, ablated=ablated: ablated.clone())
             except Exception as error:  # whatever a function raises outside of the model's own code
                 return f"what follows {layer.name} cannot be run by itself: {one_line(error)}"
-            if not _alike(replayed, scores_with(layer, ablated)):
+            if not alike(replayed, scores_with(layer, ablated), TOLERANCE):
                 return f"running again what follows {layer.name} does not give what the network gives"
     return ""
 
@@ -121,7 +125,7 @@ def joint_replay_problem(
             replayed = tape.replay(plan, lambda slot, value, halved=halved: halved(slots[slot], value))
         except Exception as error:  # whatever a function raises outside of the model's own code
             return f"what follows its layers cannot be run by itself: {one_line(error)}"
-        if not _alike(replayed, scores_with(halved)):
+        if not alike(replayed, scores_with(halved), TOLERANCE):
             return "running again what follows all its layers does not give what the network gives"
     return ""
 
@@ -130,12 +134,3 @@ def escape_reason(layer: str, escape: Escape) -> str:
     """The reason why a network cannot be replayed from a layer on: its code reads a value."""
     where = f"in {escape.path}" if escape.path else "in its forward"
     return f"what the network does depends on a value behind {layer} ({escape.reader}, {where})"
-
-
-def _alike(one: Tensor, other: Tensor) -> bool:
-    if one.shape != other.shape:
-        return False
-    if not one.is_floating_point():
-        return torch.equal(one, other)
-    scale = other.abs().nan_to_num(0, 0, 0).max().item()
-    return torch.allclose(one, other, rtol=REPLAY_TOLERANCE, atol=REPLAY_TOLERANCE * scale, equal_nan=True)

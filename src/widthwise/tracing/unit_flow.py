@@ -119,14 +119,17 @@ def _rearranged(operation: Operation, before: Sequence[int], after: Sequence[int
     return None
 
 
-def _reduced(operation: Operation, before: Sequence[int], after: Sequence[int], units: Units) -> list[Units] | None:
+def reduced_dimensions(operation: Operation, count: int) -> list[int] | None:
+    """The dimensions over which an operation reduces a value of `count` dimensions; None: its arguments do not say."""
     arguments = [argument for argument in operation.args[1:] if not isinstance(argument, Slot)]
     first = 1 if operation.name in ("norm", "linalg_vector_norm", "linalg_norm") else 0  # after the norm's order
     given = arguments[first : first + 1] or [operation.kwargs.get("dim", operation.kwargs.get("axis"))]
-    if given == [None]:
-        return []
-    gone = _dimensions(given, len(before))
-    if not gone:
+    return list(range(count)) if given == [None] else _dimensions(given, count) or None
+
+
+def _reduced(operation: Operation, before: Sequence[int], after: Sequence[int], units: Units) -> list[Units] | None:
+    gone = reduced_dimensions(operation, len(before))
+    if gone is None:
         return None
     if units.dimension in gone:
         return []

@@ -12,10 +12,19 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from widthwise.tracing.functions import CELLWISE, DROPOUTS, EXPANSIONS, JOINS, MOVING, NORMALIZATIONS, SOFTMAXES
+from widthwise.tracing.functions import (
+    CELLWISE,
+    DROPOUTS,
+    EXPANSIONS,
+    JOINS,
+    MOVING,
+    NORMALIZATIONS,
+    REDUCTIONS,
+    SOFTMAXES,
+)
 from widthwise.tracing.structure import Slot
 from widthwise.tracing.tape import Operation, Tape
-from widthwise.tracing.unit_flow import Units
+from widthwise.tracing.unit_flow import Units, reduced_dimensions
 
 ROUNDS = 3
 """Number of times that entries are changed, so that a maximum or a threshold cannot hide all changes."""
@@ -54,8 +63,8 @@ def real(value: Tensor) -> Tensor:
     return torch.view_as_real(value.resolve_conj()) if value.is_complex() else value
 
 
-def labels_after(tape: Tape, operation: Operation, slot: Slot, labels: Labels) -> dict[Slot, Labels | None]:
-    """The labels of an operation's outputs; None for one in which units are mixed, or that cannot be computed again."""
+def labels_after(tape: Tape, operation: Operation, slot: Slot, labels: Labels) -> dict[Slot, Labels | str]:
+    """The labels of an operation's outputs; a reason for one whose entries' units are not known."""
     name = operation.name
     outputs = list(dict.fromkeys(operation.outputs))
     if name in ("view_as_real", "view_as_complex"):
@@ -63,7 +72,13 @@ def labels_after(tape: Tape, operation: Operation, slot: Slot, labels: Labels) -
     cellwise = name in CELLWISE | SOFTMAXES | NORMALIZATIONS | DROPOUTS and name not in ("__setitem__", *EXPANSIONS)
     whole = any(tape.values[each].is_complex() for each in (slot, *outputs))
     if cellwise and not whole:
-        return {output: _broadcast(labels, tape.values[output].shape) for output in outputs}
+        spread = {output: _broadcast(labels, tape.values[output].shape) for output in outputs}
+        return {output: f"{name} mixes them" if one is None else one for output, one in spread.items()}
+    if name in REDUCTIONS and len(operation.inputs) == 1 and not whole:
+        gone = reduced_dimensions(operation, tape.values[slot].dim())
+        if gone is not None:
+            one = _codes_reduced(labels, gone, tape.values[outputs[0]].dim())
+            return dict.fromkeys(outputs, f"{name} sums over them or takes one of them" if one is None else one)
     if name in MOVING | JOINS | EXPANSIONS and not whole:
         moved = _codes_moved(tape, operation, slot, labels)
         if moved is not None:
@@ -71,8 +86,8 @@ def labels_after(tape: Tape, operation: Operation, slot: Slot, labels: Labels) -
     value = tape.values[slot]
     codes = codes_by_bits(lambda changed: tape.computed(operation, {slot: changed}), value, labels.codes, labels.count)
     if codes is None:
-        return dict.fromkeys(outputs)
-    return {output: None if one is None else Labels(one, labels.count) for output, one in codes.items()}
+        return dict.fromkeys(outputs, f"{name} cannot be called with other numbers")
+    return {output: f"{name} mixes them" if one is None else Labels(one, labels.count) for output, one in codes.items()}
 
 
 def _broadcast(labels: Labels, shape: torch.Size) -> Labels | None:
@@ -82,14 +97,21 @@ def _broadcast(labels: Labels, shape: torch.Size) -> Labels | None:
         return None
 
 
+def _codes_reduced(labels: Labels, gone: list[int], left: int) -> Labels | None:
+    """The labels after a reduction; None: it is over entries of different units."""
+    codes = labels.codes
+    first, last = codes.amin(gone, keepdim=left == codes.dim()), codes.amax(gone, keepdim=left == codes.dim())
+    return replace(labels, codes=last) if torch.equal(first, last) else None
+
+
 def _codes_moved(tape: Tape, operation: Operation, slot: Slot, labels: Labels) -> dict[Slot, Tensor] | None:
     """The codes after an operation that only moves entries, by moving the codes themselves."""
     changed: dict[Slot, Tensor] = {}
     for other in operation.inputs:
         value = tape.values[other]
         if value.is_floating_point() or value.is_complex():
-            changed[other] = torch.zeros(value.shape, dtype=torch.float64, device=value.device)
-    changed[slot] = labels.codes.double().to(tape.values[slot].device)
+            changed[other] = torch.zeros_like(value, dtype=torch.float64)
+    changed[slot] = torch.empty_like(tape.values[slot], dtype=torch.float64).copy_(labels.codes)
     try:
         moved = tape.computed(operation, changed)
     except Exception:  # whatever a function raises at another type of numbers
@@ -116,7 +138,8 @@ def codes_by_bits(
                 for level in (0, 1):
                     chosen = (codes > 0) & ((unit >> bit) % 2 == level)
                     mixed = torch.where(chosen, real(other), real(start))
-                    results = call(torch.view_as_complex(mixed) if value.is_complex() else mixed)
+                    mixed = torch.view_as_complex(mixed) if value.is_complex() else mixed
+                    results = call(torch.empty_like(value).copy_(mixed))  # in the value's own layout in memory
                     for slot, result in results.items():
                         differs = _differs(real(intact[slot]), real(result)).cpu()
                         moved = found.setdefault(slot, [torch.zeros(differs.shape, dtype=torch.bool)] * 2 * bits)
@@ -163,7 +186,7 @@ def along_one_dimension(labels: Labels) -> Units | str:
     It is the only dimension whose index tells the unit, or is told by it: one unit may have several indices, next to
     each other or at equal distances; neighbouring units may share one, as after pixel shuffling: these groups count.
     """
-    codes, found = labels.codes.cpu(), list[Units | str]()
+    codes, found = _varying(labels.codes).cpu(), list[Units | str]()
     for dimension in range(codes.dim()):
         size = codes.shape[dimension]
         rows = codes.movedim(dimension, 0).reshape(size, -1)
@@ -180,6 +203,15 @@ def along_one_dimension(labels: Labels) -> Units | str:
     if len(found) > 1:
         return "they lie along more than one dimension"
     return found[0] if found else NOT_ALONG
+
+
+def _varying(codes: Tensor) -> Tensor:
+    """The codes at the first index of every dimension along which they are all the same."""
+    for dimension in range(codes.dim()):
+        first = codes.narrow(dimension, 0, min(1, codes.shape[dimension]))
+        if codes.stride(dimension) == 0 or torch.equal(codes, first.expand_as(codes)):
+            codes = first
+    return codes
 
 
 def _told_by_unit(rows: Tensor, count: int) -> bool:
