@@ -192,6 +192,7 @@ def test_a_mixture_of_transformers_library_is_measured() -> None:
     tokens = torch.randint(40, (6, 10), generator=torch.Generator().manual_seed(0))
     table = ww.layers(model, {"input_ids": tokens})
     measured = table[table["measured"]]
-    assert len(measured) == 3 and (measured["units"] == 12).all()
+    assert len(measured) == 3
+    assert (measured["units"] == 12).all()
     profile = ww.profile(model, [{"input_ids": tokens}], settings=EVERYTHING)
     assert list(profile.layers["layer"]) == measured["layer"].tolist()

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from widthwise.measurement.curves import Curve
 from widthwise.measurement.label_counts import LabelCounts
-from widthwise.measurement.masks import draw_seed, laid_out, levels_survived, random_levels, stays
+from widthwise.measurement.masks import ROWS_OF_AN_EXAMPLE, draw_seed, laid_out, levels_survived, random_levels, stays
 from widthwise.tracing.layer import Layer
 from widthwise.tracing.network import Network, RecordedRun
 from widthwise.tracing.predicted_labels import NO_LABEL
@@ -40,7 +40,8 @@ def ablate(
         network: the network.
         curve: what is dropped.
         run: the intact run of the batch.
-        first: the number of examples before this batch. An example's draws depend on its index, not on its batch.
+        first: the number of examples before this batch. An example's draws depend on its index, not on its batch; those
+            of a token that a router chose depend on its batch, too.
         counts: the curve's counts.
         samplings: the number of samplings.
         seed: the seed of the random draws.
@@ -50,8 +51,26 @@ def ablate(
     compared = per_example(run, torch.ones_like(run.labels, dtype=torch.bool))
     unchanged = torch.zeros(len(compared), samplings, len(curve.groups), dtype=torch.long, device=compared.device)
     lost = torch.zeros_like(unchanged[0])
-    dropping = Dropping(network, curve, run, replacements)
-    for sampling in range(samplings):
+    if curve.joint or curve.name in run.values:
+        _run_groups(Dropping(network, curve, run, replacements), unchanged, lost, seed, first, at_once)
+    else:  # a router chose no token for this expert
+        unchanged[:] = compared[:, None, None]
+    counts.update_lost(lost)
+    counts.update(unchanged.sum(0), np.full(counts.compared.shape, run.labels.numel()))
+    counts.update_examples(unchanged.sum(1), (samplings * compared)[:, None].expand(-1, len(curve.groups)))
+
+
+def _run_groups(
+    dropping: "Dropping",
+    unchanged: Int[Tensor, "examples samplings groups"],
+    lost: Int[Tensor, "samplings groups"],
+    seed: int,
+    first: int,
+    at_once: int,
+) -> None:
+    """Run a batch at every group of levels and sampling; set its counts of labels that stay and that are lost."""
+    run, curve = dropping.run, dropping.curve
+    for sampling in range(unchanged.shape[1]):
         dropping.draw(seed, sampling, first)
         groups = random_groups(curve)
         for start in range(0, len(groups), at_once):
@@ -62,14 +81,11 @@ def ablate(
                 lost[sampling, group] = (labels == NO_LABEL).sum()
     for group, (intact, everything) in enumerate(zip(curve.intact, curve.everything, strict=True)):
         if intact:
-            unchanged[:, :, group] = compared[:, None]
+            unchanged[:, :, group] = per_example(run, torch.ones_like(run.labels, dtype=torch.bool))[:, None]
         elif everything:
             labels = dropping.labels_without_all()
             unchanged[:, :, group] = per_example(run, labels == run.labels)[:, None]
             lost[:, group] = (labels == NO_LABEL).sum()
-    counts.update_lost(lost)
-    counts.update(unchanged.sum(0), np.full(counts.compared.shape, run.labels.numel()))
-    counts.update_examples(unchanged.sum(1), (samplings * compared)[:, None].expand(-1, len(curve.groups)))
 
 
 def per_example(run: RecordedRun, labels: Bool[Tensor, "*labels"]) -> Int[Tensor, " examples"]:
@@ -88,6 +104,8 @@ def random_groups(curve: Curve) -> list[int]:
 class Dropping:
     """One batch, run again with units dropped as a curve says.
 
+    curve, run: see below.
+
     Args:
         network: the network.
         curve: what is dropped.
@@ -96,7 +114,8 @@ class Dropping:
     """
 
     def __init__(self, network: Network, curve: Curve, run: RecordedRun, replacements: Replacements):
-        self._network, self._curve, self._run, self._replacements = network, curve, run, replacements
+        self._network, self.curve, self.run, self._replacements = network, curve, run, replacements
+        self._numbers = {layer.name: number for number, layer in enumerate(curve.layers)}
         self._survived: dict[str, Tensor] = {}
         self._memory: Tensor | None = None
         if not curve.joint:
@@ -104,19 +123,27 @@ class Dropping:
 
     def draw(self, seed: int, sampling: int, first: int) -> None:
         """Draw the units to drop, for a sampling of the examples from index `first` on."""
-        for layer, units, counts in zip(self._curve.layers, self._curve.units, self._curve.group_counts, strict=True):
-            value = self._run.values[layer.name]
+        for layer, units, counts in zip(self.curve.layers, self.curve.units, self.curve.group_counts, strict=True):
+            value = self._value_of(layer)
             stream = draw_seed(seed, layer.stream, sampling)
-            rows, start = (1, 0) if self._curve.whole else (self._run.examples, first)
+            start = first * ROWS_OF_AN_EXAMPLE if layer.routed else first
+            rows, start = (1, 0) if self.curve.whole else (self.run.rows(layer), start)
             drawn = levels_survived(stream, start, rows, units, counts, value.device)
             self._survived[layer.name] = laid_out(drawn, value, layer.unit_dimension, layer.example_dimension)
+
+    def _value_of(self, layer: Layer) -> Tensor:
+        """A layer's value; one without tokens for an expert that the intact run did not reach."""
+        if layer.name in self.run.values:
+            return self.run.values[layer.name]
+        shape = [*layer.shape[: layer.example_dimension], 0, *layer.shape[layer.example_dimension :]]
+        return next(iter(self.run.values.values())).new_empty(shape)
 
     def labels(self, group: int | Int[Tensor, " examples"]) -> Tensor:
         """The labels with the units of a group of levels dropped, the same for all examples or one for each."""
 
         def dropped(layer: Layer, value: Tensor, memory: Tensor | None) -> Tensor:
-            number = self._curve.layers.index(layer)
-            cutoffs = _cutoffs(self._curve.group_counts[number], self._curve.units[number])
+            number = self._numbers[layer.name]
+            cutoffs = _cutoffs(self.curve.group_counts[number], self.curve.units[number])
             if isinstance(group, int):
                 cutoff = cutoffs[group]
             else:
@@ -137,16 +164,16 @@ class Dropping:
         Raises:
             RuntimeError, ValueError: PyTorch cannot run a function of the network for several values at once.
         """
-        layer, tape = self._curve.layers[0], self._run.tape
-        value, survived = self._run.values[layer.name], self._survived[layer.name]
-        plan = self._scores_plan() if scores else self._run.plans[layer.name]
-        cutoffs = _cutoffs(self._curve.group_counts[0], self._curve.units[0])
+        layer, tape = self.run.layers[self.curve.name], self.run.tape
+        value, survived = self.run.values[layer.name], self._survived[layer.name]
+        plan = self._scores_plan() if scores else self.run.plans[layer.name]
+        cutoffs = _cutoffs(self.curve.group_counts[0], self.curve.units[0])
         chosen = torch.tensor([cutoffs[group] for group in groups], dtype=value.dtype, device=value.device)
 
         def replayed(cutoff: Tensor) -> Tensor:
             kept = (survived > cutoff).to(value.dtype)
             ablated = without(value, kept, layer, self._replacements.get(layer.name))
-            return tape.replay(plan, lambda *_: layer.closed(ablated))
+            return tape.replay(plan, lambda _, whole: layer.closed(ablated, whole))
 
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "There is a performance drop")
@@ -154,15 +181,15 @@ class Dropping:
 
     def scores(self, group: int) -> Tensor:
         """The scores with the units of a group of levels dropped."""
-        layer = self._curve.layers[0]
-        value, memory = self._run.values[layer.name], self._memory
-        cutoff = _cutoffs(self._curve.group_counts[0], self._curve.units[0])[group]
+        layer = self.run.layers[self.curve.name]
+        value, memory = self.run.values[layer.name], self._memory
+        cutoff = _cutoffs(self.curve.group_counts[0], self.curve.units[0])[group]
         kept = stays(self._survived[layer.name], cutoff, memory)
         ablated = without(value, kept, layer, self._replacements.get(layer.name), memory)
-        return self._run.tape.replay(self._scores_plan(), lambda *_: layer.closed(ablated))
+        return self.run.tape.replay(self._scores_plan(), lambda _, whole: layer.closed(ablated, whole))
 
     def _scores_plan(self) -> ReplayPlan:
-        return self._run.tape.replay_plan([self._run.slots[self._curve.name]], self._run.tape.results[0])
+        return self.run.tape.replay_plan([self.run.slots[self.curve.name]], self.run.tape.results[0])
 
     def labels_without_all(self) -> Tensor:
         """The labels with all units dropped."""
@@ -172,10 +199,10 @@ class Dropping:
 
     def _rerun(self, dropped: Callable[[Layer, Tensor, Tensor | None], Tensor]) -> Tensor:
         if self._memory is None:
-            return self._network.rerun_together(self._run, lambda layer, value: dropped(layer, value, None))
-        layer = self._curve.layers[0]
-        value = self._run.values[layer.name]
-        return self._network.rerun(self._run, layer, dropped(layer, value, self._memory))
+            return self._network.rerun_together(self.run, lambda layer, value: dropped(layer, value, None))
+        layer = self.curve.layers[0]
+        value = self.run.values[layer.name]
+        return self._network.rerun(self.run, layer, dropped(layer, value, self._memory))
 
 
 def _cutoffs(counts: list[int], units: int) -> list[int]:
@@ -230,7 +257,9 @@ def unchanged_without_each(
     together: int,
 ) -> Int[Tensor, " groups"]:
     """Number of labels of a batch that stay when each group of units is dropped, for `together` groups at a time."""
-    value = run.values[layer.name]
+    if layer.name not in run.values:  # a router chose no token for this expert
+        return torch.full((len(groups),), run.labels.numel(), device=run.labels.device)
+    value, found = run.values[layer.name], run.layers[layer.name]
     kept = torch.ones(len(groups), layer.units, dtype=value.dtype)
     for row, units in enumerate(groups):
         kept[row, list(units)] = 0
@@ -238,7 +267,8 @@ def unchanged_without_each(
 
     def unchanged(stays: Tensor) -> Tensor:
         ablated = without(value, stays, layer, replacement)
-        return (run.tape.replay(run.plans[layer.name], lambda *_: layer.closed(ablated)) == run.labels).sum()
+        labels = run.tape.replay(run.plans[layer.name], lambda _, whole: found.closed(ablated, whole))
+        return (labels == run.labels).sum()
 
     if network.replays(layer) and together > 1:
         try:

@@ -19,7 +19,10 @@ WORDS_OF_AN_EXAMPLE = 1 << 32
 
 
 def layer_activity(value: Tensor, layer: Layer, examples: int) -> Float[Tensor, "examples positions units"]:
-    """The units' activity for each example at each position, from a layer's value, at least in single precision."""
+    """The units' activity for each example at each position, from a layer's value, at least in single precision.
+
+    A routed layer has tokens in place of examples; `examples` is then their number.
+    """
     moved = value.movedim((layer.example_dimension, layer.unit_dimension), (0, -1))
     activity = moved.reshape(examples, -1, layer.units)
     if activity.is_floating_point():

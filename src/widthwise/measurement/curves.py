@@ -6,6 +6,7 @@ examples, `floor(share * units)` of them; once in all measured layers together, 
 in each layer alone; its area is the plain mean of the levels.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -103,10 +104,15 @@ def curves(layers: Sequence[Layer], run: RecordedRun, settings: Measurement) -> 
 def _curve(
     protocol: Protocol, layers: Sequence[Layer], name: str, whole: bool, run: RecordedRun, settings: Measurement
 ) -> Curve:
-    units = [layer.units if whole else run.values[layer.name].numel() // run.examples for layer in layers]
+    units = [layer.units if whole else _values_of_a_row(layer, run) for layer in layers]
     count = floored_counts if protocol == "figures" else dropped_counts
     dropped = tuple(tuple(count(each, settings.levels)) for each in units)
     return Curve(protocol, tuple(layers), name, whole, tuple(units), dropped)
+
+
+def _values_of_a_row(layer: Layer, run: RecordedRun) -> int:
+    """The number of values that a layer has for each example or, if it is routed, each token."""
+    return math.prod(layer.shape) if layer.routed else run.values[layer.name].numel() // run.examples
 
 
 def floored_counts(units: int, levels: int) -> list[int]:

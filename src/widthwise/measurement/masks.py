@@ -17,6 +17,10 @@ first w, and so on.
 On another device, the keys of examples 64 k to 64 k + 63 are `torch.randint(2**62, (64, n))` from a generator on that
 device, with the lowest b bits replaced as above. Its seed is the first 64-bit word of
 `SeedSequence([seed, 1, layer, 0, sampling, k])`, shifted right by 1.
+
+A value whose rows are tokens that a router chose has a draw for each of them in place of one for each example. Those of
+a batch are numbered from 2**20 times the index of its first example on, in the order of its rows. So they depend on how
+the examples are batched.
 """
 
 import os
@@ -29,6 +33,8 @@ from torch import Tensor
 
 ABLATION_STREAM, RANDOM_SHARES = 1, 0
 """The parts of a seed that keep these draws apart from others."""
+ROWS_OF_AN_EXAMPLE = 1 << 20
+"""How many draws each example has where a row is a token."""
 NARROW_UNITS = 2048
 """Up to this many units a key of 32 bits holds the unit's index and 21 random bits; more units get keys of 16 bits,
 which are sorted several times as fast but are not all different."""

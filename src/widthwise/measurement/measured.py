@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -18,23 +18,30 @@ from widthwise.measurement.layer_repetition import LayerRepetition, layer_repeti
 from widthwise.measurement.result import AboutNetwork
 from widthwise.measurement.settings import Measurement
 from widthwise.measurement.units import SingleAblations, UnitStatistics
+from widthwise.tracing.layer import NO_TOKEN, LeftOut
 from widthwise.tracing.outgoing_weights import OutgoingWeights
 
 
 @dataclass
 class MeasuredLayer:
-    """One layer's name and number of units, and what was gathered for it.
+    """One layer's name, number of units and kind, and what was gathered for it.
 
     activity: its correlations; None once only their summary, `repetition`, is kept.
     """
 
     name: str
     units: int
+    kind: str
     statistics: UnitStatistics
     outgoing_weights: OutgoingWeights
     activity: ActivitySampler | None = None
     repetition: LayerRepetition | None = None
     single: SingleAblations | None = None
+
+    @property
+    def reached(self) -> bool:
+        """Whether any activity was seen; if not, a router chose no token for this expert."""
+        return self.statistics.positions > 0
 
     def summary(self, settings: Measurement) -> LayerRepetition:
         """The summary of its correlations."""
@@ -80,6 +87,7 @@ class Measured:
                 {
                     "name": layer.name,
                     "units": layer.units,
+                    "kind": layer.kind,
                     "only": layer.outgoing_weights.only,
                     "samplings": len(layer.activity.running) if layer.activity else 0,
                     "sampled": bool(layer.activity and layer.activity.sampled),
@@ -120,7 +128,7 @@ class Measured:
             activity = ActivitySampler.empty(each["units"], each["samplings"], each["sampled"], settings.samplings)
             activity.load_state_dict(part_of(state, f"activity {number}"))
             outgoing = OutgoingWeights(state[f"outgoing {number}:norms"], each["only"])
-            layers.append(MeasuredLayer(each["name"], each["units"], statistics, outgoing, activity))
+            layers.append(MeasuredLayer(each["name"], each["units"], each["kind"], statistics, outgoing, activity))
         curves, counts = [], []
         for number, each in enumerate(facts["curves"]):
             dropped = tuple(tuple(levels) for levels in each["dropped"])
@@ -143,6 +151,27 @@ class Measured:
             classes=facts["classes"],
             network=facts["network"],
             part=part,
+        )
+
+    def without_unreached(self) -> "Measured":
+        """The same without layers that a router chose no token for, which are listed as left out."""
+        unreached = {layer.name: layer for layer in self.layers if not layer.reached}
+        if not unreached:
+            return self
+        left_out = [LeftOut(layer.name, layer.kind, NO_TOKEN) for layer in unreached.values()]
+        network: AboutNetwork = {**self.network}
+        network["left_out"] = [*network["left_out"], *map(asdict, left_out)]
+        kept = [
+            (curve, counts)
+            for curve, counts in zip(self.curves, self.counts, strict=True)
+            if curve.name not in unreached
+        ]
+        return replace(
+            self,
+            layers=[layer for layer in self.layers if layer.reached],
+            curves=[curve for curve, _ in kept],
+            counts=[counts for _, counts in kept],
+            network=network,
         )
 
     def merge(self, other: "Measured") -> None:

@@ -1,5 +1,6 @@
 """The passes of a measurement over the data, and the numbers that they collect for each layer."""
 
+import math
 from dataclasses import asdict, replace
 
 import pandas as pd
@@ -43,7 +44,7 @@ from widthwise.measurement.work import Work
 from widthwise.progress import OnProgress
 from widthwise.tracing.batches import Batches
 from widthwise.tracing.inputs import Inputs
-from widthwise.tracing.layer import Layer
+from widthwise.tracing.layer import Layer, slot_at
 from widthwise.tracing.network import Network, RecordedRun
 from widthwise.tracing.outgoing_weights import outgoing_weights
 
@@ -92,7 +93,9 @@ class Passes:
         self.counts: list[LabelCounts] = []
         self.labels = LabelFrequencies()
         self.classes = 0
-        self.sampled = settings.precision is not None
+        self.sampled, self._all_run = settings.precision is not None, ""
+        if self.sampled and any(layer.routed for layer in network.layers):
+            self.sampled, self._all_run = False, "a router chooses tokens from several examples for its experts"
         self._at_once: dict[str, int] = {}
         self._sampled: list[SampledCurve] = []
         self._steps_behind, self._sampled_done = (0, 0), False
@@ -134,6 +137,7 @@ class Passes:
             "replayed": not reason,
             "reason": reason,
             "batches_as_given": self.network.arrangement.as_given,
+            "all_run": self._all_run,
             "left_out": [asdict(each) for each in self.network.left_out],
             "device": str(self.network.device),
         }
@@ -215,11 +219,11 @@ class Passes:
 
     def _find_means(self) -> None:
         for _, run in self._walk.runs(self.state_dict):
-            for layer in self.network.layers:
+            for layer in run.layers.values():
                 value = run.values[layer.name]
                 if layer.name not in self._means:
                     self._means[layer.name] = UnitStatistics(layer.units, value.device)
-                activity = layer_activity(value, layer, run.examples)
+                activity = layer_activity(value, layer, run.rows(layer))
                 self._means[layer.name].update(activity, run.positions_kept(layer))
 
     def _measure(self) -> None:
@@ -256,14 +260,16 @@ class Passes:
                 self._begin(layers)
                 begun = True
             for layer in layers:
-                self._gather(layer, run, first)
+                if layer.name in run.values:
+                    self._gather(layer, run, first)
         self._end(layers)
 
     def _begin(self, layers: list[Layer]) -> None:
         """Make room for the correlations of layers."""
         for layer in layers:
             positions = self._used_positions(layer)
-            drawn = drawn_activations(self._walk.whole * positions, self.settings, self.seed, layer.stream)
+            vectors = self._walk.whole * positions
+            drawn = None if layer.routed else drawn_activations(vectors, self.settings, self.seed, layer.stream)
             self.measures[layer.name].activity = ActivitySampler(
                 layer.units, drawn, self.settings.samplings, self._devices[layer.name], self._walk.first * positions
             )
@@ -272,18 +278,20 @@ class Passes:
         """Sum up the correlations of layers, and free their memory unless another part's will be added."""
         for layer in layers:
             measures = self.measures[layer.name]
-            measures.summary(self.settings)
-            if self._part is None:
-                measures.activity = None
+            if measures.reached:
+                measures.summary(self.settings)
+                if self._part is None:
+                    measures.activity = None
 
     def _ablate(self, run: RecordedRun, first: int) -> None:
         """Run every ablation of a batch."""
         for curve, counts in zip(self.curves, self.counts, strict=True):
             with self._work.doing(kind_of(curve), run.examples, curve.name):
                 samplings, name, means = self.settings.samplings, kind_of(curve), self._replacements()
-                if name not in self._at_once:
+                if name not in self._at_once and (curve.joint or curve.name in run.values):
                     self._at_once[name] = ablations_at_once(self.network, curve, run, self.seed, means)
-                ablate(self.network, curve, run, first, counts, samplings, self.seed, means, self._at_once[name])
+                at_once = self._at_once.get(name, 1)
+                ablate(self.network, curve, run, first, counts, samplings, self.seed, means, at_once)
 
     def _ablate_sampled(self, chosen: ChosenExamples) -> None:
         """Run ablations of some examples, as precision asks for, or of all, if they cannot be chosen one by one."""
@@ -292,7 +300,7 @@ class Passes:
             for inputs in self._walk.inputs():
                 chosen.update(inputs, self._labels_known)
         if not chosen.together:
-            self.sampled = False
+            self.sampled, self._all_run = False, "its examples cannot be run one by one"
             for first, run in self._walk.runs(self.state_dict):
                 self._ablate(run, first)
             return
@@ -318,22 +326,24 @@ class Passes:
         run_whole_where_faster(self.network, run)
         if "figures" in self.settings.protocols:
             self.network.try_together()
+        tape = self.network.probe
+        self._devices = {layer.name: tape.values[slot_at(tape, layer)].device for layer in self.network.layers}
         for curve in self.curves:
-            value = run.values[curve.layers[0].name]
-            self.counts.append(LabelCounts(self.settings.samplings, len(curve.groups), value.device))
+            device = self._devices[curve.layers[0].name]
+            self.counts.append(LabelCounts(self.settings.samplings, len(curve.groups), device))
             self._work.expect(kind_of(curve), self.examples, self._cost(curve, run))
         means = self._replacements()
         for layer in self.network.layers:
-            value = run.values[layer.name]
-            self._positions[layer.name] = value.numel() // layer.units // run.examples
-            self._devices[layer.name] = value.device
+            self._positions[layer.name] = _positions(layer, run)
             single = None
             if self.settings.single_units:
                 single = SingleAblations(self.network, layer, means.get(layer.name), self._size)
             found = outgoing_weights(self.network.probe, layer)
             found = replace(found, only=found.only and self.network.whole)
-            statistics = UnitStatistics(layer.units, value.device)
-            self.measures[layer.name] = MeasuredLayer(layer.name, layer.units, statistics, found, single=single)
+            statistics = UnitStatistics(layer.units, self._devices[layer.name])
+            self.measures[layer.name] = MeasuredLayer(
+                layer.name, layer.units, layer.kind, statistics, found, single=single
+            )
         self._groups = self._in_groups()
         extra = len(self._groups) - 1
         if extra and self._part is not None:
@@ -347,7 +357,7 @@ class Passes:
 
     def _in_groups(self) -> list[list[Layer]]:
         layers = self.network.layers
-        vectors = [self._walk.whole * self._used_positions(layer) for layer in layers]
+        vectors = [0 if layer.routed else self._walk.whole * self._used_positions(layer) for layer in layers]
         needed = memory_needed(layers, self.settings, vectors)
         return passes_of_layers(layers, needed, [self._devices[layer.name] for layer in layers], self._memory)
 
@@ -358,22 +368,24 @@ class Passes:
         names = {layer.name for layer in correlated}
         for layer in self.network.layers:
             measures = self.measures[layer.name]
+            if measures.single is not None:
+                measures.single.update(run)
+            if layer.name not in run.values:
+                continue
             value = run.values[layer.name]
             if not value.isfinite().all():
                 raise RequestError(f"the activity of layer {layer.name} is not finite, so it cannot be measured")
             self._check_shape(layer, run)
-            measures.statistics.update(layer_activity(value, layer, run.examples), run.positions_kept(layer))
+            measures.statistics.update(layer_activity(value, layer, run.rows(layer)), run.positions_kept(layer))
             if layer.name in names:
                 self._gather(layer, run, first)
-            if measures.single is not None:
-                measures.single.update(run)
 
     def _gather(self, layer: Layer, run: RecordedRun, first: int) -> None:
         """Add a batch to a layer's correlations."""
         sampler = self.measures[layer.name].activity
         assert sampler is not None
-        activity, kept = layer_activity(run.values[layer.name], layer, run.examples), run.positions_kept(layer)
-        if self.settings.sample is not None:
+        activity, kept = layer_activity(run.values[layer.name], layer, run.rows(layer)), run.positions_kept(layer)
+        if self.settings.sample is not None and not layer.routed:
             examples, positions, _ = activity.shape
             drawn = drawn_positions(first, examples, positions, self.settings.sample, self.seed, layer.stream)
             if drawn is not None:
@@ -405,9 +417,10 @@ class Passes:
         shape = tuple(value.shape)
         if value.shape[layer.unit_dimension] != layer.units:
             raise RequestError(f"layer {layer.name} has other units for another batch: its value has the shape {shape}")
-        if value.numel() % (run.examples * layer.units):
+        rows = run.rows(layer)
+        if value.numel() % (rows * layer.units):
             raise RequestError(f"the value of layer {layer.name}, of shape {shape}, is not of {run.examples} examples")
-        positions = value.numel() // (run.examples * layer.units)
+        positions = value.numel() // (rows * layer.units)
         activity, expected = self.measures[layer.name].activity, self._positions[layer.name]
         used = positions if self.settings.sample is None else min(positions, self.settings.sample)
         if activity is not None and activity.sampled and used != self._used_positions(layer):
@@ -426,9 +439,18 @@ class Passes:
     def _drop_pairs(self) -> None:
         partners = {}
         for name, measures in self.measures.items():
-            found = measures.summary(self.settings).nearest["most_similar"]
-            partners[name] = [None if pd.isna(other) else int(other) for other in found]
+            if measures.reached:
+                found = measures.summary(self.settings).nearest["most_similar"]
+                partners[name] = [None if pd.isna(other) else int(other) for other in found]
         for _, run in self._walk.runs(self.state_dict):
-            for name, measures in self.measures.items():
-                assert measures.single is not None
-                measures.single.update_pairs(run, partners[name])
+            for name, others in partners.items():
+                single = self.measures[name].single
+                assert single is not None
+                single.update_pairs(run, others)
+
+
+def _positions(layer: Layer, run: RecordedRun) -> int:
+    """The number of positions of an example or, of a routed layer, of a token."""
+    if layer.routed:
+        return math.prod(layer.shape) // layer.units
+    return run.values[layer.name].numel() // layer.units // run.examples

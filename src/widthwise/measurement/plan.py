@@ -11,7 +11,8 @@ from torch import nn
 from widthwise.measurement.ablation import random_groups
 from widthwise.measurement.batch_size import VALUES_HELD, fitting_batch_size
 from widthwise.measurement.curves import Curve
-from widthwise.measurement.profile import checked_module, checked_request
+from widthwise.measurement.profile import check_protocols, checked_module, checked_request
+from widthwise.measurement.reaching import find_network
 from widthwise.measurement.sampled_ablation import most_examples
 from widthwise.measurement.settings import PAPER_SETTINGS, Measurement
 from widthwise.measurement.timing import Timing, timed
@@ -20,7 +21,6 @@ from widthwise.tracing.batches import Batches
 from widthwise.tracing.failures import in_one_sentence
 from widthwise.tracing.inputs import Inputs
 from widthwise.tracing.layer_selection import Selection, UnitDimensions
-from widthwise.tracing.network import Network
 from widthwise.tracing.predicted_labels import Predict
 from widthwise.tracing.untouched import untouched
 from widthwise.wording import counted
@@ -97,7 +97,8 @@ def plan(
 ) -> Plan:
     """What `profile` would take with the same arguments: layers, passes, operations, memory and seconds.
 
-    A few examples are run to find and time the layers; the data are read once to count the examples.
+    A few examples are run to find and time the layers; the data are read once to count the examples. Of a mixture of
+    experts, those that the first batch does not reach are not counted.
 
     Args:
         model: as for `profile`.
@@ -121,9 +122,10 @@ def plan(
     with in_one_sentence(model), untouched(model):
         source = Batches(batches) if memory is None else Batches(batches, memory)
         first, longer = _quick_to_run(model, source.first)
-        network = Network(
+        network = find_network(
             model,
-            first,
+            Batches([first.kwargs or (first.args,)]),
+            batch_size,
             layers=layers,
             attention_heads=attention_heads,
             units=units,
@@ -134,6 +136,7 @@ def plan(
         network.bytes_per_example *= longer
         network.largest_value *= longer
         found = time.perf_counter() - started
+        check_protocols(network, settings)
         source.arrange(network.arrangement)
         examples = source.examples
         fitting = batch_size or fitting_batch_size(network, memory)

@@ -12,6 +12,7 @@ from widthwise.measurement.batch_size import fitting_batch_size
 from widthwise.measurement.checkpoint import Checkpoint, digest_of
 from widthwise.measurement.part import as_part, check_divisible
 from widthwise.measurement.passes import Passes
+from widthwise.measurement.reaching import find_network
 from widthwise.measurement.result import Profile
 from widthwise.measurement.settings import PAPER_SETTINGS, Measurement
 from widthwise.measurement.tables import profile_tables
@@ -97,16 +98,17 @@ def profile(
 
     with in_one_sentence(model, raised), untouched(model):
         source = Batches(batches) if memory is None else Batches(batches, memory)
-        network = Network(
+        network = find_network(
             model,
-            source.first,
+            source,
+            batch_size,
             layers=layers,
             attention_heads=attention_heads,
             units=units,
             predict=predict,
             replay=replay,
         )
-        source.arrange(network.arrangement)
+        check_protocols(network, settings)
         size = batch_size or fitting_batch_size(network, memory)
         saved = None
         if checkpoint is not None:
@@ -145,9 +147,9 @@ def layers(
     """
     model = checked_module(model)
     with in_one_sentence(model), untouched(model):
-        network = Network(
+        network = find_network(
             model,
-            Batches([example]).first,
+            Batches([example]),
             layers=layers,
             attention_heads=attention_heads,
             units=units,
@@ -198,6 +200,21 @@ def checked_request(settings: object, batch_size: int | None, seed: int) -> None
         raise RequestError(f"must be at least 1, got {batch_size}", field="batch_size")
     if seed < 0:
         raise RequestError(f"must be at least 0, got {seed}", field="seed")
+
+
+def check_protocols(network: Network, settings: Measurement) -> None:
+    """Refuse to drop units of all layers together where that moves the rows of experts.
+
+    Raises:
+        RequestError: protocol `figures` is asked for, and experts' rows follow each other in one value.
+    """
+    grouped = [layer.name for layer in network.layers if layer.part is not None and layer.part.ends is not None]
+    if grouped and "figures" in settings.protocols:
+        raise RequestError(
+            f"'figures' drops units of all layers together, which moves the tokens of experts such as {grouped[0]} "
+            "within their value, so it cannot be measured; use 'text', or choose other layers",
+            field="protocols",
+        )
 
 
 def checked_module(model: object) -> nn.Module:

@@ -55,6 +55,8 @@ def precision_notes(profile: Profile) -> list[str]:
     if asked is None:
         return []
     errors = profile.removability["precision"]
+    if reason := profile.about.get("all_run"):
+        return [f"Ablations were run for every example, whatever the precision, because {reason}."]
     missed = profile.removability[errors.isna() | (errors > asked)]
     found = f"Ablations stopped at a standard error of AUC of {asked:g}"
     if missed.empty:

@@ -29,6 +29,7 @@ class AboutNetwork(TypedDict):
     model: the type of the network.
     replayed, reason: whether only what follows a layer was run again; if not, why.
     batches_as_given: why batches were neither cut nor joined; empty if they could be.
+    all_run: why ablations were run for every example though a precision was asked for; empty if they were not.
     left_out: the nonlinearities that are not measured, each with its `name`, `kind` and `reason`.
     device: the device of the network.
     """
@@ -37,6 +38,7 @@ class AboutNetwork(TypedDict):
     replayed: bool
     reason: str
     batches_as_given: str
+    all_run: str
     left_out: list[dict[str, str]]
     device: str
 

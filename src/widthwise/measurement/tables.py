@@ -19,6 +19,7 @@ PAIR_COLUMNS = ["layer", "unit", "other", "r", "r_squared", "slope", "intercept"
 
 def profile_tables(measured: Measured) -> Profile:
     """The profile that results from what was measured."""
+    measured = measured.without_unreached()
     settings, thresholds = measured.settings, measured.settings.reported_thresholds
     names = [layer.name for layer in measured.layers]
     summaries = [layer.summary(settings) for layer in measured.layers]

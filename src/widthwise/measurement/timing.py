@@ -82,11 +82,12 @@ class Timing:
     def correlations(self, examples: int, memory: int | None) -> tuple[list[int], list[list[Layer]]]:
         """The bytes that each layer's correlations take, and the layers that are correlated in each pass."""
         layers, sample = self._network.layers, self._settings.sample
-        values = [self._run.values[layer.name] for layer in layers]
+        tape = self._network.probe
+        values = [tape.values[slot_at(tape, layer)] for layer in layers]
         vectors = []
         for layer, value in zip(layers, values, strict=True):
-            positions = int(value.numel() // layer.units // self._run.examples * self._longer)
-            vectors.append(examples * min(positions, sample or positions))
+            positions = int(value.numel() // layer.units // self._network.probe_inputs.examples * self._longer)
+            vectors.append(0 if layer.routed else examples * min(positions, sample or positions))
         needed = memory_needed(layers, self._settings, vectors)
         return needed, passes_of_layers(layers, needed, [value.device for value in values], memory)
 
@@ -118,8 +119,9 @@ class Timing:
 
     def _some(self) -> list[Curve]:
         """The curves to time: evenly spread."""
-        chosen = self.curves[:: max(1, -(-len(self.curves) // TIMED_CURVES))]
-        return chosen + [each for each in self.curves if each.joint and each not in chosen]
+        run = [curve for curve in self.curves if curve.joint or curve.name in self._run.values]
+        chosen = run[:: max(1, -(-len(run) // TIMED_CURVES))]
+        return chosen + [each for each in run if each.joint and each not in chosen]
 
     def _timed_ablation(self, curve: Curve) -> float:
         dropping = Dropping(self._network, curve, self._run, {})
@@ -134,14 +136,16 @@ class Timing:
         return (seconds * self._tails[curve].longer + drawing * self._longer / runs) / self._run.examples
 
     def _timed_statistics(self, layer: Layer, examples: int) -> float:
+        if layer.name not in self._run.values:  # a router chose no token for this expert
+            return 0.0
         value = self._run.values[layer.name]
-        activity = layer_activity(value, layer, self._run.examples)
+        activity = layer_activity(value, layer, self._run.rows(layer))
         full = self._longer * examples / self._run.examples
         vectors = activity.shape[0] * activity.shape[1] * full
         statistics = UnitStatistics(layer.units, value.device)
         seconds = timed(lambda: statistics.update(activity, None))[0] * full
         taken = vectors
-        if self._settings.activations is not None and vectors > self._settings.activations:
+        if self._settings.activations is not None and not layer.routed and vectors > self._settings.activations:
             taken = self._settings.activations * self._settings.samplings
         some = activity.flatten(0, 1)[:TIMED_VECTORS]
         running = RunningCorrelation(layer.units, value.device)

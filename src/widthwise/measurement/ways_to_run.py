@@ -28,7 +28,7 @@ def run_whole_where_faster(network: Network, run: RecordedRun) -> None:
     """
     if not network.replayed:
         return
-    for layer in sorted(network.layers, key=lambda layer: -len(run.plans[layer.name].operations)):
+    for layer in sorted(run.layers.values(), key=lambda layer: -len(run.plans[layer.name].operations)):
         value = run.values[layer.name]
         replayed, labels = best_of_two(lambda layer=layer, value=value: network.replay(run, layer, value.clone()))
         whole, expected = best_of_two(lambda layer=layer, value=value: network.run_whole(run, layer, value.clone()))

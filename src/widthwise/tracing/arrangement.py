@@ -85,20 +85,23 @@ def tolerance_of(precision: torch.dtype) -> float:
     return max(TOLERANCE, TOLERANCE_STEPS * torch.finfo(precision).eps)
 
 
-def find_arrangement(example: Inputs, run: Callable[[Inputs], Tape], tolerance: float) -> Probe:
+def find_arrangement(
+    example: Inputs, run: Callable[[Inputs], Tape], tolerance: float, examples: int = PROBE_EXAMPLES
+) -> Probe:
     """Find where the examples lie, by running parts of a batch.
 
     Args:
         example: the batch.
         run: runs the network; the first result on the tape is the scores, with the classes last, or the labels.
         tolerance: the share of the largest output by which equal outputs may differ.
+        examples: the number of examples to run.
 
     Raises:
         RequestError: the network cannot be run, or its output grows along no dimension of its inputs.
         TrialError: there is not enough memory.
     """
     places = paths(example)
-    search = _Search(run, tolerance)
+    search = _Search(run, tolerance, examples)
     coupled: Inputs | None = None
     for candidate in _candidates(example):
         kind = search.examine(candidate)
@@ -135,6 +138,7 @@ class _Search:
 
     run: Callable[[Inputs], Tape]
     tolerance: float
+    examples: int
     probe: tuple[Inputs, Tape, Tape] | None = field(default=None)
 
     def examine(self, candidate: Inputs) -> str:
@@ -144,7 +148,7 @@ class _Search:
                 whole = candidate.twice()
                 parts = [candidate, candidate]
             else:
-                whole = candidate.part(0, PROBE_EXAMPLES)
+                whole = candidate.part(0, self.examples)
                 half = _half(whole.examples)
                 parts = [whole.part(0, half), whole.part(half, whole.examples)]
             tapes = [self.run(whole), self.run(parts[0])]

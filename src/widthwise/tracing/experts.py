@@ -1,14 +1,14 @@
 """Mixtures of experts: values that hold several experts, and values whose tokens a router chose."""
 
 from dataclasses import dataclass
+from itertools import takewhile
 
 import torch
-from torch import Tensor
 
 from widthwise.tracing.flow import Carried, Flow
 from widthwise.tracing.graph import Graph
 from widthwise.tracing.structure import Slot
-from widthwise.tracing.tape import Operation
+from widthwise.tracing.tape import CallSite, Operation
 from widthwise.tracing.unit_flow import Units
 from widthwise.tracing.unit_labels import Labels
 
@@ -64,23 +64,72 @@ def _along_two_dimensions(labels: Labels) -> tuple[int, int] | None:
     return None
 
 
-def routed_values(graph: Graph, flow: Flow) -> set[Slot]:
-    """The values whose rows are tokens that a router chose, and not examples.
+@dataclass(frozen=True)
+class Routing:
+    """What a router does in a run.
+
+    values: the values whose rows are tokens that it chose, and not examples.
+    choices: the operations that take those tokens.
+    """
+
+    values: set[Slot]
+    choices: list[Operation]
+
+
+def find_routing(graph: Graph, flow: Flow) -> Routing:
+    """Find the values whose rows are tokens that a router chose.
 
     They are taken from a value at indices that depend on what a dense layer or convolution computed. Taking them back
     by such indices, or putting them into a value with a row for each token, ends it.
     """
-    routed = set[Slot]()
+    routing = Routing(set(), [])
     for operation in graph.tape.operations:
         given = _data(graph, operation)
         if operation.name in SCATTERS:
             continue
-        through = not routed.isdisjoint(given)
+        through = not routing.values.isdisjoint(given)
         if operation.name in GATHERS and _by_router(graph, flow, operation):
             through = not through and any(slot not in graph.constants for slot in given)
+            if through:
+                routing.choices.append(operation)
         if through:
-            routed.update(operation.outputs)
-    return routed
+            routing.values.update(operation.outputs)
+    return routing
+
+
+def is_of_one_expert(graph: Graph, routing: Routing, site: CallSite, product: Operation) -> bool:
+    """Whether a call for tokens that a router chose is of the same expert in every run.
+
+    It is if it is the only one, and a module that holds both the call and the weight of the product before it is called
+    for these tokens. Otherwise calls are numbered as they come, and a run that skips an expert shifts the numbers.
+    """
+    alone = sum(_is_of(each.call_site, site) for each in graph.tape.operations)
+    alone = alone if site.function else sum(call.path == site.path for call in graph.tape.calls)
+    module = _common(site.path, product.call_site.path)
+    calls = [call for call in graph.tape.calls if call.path == module]
+    if alone != 1 or len(calls) != 1:
+        return False
+    inside = {id(graph.tape.operations[index]) for index in calls[0].operations}
+    return id(product) in inside and all(id(choice) not in inside for choice in routing.choices)
+
+
+def follows_skipped(graph: Graph, routing: Routing, site: CallSite) -> bool:
+    """Whether a call is numbered after one for tokens that a router chose, which another run may skip."""
+    operations = [each for each in graph.tape.operations if site.function and _is_of(each.call_site, site)]
+    calls = [call for call in graph.tape.calls if not site.function and call.path == site.path]
+    before = [slot for each in operations if each.call_site.number < site.number for slot in each.outputs]
+    before += [slot for call in calls if call.number < site.number for slot in call.outputs]
+    return not routing.values.isdisjoint(before)
+
+
+def _is_of(site: CallSite, other: CallSite) -> bool:
+    return site[:2] == other[:2]
+
+
+def _common(path: str, other: str) -> str:
+    """The path of the innermost module that holds two others."""
+    pairs = zip(path.split("."), other.split("."), strict=False)
+    return ".".join(one for one, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _data(graph: Graph, operation: Operation) -> list[Slot]:
@@ -91,12 +140,8 @@ def _data(graph: Graph, operation: Operation) -> list[Slot]:
 
 def _by_router(graph: Graph, flow: Flow, operation: Operation) -> bool:
     """Whether an operation takes entries at indices, several of them, that depend on what the network computed."""
-    indices = [slot for slot in operation.inputs[1:] if not graph.tape.values[slot].is_floating_point()]
-    return any(slot in flow.downstream and _several(graph.tape.values[slot]) for slot in indices)
-
-
-def _several(index: Tensor) -> bool:
-    return index.dim() > 0
+    values = [(slot, graph.tape.values[slot]) for slot in operation.inputs[1:]]
+    return any(slot in flow.downstream and index.dim() > 0 and not index.is_floating_point() for slot, index in values)
 
 
 def is_chosen_by_data(graph: Graph, product: Operation) -> bool:

@@ -8,8 +8,14 @@ from dataclasses import dataclass, replace
 from torch import nn
 
 from widthwise.errors import RequestError
-from widthwise.tracing.experts import experts_side_by_side, is_chosen_by_data, routed_values
-from widthwise.tracing.flow import Flow
+from widthwise.tracing.experts import (
+    experts_side_by_side,
+    find_routing,
+    follows_skipped,
+    is_chosen_by_data,
+    is_of_one_expert,
+)
+from widthwise.tracing.flow import Carried, Flow
 from widthwise.tracing.functions import ACTIVATIONS, SOFTMAXES
 from widthwise.tracing.graph import Graph
 from widthwise.tracing.heads import attention_heads
@@ -24,6 +30,7 @@ from widthwise.wording import did_you_mean
 NO_LABEL = "its value leads to no label"
 OUTPUT = "the output's own activation"
 CHOSEN_WEIGHT = "units not known: its weight is one of several that the data choose, so its calls may be of any of them"
+SKIPPED = "units not known: where an expert gets no token its call is skipped, so this call may be of another expert"
 WEIGHTS = "a softmax over positions, as an attention's"
 NO_PRODUCT = "follows no dense layer or convolution"
 NAMED = re.compile(r"(?P<base>.*?)(:(?P<number>\d+))?(\[(?P<index>\d+)\])?")
@@ -53,7 +60,7 @@ class Candidate:
 class LayerSearch:
     """Finds layers on the tape of a model's run.
 
-    routed: the values whose rows are tokens that a router chose.
+    routing: what a router does.
 
     Args:
         model: the model.
@@ -77,12 +84,12 @@ class LayerSearch:
         self._flow = Flow(self._graph)
         self._given = dict(units or {})
         self._names = self._operation_names()
-        self.routed = routed_values(self._graph, self._flow)
+        self.routing = find_routing(self._graph, self._flow)
 
     def nonlinearities(self) -> list[Candidate]:
         """The value of every nonlinearity that is not inside of another one; those with a note are no layers."""
         found = NonlinearitySearch(self._modules, self._graph, self._flow).found()
-        inner, routed = InnerValues(self._graph, self._flow, found), routed_values(self._graph, self._flow)
+        inner = InnerValues(self._graph, self._flow, found)
         candidates = []
         for one in found:
             carried = self._flow.at(one.slot)
@@ -96,6 +103,8 @@ class LayerSearch:
                     note = NO_LABEL
                 elif not note and not self._graph.leads_to_product(one.slot):
                     note = OUTPUT
+                elif not note and candidate.units and function in SOFTMAXES and not self._over_units(one, candidate):
+                    note = WEIGHTS
                 candidates.append(replace(candidate, note=note))
         return candidates
 
@@ -181,7 +190,7 @@ class LayerSearch:
         return Layer(
             *(candidate.name, candidate.call_site, opened.shape[dimension], dimension, tuple(opened.shape[1:])),
             *(candidate.kind, candidate.follows, 0, split, part),
-            routed=candidate.slot in self.routed or part is not None,
+            routed=candidate.slot in self.routing.values or part is not None,
             stream=stream,
         )
 
@@ -194,11 +203,13 @@ class LayerSearch:
         """The names of the values for which a user gave the dimension of the units."""
         return list(self._given)
 
-    def _over_units(self, one: Nonlinearity, units: Units) -> bool:
+    def _over_units(self, one: Nonlinearity, candidate: Candidate) -> bool:
         """Whether a softmax is over the dimension of the units."""
+        if candidate.units is None or candidate.part is not None:
+            return True
         operation = self._tape.operations[one.operations[-1]]
         given = operation.args[1] if len(operation.args) > 1 else operation.kwargs.get("dim")
-        return not isinstance(given, int) or given % self._tape.values[one.slot].dim() == units.dimension
+        return not isinstance(given, int) or given % self._tape.values[one.slot].dim() == candidate.units.dimension
 
     def _of(self, one: Nonlinearity) -> Candidate:
         if one.call is not None:
@@ -227,9 +238,17 @@ class LayerSearch:
             units, note = carried.units, f"units not known: {carried.note}" if carried.units is None else ""
             if units is not None and is_chosen_by_data(self._graph, carried.product):
                 units, note = None, CHOSEN_WEIGHT
+            if units is not None and not self._is_known_call(site, slot, carried):
+                units, note = None, SKIPPED
         if self._tape.values[slot].dim() < 2:
             units, note = None, "it has one number for each example"
         return self._as_given(Candidate(name, site, slot, depth, kind, follows, units, note))
+
+    def _is_known_call(self, site: CallSite, slot: Slot, carried: Carried) -> bool:
+        """Whether a call has the same number in every run, though a router may skip others."""
+        if slot in self.routing.values and carried.ends is None and not experts_side_by_side(carried):
+            return is_of_one_expert(self._graph, self.routing, site, carried.product)
+        return not follows_skipped(self._graph, self.routing, site)
 
     def _each_expert(self, candidate: Candidate) -> list[Candidate]:
         """A candidate for each expert whose units a value holds; the candidate itself if it does not hold several."""

@@ -40,10 +40,12 @@ class Found:
 
     rows: all of them, in order of depth.
     left_out: nonlinearities that are missed.
+    routed: whether a router chooses tokens.
     """
 
     rows: list[Row]
     left_out: list[LeftOut]
+    routed: bool
 
     @property
     def layers(self) -> list[Layer]:
@@ -114,7 +116,7 @@ def find_layers(
                 replace(each, note=note), layer(each) if each.units else None, search.shape(each), each.name in measured
             )
         )
-    return Found(rows, left_out)
+    return Found(rows, left_out, bool(search.routing.choices))
 
 
 def _nothing(model: nn.Module, nonlinearities: list[Candidate]) -> str:

@@ -1,21 +1,22 @@
 """A model, run batch by batch, and run again with another value in one of its layers."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
 from widthwise.errors import RequestError, TrialError
-from widthwise.tracing.arrangement import alike, find_arrangement, tolerance_of
+from widthwise.tracing.arrangement import PROBE_EXAMPLES, alike, find_arrangement, tolerance_of
 from widthwise.tracing.failures import failure, is_out_of_memory, without_values
 from widthwise.tracing.flow import Flow
 from widthwise.tracing.graph import Graph
 from widthwise.tracing.in_place import write_counts
 from widthwise.tracing.inputs import Inputs, copied
-from widthwise.tracing.layer import Layer, LeftOut, slot_at
+from widthwise.tracing.layer import Layer, LeftOut, reached, slot_at
 from widthwise.tracing.layer_selection import Row, Selection, UnitDimensions, find_layers
 from widthwise.tracing.padding import kept_labels, kept_positions
 from widthwise.tracing.predicted_labels import NO_LABEL, Predict, check_classes, labels_of, scores_of
@@ -44,10 +45,11 @@ class RecordedRun:
     labels: the predicted labels, examples first; a language model predicts one for each position, and those at padding
         are left out.
     classes: the number of possible labels; 0 where the output holds the labels themselves.
-    values: the value of each layer, by the layer's name.
+    values: the value of each layer, by the layer's name; none of a routed layer that the run did not reach.
     tape, plans: the tape, and the plan to replay it from each layer on.
     together: the plan to replay it with the values of all layers changed; None: the whole network is run.
     slots: the slot of each layer's value.
+    layers: each layer of `values`, by its name, with the rows that an expert has in this run.
     label_examples: the index of the example that each label, of all in one dimension, belongs to; None: not known.
     """
 
@@ -59,6 +61,7 @@ class RecordedRun:
     plans: dict[str, ReplayPlan]
     together: ReplayPlan | None = None
     slots: dict[str, Slot] = field(default_factory=dict)
+    layers: dict[str, Layer] = field(default_factory=dict)
     label_examples: Int[Tensor, " labels"] | None = None
 
     @property
@@ -66,8 +69,14 @@ class RecordedRun:
         """The number of examples in the batch."""
         return self.inputs.examples
 
+    def rows(self, layer: Layer) -> int:
+        """The number of rows of a layer's value: one for each example or, if it is routed, each token."""
+        return layer.examples(self.values[layer.name], self.examples)
+
     def positions_kept(self, layer: Layer) -> Bool[Tensor, "examples positions"] | None:
-        """Which of a layer's positions are not padding; None: all of them."""
+        """Which of a layer's positions are not padding; None: all of them, as for a routed layer."""
+        if layer.routed:
+            return None
         value = self.values[layer.name]
         kept = kept_positions(self.inputs, tuple(value.shape), layer.example_dimension, layer.unit_dimension)
         return None if kept is None else kept.to(value.device)
@@ -86,10 +95,12 @@ class Network:
     slower_replayed: the names of layers for which the whole network is run since that was measured to be faster.
     replayed_together: whether only what is downstream of a layer is run again when all layers are changed at once.
     arrangement: which of its inputs hold examples, and whether batches can be cut and joined.
+    routed: whether a router chooses tokens, as in a mixture of experts.
 
     Args:
         model: in evaluation mode.
         example: a batch, of which the first examples are run to find the layers.
+        examples: how many of them.
         layers, attention_heads: the layers to find, see `find_layers`.
         predict: a function from the model's output to scores, whose argmax over the last axis is a label, or to labels.
         replay: False: run the whole model each time.
@@ -111,6 +122,7 @@ class Network:
         replay: bool = True,
         units: UnitDimensions | None = None,
         replay_tried: bool = True,
+        examples: int = PROBE_EXAMPLES,
     ):
         self.model = model
         self._predict = predict
@@ -121,7 +133,7 @@ class Network:
         self._label_examples: Tensor | None = None
         self.channels_last = False
         self._tolerance = tolerance_of(_precision(self._parameters.values()))
-        probed = find_arrangement(example, self._probed, self._tolerance)
+        probed = find_arrangement(example, self._probed, self._tolerance, examples)
         check_same_parts(model, modules, self._parameters)
         self.arrangement, probe, tape = probed.arrangement, probed.inputs, probed.tape
         sizes = _own_bytes(tape)
@@ -132,7 +144,7 @@ class Network:
         self._constants = {id(tensor): tensor for tensor in tape.sources}
         self.whole = not unseen_source(again, self._constants)
         found = find_layers(model, again, layers, attention_heads, units, self._constants, self.whole)
-        self.rows, self.left_out = found.rows, found.left_out
+        self.rows, self.left_out, self.routed = found.rows, found.left_out, found.routed
         self.layers = self._with_examples(found.layers, probe, again, probed.fewer, chosen=layers is not None)
         self.probe, self.probe_inputs = self._in_fastest_layout(probe, again), probe
         unseen = unseen_source(self.probe, self._constants)
@@ -141,7 +153,7 @@ class Network:
             problem = unseen or replay_problem(
                 self.probe,
                 self.layers,
-                lambda layer, value: self._run_with(probe, {layer.call_site: lambda _: value}, layer.name)[0],
+                lambda layer, value: self._run_with(probe, {layer.call_site: lambda _: value}, [], layer.name)[0],
                 replay_tried,
             )
         self.replayed, self.reason = not problem, problem
@@ -185,8 +197,10 @@ class Network:
             raise RequestError(
                 f"the model's output holds {kind}, so no label can be formed; check its inputs and weights"
             )
-        slots = {layer.name: slot_at(tape, layer) for layer in self.layers}
-        values = {layer.name: layer.opened(tape.values[slots[layer.name]]) for layer in self.layers}
+        found = [each for each in (reached(tape, layer) for layer in self.layers) if each is not None]
+        slots = {layer.name: slot for slot, layer in found}
+        layers = {layer.name: layer for _, layer in found}
+        values = {layer.name: layer.opened(tape.values[slot]) for slot, layer in found}
         plans, together = {}, None
         if self.replayed:
             plans = {name: tape.replay_plan([slot], tape.results[1]) for name, slot in slots.items()}
@@ -199,7 +213,7 @@ class Network:
         kept = [*plans.values(), *filter(None, [together])]
         tape.keep({slot for plan in kept for slot in plan.frontier})
         classes = scores.shape[-1] if scores.is_floating_point() else 0
-        return RecordedRun(inputs, labels, classes, values, tape, plans, together, slots, self._label_examples)
+        return RecordedRun(inputs, labels, classes, values, tape, plans, together, slots, layers, self._label_examples)
 
     def rerun(self, run: RecordedRun, layer: Layer, value: Tensor) -> Tensor:
         """The labels if the layer's value had been `value`, whose memory may be overwritten.
@@ -217,13 +231,16 @@ class Network:
     def replay(self, run: RecordedRun, layer: Layer, value: Tensor) -> Tensor:
         """`rerun` from the tape."""
         try:
-            return run.tape.replay(run.plans[layer.name], lambda *_: layer.closed(value))
+            found = run.layers[layer.name]
+            return run.tape.replay(run.plans[layer.name], lambda _, whole: found.closed(value, whole))
         except Exception as error:  # whatever a function raises at the value
             raise _fails_without(layer.name, error) from error
 
     def run_whole(self, run: RecordedRun, layer: Layer, value: Tensor) -> Tensor:
         """`rerun` with the whole model."""
-        return self._run_with(run.inputs, {layer.call_site: lambda _: layer.closed(value)}, layer.name)[1]
+        found = run.layers[layer.name]
+        changes = {layer.call_site: lambda whole: found.closed(value, whole)}
+        return self._run_with(run.inputs, changes, [], layer.name)[1]
 
     def try_together(self) -> None:
         """Find out whether the network can be replayed when all layers are changed at once."""
@@ -231,7 +248,7 @@ class Network:
             problem = joint_replay_problem(
                 self.probe,
                 self.layers,
-                lambda change: self._run_with(self.probe_inputs, self._changes(change), "")[0],
+                lambda change: self._run_together(self.probe_inputs, change)[0],
             )
             self.replayed_together = not problem
 
@@ -248,14 +265,14 @@ class Network:
             TrialError: there is not enough memory.
         """
         if run.together is None:
-            return self._run_with(run.inputs, self._changes(change), "")[1]
+            return self._run_together(run.inputs, change)[1]
         layers: dict[Slot, list[Layer]] = {}
-        for layer in self.layers:
-            layers.setdefault(run.slots[layer.name], []).append(layer)
+        for name, layer in run.layers.items():
+            layers.setdefault(run.slots[name], []).append(layer)
 
         def changed(slot: Slot, value: Tensor) -> Tensor:
             for layer in layers[slot]:  # usually one
-                value = layer.closed(change(layer, layer.opened(value)))
+                value = layer.closed(change(layer, layer.opened(value)), value)
             return value
 
         try:
@@ -263,18 +280,30 @@ class Network:
         except Exception as error:  # whatever a function raises at the values
             raise _fails_without("", error) from error
 
-    def _changes(self, change: Callable[[Layer, Tensor], Tensor]) -> dict[CallSite, Callable[[Tensor], Tensor]]:
-        return {
-            layer.call_site: lambda value, layer=layer: layer.closed(change(layer, layer.opened(value)))
-            for layer in self.layers
-        }
+    def _run_together(self, inputs: Inputs, change: Callable[[Layer, Tensor], Tensor]) -> Sequence[Tensor]:
+        """The scores and labels of a batch if every layer had another value; a router may then skip experts."""
+        layers: dict[CallSite, list[Layer]] = {}
+        for layer in self.layers:
+            layers.setdefault(layer.call_site, []).append(layer)
+
+        def changed(value: Tensor, site: CallSite) -> Tensor:
+            for layer in layers[site]:  # usually one
+                value = layer.closed(change(layer, layer.opened(value)), value)
+            return value
+
+        changes = {site: partial(changed, site=site) for site in layers}
+        return self._run_with(inputs, changes, [site for site in layers if layers[site][0].routed], "")
 
     def _run_with(
-        self, inputs: Inputs, changes: Mapping[CallSite, Callable[[Tensor], Tensor]], name: str
+        self,
+        inputs: Inputs,
+        changes: Mapping[CallSite, Callable[[Tensor], Tensor]],
+        skipped: Collection[CallSite],
+        name: str,
     ) -> Sequence[Tensor]:
         prepared = self.prepared(inputs)
         try:
-            return run_with(self.model, lambda: self._scores_and_labels(prepared), changes)
+            return run_with(self.model, lambda: self._scores_and_labels(prepared), changes, skipped)
         except Exception as error:  # whatever the model's own code raises
             raise _fails_without(name, error) from error
 
@@ -358,6 +387,9 @@ class Network:
         """
         found = []
         for layer in layers:
+            if layer.routed:
+                found.append(_of_tokens(layer))
+                continue
             shape = tuple(layer.opened(tape.values[slot_at(tape, layer)]).shape)
             along = _example_dimension(layer, shape, probe, fewer)
             if along is not None and 0 not in shape:
@@ -374,6 +406,13 @@ class Network:
             raise RequestError("no layer's value has units and a dimension of examples, so there is nothing to measure")
         return found
 
+    def unreached(self) -> dict[str, nn.Module]:
+        """The outermost modules with parameters that the first examples do not reach, by their paths."""
+        called = {part for call in self.probe.calls for part in _with_outer(call.path)}
+        missing = {path: module for path, module in self.model.named_modules() if path not in called}
+        outermost = {path: module for path, module in missing.items() if path.rpartition(".")[0] not in missing}
+        return {path: module for path, module in outermost.items() if any(True for _ in module.parameters())}
+
     def table(self) -> list[Row]:
         """Every value that may be a layer, in order of depth, with what is known of its examples."""
         layers = {layer.name: layer for layer in self.layers}
@@ -387,6 +426,18 @@ class Network:
             else:
                 rows.append(replace(row, layer=layer or row.layer, shape=layer.shape if layer else row.shape))
         return rows
+
+
+def _with_outer(path: str) -> list[str]:
+    """The paths of a module and of all those that hold it."""
+    parts = path.split(".")
+    return ["", *(".".join(parts[:count]) for count in range(1, len(parts) + 1))]
+
+
+def _of_tokens(layer: Layer) -> Layer:
+    """A routed layer, whose tokens lie along the first dimension that is not that of the units."""
+    # of `layer.shape`, the first dimension is missing
+    return layer if layer.unit_dimension else replace(layer, example_dimension=1, shape=(layer.units, *layer.shape[1:]))
 
 
 def _example_dimension(layer: Layer, shape: tuple[int, ...], probe: Inputs, fewer: Tape | None) -> int | None:

@@ -9,6 +9,7 @@ from widthwise.errors import RequestError
 from widthwise.tracing.arrangement import TOLERANCE, alike
 from widthwise.tracing.in_place import write_counts
 from widthwise.tracing.layer import Layer, slot_at
+from widthwise.tracing.structure import Slot
 from widthwise.tracing.tape import Escape, Tape
 from widthwise.wording import one_line
 
@@ -112,7 +113,9 @@ def joint_replay_problem(
         layers: the layers to replay from.
         scores_with: runs the whole model with other values of the layers, which a function gives; returns its scores.
     """
-    slots = {slot_at(tape, layer): layer for layer in layers}
+    slots: dict[Slot, list[Layer]] = {}
+    for layer in layers:
+        slots.setdefault(slot_at(tape, layer), []).append(layer)
     plan = tape.replay_plan(slots, tape.results[0])
     if plan.escape:
         return escape_reason("its layers", plan.escape)
@@ -121,8 +124,13 @@ def joint_replay_problem(
         def halved(layer: Layer, value: Tensor, kept: int = kept) -> Tensor:
             return value * (torch.arange(value.numel(), device=value.device).view(value.shape) % 2 == kept)
 
+        def changed(slot: Slot, value: Tensor, halved: Callable[[Layer, Tensor], Tensor] = halved) -> Tensor:
+            for layer in slots[slot]:
+                value = layer.closed(halved(layer, layer.opened(value)), value)
+            return value
+
         try:
-            replayed = tape.replay(plan, lambda slot, value, halved=halved: halved(slots[slot], value))
+            replayed = tape.replay(plan, changed)
         except Exception as error:  # whatever a function raises outside of the model's own code
             return f"what follows its layers cannot be run by itself: {one_line(error)}"
         if not alike(replayed, scores_with(halved), TOLERANCE):
