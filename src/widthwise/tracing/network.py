@@ -408,7 +408,7 @@ class Network:
 
     def unreached(self) -> dict[str, nn.Module]:
         """The outermost modules with parameters that the first examples do not reach, by their paths."""
-        called = {part for call in self.probe.calls for part in _with_outer(call.path)}
+        called = modules_called(self.probe)
         missing = {path: module for path, module in self.model.named_modules() if path not in called}
         outermost = {path: module for path, module in missing.items() if path.rpartition(".")[0] not in missing}
         return {path: module for path, module in outermost.items() if any(True for _ in module.parameters())}
@@ -428,10 +428,10 @@ class Network:
         return rows
 
 
-def _with_outer(path: str) -> list[str]:
-    """The paths of a module and of all those that hold it."""
-    parts = path.split(".")
-    return ["", *(".".join(parts[:count]) for count in range(1, len(parts) + 1))]
+def modules_called(tape: Tape) -> set[str]:
+    """The paths of the modules that a run called, and of those that hold them."""
+    paths = [call.path.split(".") for call in tape.calls]
+    return {".".join(parts[:count]) for parts in paths for count in range(len(parts) + 1)}
 
 
 def _of_tokens(layer: Layer) -> Layer:
