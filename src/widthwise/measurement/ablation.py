@@ -115,14 +115,14 @@ class Dropping:
         """The labels with the units of a group of levels dropped, the same for all examples or one for each."""
 
         def dropped(layer: Layer, value: Tensor, memory: Tensor | None) -> Tensor:
-            number = self._curve.layers.index(layer)
-            cutoffs = _cutoffs(self._curve.group_counts[number], self._curve.units[number])
+            number, survived = self._curve.layers.index(layer), self._survived[layer.name]
+            needed = _survived_to_stay(self._curve.group_counts[number], self._curve.units[number])
             if isinstance(group, int):
-                cutoff = cutoffs[group]
+                least = needed[group]
             else:
                 shape = [-1 if each == layer.example_dimension else 1 for each in range(value.dim())]
-                cutoff = torch.tensor(cutoffs, dtype=value.dtype, device=value.device)[group].view(shape)
-            kept = stays(self._survived[layer.name], cutoff, memory)
+                least = torch.tensor(needed, dtype=survived.dtype, device=value.device)[group].view(shape)
+            kept = stays(survived, least, memory)
             return without(value, kept, layer, self._replacements.get(layer.name), memory)
 
         return self._rerun(dropped)
@@ -140,11 +140,11 @@ class Dropping:
         layer, tape = self._curve.layers[0], self._run.tape
         value, survived = self._run.values[layer.name], self._survived[layer.name]
         plan = self._scores_plan() if scores else self._run.plans[layer.name]
-        cutoffs = _cutoffs(self._curve.group_counts[0], self._curve.units[0])
-        chosen = torch.tensor([cutoffs[group] for group in groups], dtype=value.dtype, device=value.device)
+        needed = _survived_to_stay(self._curve.group_counts[0], self._curve.units[0])
+        chosen = torch.tensor([needed[group] for group in groups], dtype=survived.dtype, device=value.device)
 
-        def replayed(cutoff: Tensor) -> Tensor:
-            kept = (survived > cutoff).to(value.dtype)
+        def replayed(least: Tensor) -> Tensor:
+            kept = (survived >= least).to(value.dtype)
             ablated = without(value, kept, layer, self._replacements.get(layer.name))
             return tape.replay(plan, lambda *_: layer.closed(ablated))
 
@@ -156,8 +156,8 @@ class Dropping:
         """The scores with the units of a group of levels dropped."""
         layer = self._curve.layers[0]
         value, memory = self._run.values[layer.name], self._memory
-        cutoff = _cutoffs(self._curve.group_counts[0], self._curve.units[0])[group]
-        kept = stays(self._survived[layer.name], cutoff, memory)
+        least = _survived_to_stay(self._curve.group_counts[0], self._curve.units[0])[group]
+        kept = stays(self._survived[layer.name], least, memory)
         ablated = without(value, kept, layer, self._replacements.get(layer.name), memory)
         return self._run.tape.replay(self._scores_plan(), lambda *_: layer.closed(ablated))
 
@@ -166,6 +166,9 @@ class Dropping:
 
     def labels_without_all(self) -> Tensor:
         """The labels with all units dropped."""
+        if not self._curve.joint:
+            layer = self._curve.layers[0]
+            return self._network.rerun_without_units(self._run, layer, self._replacements.get(layer.name, 0.0))
         return self._rerun(
             lambda layer, value, _: without(value, value.new_zeros(()), layer, self._replacements.get(layer.name))
         )
@@ -178,11 +181,11 @@ class Dropping:
         return self._network.rerun(self._run, layer, dropped(layer, value, self._memory))
 
 
-def _cutoffs(counts: list[int], units: int) -> list[int]:
-    """For each group of levels, how many random levels its dropped units survive at most: -1 where none is dropped."""
+def _survived_to_stay(counts: list[int], units: int) -> list[int]:
+    """For each group of levels, the least number of random levels that a unit survives which stays."""
     drawn = random_levels(counts, units)
-    numbers = {level: number for number, level in enumerate(drawn)}
-    return [numbers.get(level, -1 if count == 0 else len(drawn)) for level, count in enumerate(counts)]
+    numbers = {level: number + 1 for number, level in enumerate(drawn)}
+    return [numbers.get(level, 0 if count == 0 else len(drawn) + 1) for level, count in enumerate(counts)]
 
 
 def without(
