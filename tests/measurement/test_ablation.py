@@ -24,7 +24,9 @@ CPU = torch.device("cpu")
 def masks(rows: int, units: int, counts: list[int], seed: int = 0, first: int = 0) -> dict[int, torch.Tensor]:
     """Which units stay at each random level."""
     survived = levels_survived(np.random.SeedSequence(seed), first, rows, units, counts, CPU)
-    return {level: stays(survived.float(), number).bool() for number, level in enumerate(random_levels(counts, units))}
+    return {
+        level: stays(survived.float(), number + 1).bool() for number, level in enumerate(random_levels(counts, units))
+    }
 
 
 def test_seven_levels_drop_rounded_shares():
@@ -45,7 +47,7 @@ def test_of_each_image_exactly_the_rounded_share_is_dropped(rows: int, units: in
 def test_in_a_convolution_each_application_is_dropped_by_itself():
     value = torch.zeros(6, 4, 5, 5)
     survived = levels_survived(np.random.SeedSequence(0), 0, 6, 100, dropped_counts(100, 3), CPU)
-    kept = stays(laid_out(survived, value, 1), 0).bool()
+    kept = stays(laid_out(survived, value, 1), 1).bool()
     assert kept.shape == value.shape
     assert ((~kept).flatten(1).sum(1) == 50).all()
     assert len(torch.unique(kept.flatten(1), dim=0)) == 6, "each image has its own draw"
@@ -54,7 +56,7 @@ def test_in_a_convolution_each_application_is_dropped_by_itself():
 
 def test_whole_channels_are_dropped_from_every_image():
     survived = levels_survived(np.random.SeedSequence(0), 0, 1, 10, dropped_counts(10, 3), CPU)
-    kept = stays(laid_out(survived, torch.zeros(6, 10, 5, 5), 1), 0).bool()
+    kept = stays(laid_out(survived, torch.zeros(6, 10, 5, 5), 1), 1).bool()
     assert kept.shape == (1, 10, 1, 1)
     assert (~kept).sum() == 5
 

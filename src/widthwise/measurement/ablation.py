@@ -51,26 +51,11 @@ def ablate(
     compared = per_example(run, torch.ones_like(run.labels, dtype=torch.bool))
     unchanged = torch.zeros(len(compared), samplings, len(curve.groups), dtype=torch.long, device=compared.device)
     lost = torch.zeros_like(unchanged[0])
-    if curve.joint or curve.name in run.values:
-        _run_groups(Dropping(network, curve, run, replacements), unchanged, lost, seed, first, at_once)
-    else:  # a router chose no token for this expert
-        unchanged[:] = compared[:, None, None]
-    counts.update_lost(lost)
-    counts.update(unchanged.sum(0), np.full(counts.compared.shape, run.labels.numel()))
-    counts.update_examples(unchanged.sum(1), (samplings * compared)[:, None].expand(-1, len(curve.groups)))
-
-
-def _run_groups(
-    dropping: "Dropping",
-    unchanged: Int[Tensor, "examples samplings groups"],
-    lost: Int[Tensor, "samplings groups"],
-    seed: int,
-    first: int,
-    at_once: int,
-) -> None:
-    """Run a batch at every group of levels and sampling; set its counts of labels that stay and that are lost."""
-    run, curve = dropping.run, dropping.curve
-    for sampling in range(unchanged.shape[1]):
+    reached = curve.joint or curve.name in run.values
+    dropping = Dropping(network, curve, run, replacements) if reached else None
+    for sampling in range(samplings):
+        if dropping is None:
+            break
         dropping.draw(seed, sampling, first)
         groups = random_groups(curve)
         for start in range(0, len(groups), at_once):
@@ -80,12 +65,15 @@ def _run_groups(
                 unchanged[:, sampling, group] = per_example(run, labels == run.labels)
                 lost[sampling, group] = (labels == NO_LABEL).sum()
     for group, (intact, everything) in enumerate(zip(curve.intact, curve.everything, strict=True)):
-        if intact:
-            unchanged[:, :, group] = per_example(run, torch.ones_like(run.labels, dtype=torch.bool))[:, None]
+        if intact or dropping is None:  # nothing is dropped, or a router chose no token for this expert
+            unchanged[:, :, group] = compared[:, None]
         elif everything:
             labels = dropping.labels_without_all()
             unchanged[:, :, group] = per_example(run, labels == run.labels)[:, None]
             lost[:, group] = (labels == NO_LABEL).sum()
+    counts.update_lost(lost)
+    counts.update(unchanged.sum(0), np.full(counts.compared.shape, run.labels.numel()))
+    counts.update_examples(unchanged.sum(1), (samplings * compared)[:, None].expand(-1, len(curve.groups)))
 
 
 def per_example(run: RecordedRun, labels: Bool[Tensor, "*labels"]) -> Int[Tensor, " examples"]:
@@ -104,8 +92,6 @@ def random_groups(curve: Curve) -> list[int]:
 class Dropping:
     """One batch, run again with units dropped as a curve says.
 
-    curve, run: see below.
-
     Args:
         network: the network.
         curve: what is dropped.
@@ -114,7 +100,7 @@ class Dropping:
     """
 
     def __init__(self, network: Network, curve: Curve, run: RecordedRun, replacements: Replacements):
-        self._network, self.curve, self.run, self._replacements = network, curve, run, replacements
+        self._network, self._curve, self._run, self._replacements = network, curve, run, replacements
         self._numbers = {layer.name: number for number, layer in enumerate(curve.layers)}
         self._survived: dict[str, Tensor] = {}
         self._memory: Tensor | None = None
@@ -123,33 +109,33 @@ class Dropping:
 
     def draw(self, seed: int, sampling: int, first: int) -> None:
         """Draw the units to drop, for a sampling of the examples from index `first` on."""
-        for layer, units, counts in zip(self.curve.layers, self.curve.units, self.curve.group_counts, strict=True):
+        for layer, units, counts in zip(self._curve.layers, self._curve.units, self._curve.group_counts, strict=True):
             value = self._value_of(layer)
             stream = draw_seed(seed, layer.stream, sampling)
             start = first * ROWS_OF_AN_EXAMPLE if layer.routed else first
-            rows, start = (1, 0) if self.curve.whole else (self.run.rows(layer), start)
+            rows, start = (1, 0) if self._curve.whole else (self._run.rows(layer), start)
             drawn = levels_survived(stream, start, rows, units, counts, value.device)
             self._survived[layer.name] = laid_out(drawn, value, layer.unit_dimension, layer.example_dimension)
 
     def _value_of(self, layer: Layer) -> Tensor:
         """A layer's value; one without tokens for an expert that the intact run did not reach."""
-        if layer.name in self.run.values:
-            return self.run.values[layer.name]
+        if layer.name in self._run.values:
+            return self._run.values[layer.name]
         shape = [*layer.shape[: layer.example_dimension], 0, *layer.shape[layer.example_dimension :]]
-        return next(iter(self.run.values.values())).new_empty(shape)
+        return next(iter(self._run.values.values())).new_empty(shape)
 
     def labels(self, group: int | Int[Tensor, " examples"]) -> Tensor:
         """The labels with the units of a group of levels dropped, the same for all examples or one for each."""
 
         def dropped(layer: Layer, value: Tensor, memory: Tensor | None) -> Tensor:
-            number = self._numbers[layer.name]
-            cutoffs = _cutoffs(self.curve.group_counts[number], self.curve.units[number])
+            number, survived = self._numbers[layer.name], self._survived[layer.name]
+            needed = _survived_to_stay(self._curve.group_counts[number], self._curve.units[number])
             if isinstance(group, int):
-                cutoff = cutoffs[group]
+                least = needed[group]
             else:
                 shape = [-1 if each == layer.example_dimension else 1 for each in range(value.dim())]
-                cutoff = torch.tensor(cutoffs, dtype=value.dtype, device=value.device)[group].view(shape)
-            kept = stays(self._survived[layer.name], cutoff, memory)
+                least = torch.tensor(needed, dtype=survived.dtype, device=value.device)[group].view(shape)
+            kept = stays(survived, least, memory)
             return without(value, kept, layer, self._replacements.get(layer.name), memory)
 
         return self._rerun(dropped)
@@ -164,14 +150,14 @@ class Dropping:
         Raises:
             RuntimeError, ValueError: PyTorch cannot run a function of the network for several values at once.
         """
-        layer, tape = self.run.layers[self.curve.name], self.run.tape
-        value, survived = self.run.values[layer.name], self._survived[layer.name]
-        plan = self._scores_plan() if scores else self.run.plans[layer.name]
-        cutoffs = _cutoffs(self.curve.group_counts[0], self.curve.units[0])
-        chosen = torch.tensor([cutoffs[group] for group in groups], dtype=value.dtype, device=value.device)
+        layer, tape = self._run.layers[self._curve.name], self._run.tape
+        value, survived = self._run.values[layer.name], self._survived[layer.name]
+        plan = self._scores_plan() if scores else self._run.plans[layer.name]
+        needed = _survived_to_stay(self._curve.group_counts[0], self._curve.units[0])
+        chosen = torch.tensor([needed[group] for group in groups], dtype=survived.dtype, device=value.device)
 
-        def replayed(cutoff: Tensor) -> Tensor:
-            kept = (survived > cutoff).to(value.dtype)
+        def replayed(least: Tensor) -> Tensor:
+            kept = (survived >= least).to(value.dtype)
             ablated = without(value, kept, layer, self._replacements.get(layer.name))
             return tape.replay(plan, lambda _, whole: layer.closed(ablated, whole))
 
@@ -181,35 +167,38 @@ class Dropping:
 
     def scores(self, group: int) -> Tensor:
         """The scores with the units of a group of levels dropped."""
-        layer = self.run.layers[self.curve.name]
-        value, memory = self.run.values[layer.name], self._memory
-        cutoff = _cutoffs(self.curve.group_counts[0], self.curve.units[0])[group]
-        kept = stays(self._survived[layer.name], cutoff, memory)
+        layer = self._run.layers[self._curve.name]
+        value, memory = self._run.values[layer.name], self._memory
+        least = _survived_to_stay(self._curve.group_counts[0], self._curve.units[0])[group]
+        kept = stays(self._survived[layer.name], least, memory)
         ablated = without(value, kept, layer, self._replacements.get(layer.name), memory)
-        return self.run.tape.replay(self._scores_plan(), lambda _, whole: layer.closed(ablated, whole))
+        return self._run.tape.replay(self._scores_plan(), lambda _, whole: layer.closed(ablated, whole))
 
     def _scores_plan(self) -> ReplayPlan:
-        return self.run.tape.replay_plan([self.run.slots[self.curve.name]], self.run.tape.results[0])
+        return self._run.tape.replay_plan([self._run.slots[self._curve.name]], self._run.tape.results[0])
 
     def labels_without_all(self) -> Tensor:
         """The labels with all units dropped."""
+        if not self._curve.joint:
+            layer = self._curve.layers[0]
+            return self._network.rerun_without_units(self._run, layer, self._replacements.get(layer.name, 0.0))
         return self._rerun(
             lambda layer, value, _: without(value, value.new_zeros(()), layer, self._replacements.get(layer.name))
         )
 
     def _rerun(self, dropped: Callable[[Layer, Tensor, Tensor | None], Tensor]) -> Tensor:
         if self._memory is None:
-            return self._network.rerun_together(self.run, lambda layer, value: dropped(layer, value, None))
-        layer = self.curve.layers[0]
-        value = self.run.values[layer.name]
-        return self._network.rerun(self.run, layer, dropped(layer, value, self._memory))
+            return self._network.rerun_together(self._run, lambda layer, value: dropped(layer, value, None))
+        layer = self._curve.layers[0]
+        value = self._run.values[layer.name]
+        return self._network.rerun(self._run, layer, dropped(layer, value, self._memory))
 
 
-def _cutoffs(counts: list[int], units: int) -> list[int]:
-    """For each group of levels, how many random levels its dropped units survive at most: -1 where none is dropped."""
+def _survived_to_stay(counts: list[int], units: int) -> list[int]:
+    """For each group of levels, the least number of random levels that a unit survives which stays."""
     drawn = random_levels(counts, units)
-    numbers = {level: number for number, level in enumerate(drawn)}
-    return [numbers.get(level, -1 if count == 0 else len(drawn)) for level, count in enumerate(counts)]
+    numbers = {level: number + 1 for number, level in enumerate(drawn)}
+    return [numbers.get(level, 0 if count == 0 else len(drawn) + 1) for level, count in enumerate(counts)]
 
 
 def without(

@@ -28,7 +28,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 ABLATION_STREAM, RANDOM_SHARES = 1, 0
@@ -86,9 +86,9 @@ def levels_survived(
     def draw_block(start: int) -> None:
         draw(seed, first + start, survived[start : start + block], drawn)
 
-    threads = min(torch.get_num_threads(), os.cpu_count() or 1)
     starts = range(0, rows, block)
-    if threads == 1 or len(starts) == 1:
+    threads = min(torch.get_num_threads(), os.cpu_count() or 1)
+    if threads == 1 or len(starts) == 1 or units > NARROW_UNITS:  # many short calls, for which threads wait in turn
         for start in starts:
             draw_block(start)
     else:
@@ -120,15 +120,31 @@ def _draw_wide(seed: np.random.SeedSequence, first: int, survived: np.ndarray, d
     random = _random_words(seed, first, rows, words)
     keys = random.view(np.uint16)[:, :units]
     turns = random[:, -1] % np.uint64(units)
+    stays = np.empty(units, dtype=bool)
     for row in range(rows):
-        ordered = np.sort(keys[row], kind="stable")
+        high = (keys[row] >> np.uint16(8)).astype(np.uint8)
         for count in drawn:
-            limit = ordered[count]
-            survived[row] += keys[row] >= limit
-            tied = np.flatnonzero(keys[row] == limit)
-            missing = count - np.searchsorted(ordered, limit)
+            limit, tied, missing = _limit(keys[row], high, count)
+            np.greater_equal(keys[row], limit, out=stays)
+            survived[row] += stays.view(np.uint8)
             start = np.searchsorted(tied, turns[row])
             survived[row, tied[(start + np.arange(missing)) % len(tied)]] -= 1
+
+
+def _limit(keys: np.ndarray, high: np.ndarray, count: int) -> tuple[np.uint16, np.ndarray, int]:
+    """The largest of the `count` + 1 smallest keys, the units that have it, and how many of them are to be counted.
+
+    Looking for the keys with its `high` byte, which is likely to be near its share of all, is faster than sorting.
+    """
+    byte = count * 256 // len(keys)
+    while (before := count - np.count_nonzero(high < byte)) < 0:
+        byte -= 1
+    while before >= len(members := np.flatnonzero(high == byte)):
+        before -= len(members)
+        byte += 1
+    ordered = np.sort(keys[members])
+    limit = ordered[before]
+    return limit, members[keys[members] == limit], int(before - np.count_nonzero(ordered < limit))
 
 
 def _random_words(seed: np.random.SeedSequence, first: int, rows: int, words: int) -> np.ndarray:
@@ -162,7 +178,7 @@ def drawn_on_device(
 
 def laid_out(
     survived: UInt8[Tensor, "rows units"], value: Tensor, unit_dimension: int, example_dimension: int = 0
-) -> Tensor:
+) -> Float[Tensor, "..."]:
     """The draws in the shape and type of a layer's value, or in a shape that is broadcast to it.
 
     Args:
@@ -179,17 +195,18 @@ def laid_out(
     return survived.to(value.dtype).reshape(sizes).permute([order.index(each) for each in range(value.dim())])
 
 
-def stays(survived: Tensor, cutoff: int | Tensor, into: Tensor | None = None) -> Tensor:
-    """1 for each value that survives more random levels than `cutoff`, and so stays; 0 for the others.
+def stays(
+    survived: Float[Tensor, "..."], least: int | Float[Tensor, "..."], into: Tensor | None = None
+) -> Float[Tensor, "..."]:
+    """1 for each value that survives at least that many random levels, and so stays; 0 for the others.
 
-    The cutoff of a random level is its number, counted from 0; it may be broadcast to the draws, with one for each
-    example. The result has a floating-point type: comparing into it and multiplying by it are several times as fast as
-    with booleans. It is written `into` the given memory, if it has the shape, since allocating new memory takes as long
-    as the comparison.
+    `least` may be broadcast to the draws, with one for each example. The result has a floating-point type: comparing
+    into it and multiplying by it are several times as fast as with booleans. It is written `into` the given memory, if
+    it has the shape, since allocating new memory takes as long as the comparison.
     """
     shape = survived.shape
-    if isinstance(cutoff, Tensor):
-        shape = torch.broadcast_shapes(shape, cutoff.shape)
+    if isinstance(least, Tensor):
+        shape = torch.broadcast_shapes(shape, least.shape)
     if into is None or into.shape != shape:
         into = torch.empty_like(survived) if shape == survived.shape else survived.new_empty(shape)
-    return torch.gt(survived, cutoff, out=into)
+    return torch.ge(survived, least, out=into)

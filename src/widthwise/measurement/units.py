@@ -53,7 +53,7 @@ class UnitStatistics:
         self.positions += activity.shape[0] * activity.shape[1] if kept is None else int(kept.sum())
         lowest, highest = lowest.amin(1), highest.amax(1)
         self._active += ((lowest != 0) | (highest != 0)).sum(0)
-        self._sum += activity.sum((0, 1), dtype=torch.float64)
+        self._sum += sum_of_each(activity)
         torch.minimum(self._lowest, lowest.amin(0).double(), out=self._lowest)
         torch.maximum(self._highest, highest.amax(0).double(), out=self._highest)
 
@@ -95,6 +95,17 @@ class UnitStatistics:
     @property
     def _tensors(self) -> State:
         return {"sum": self._sum, "active": self._active, "lowest": self._lowest, "highest": self._highest}
+
+
+def sum_of_each(activity: Float[Tensor, "examples positions units"]) -> Float[Tensor, " units"]:
+    """The sum of each unit's activity in double precision.
+
+    Positions are added up in single precision, if their sums are within its range: PyTorch does that 18 times as fast.
+    """
+    sums = activity.sum(1, dtype=torch.promote_types(activity.dtype, torch.float32))
+    if not sums.isfinite().all():
+        sums = activity.sum(1, dtype=torch.float64)
+    return sums.sum(0, dtype=torch.float64)
 
 
 class SingleAblations:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from widthwise.errors import RequestError, TrialError
@@ -16,6 +16,7 @@ from widthwise.tracing.flow import Flow
 from widthwise.tracing.graph import Graph
 from widthwise.tracing.in_place import write_counts
 from widthwise.tracing.inputs import Inputs, copied
+from widthwise.tracing.known_labels import KnownLabels
 from widthwise.tracing.layer import Layer, LeftOut, reached, slot_at
 from widthwise.tracing.layer_selection import Row, Selection, UnitDimensions, find_layers
 from widthwise.tracing.padding import kept_labels, kept_positions
@@ -158,6 +159,7 @@ class Network:
             )
         self.replayed, self.reason = not problem, problem
         self.slower_replayed: set[str] = set()
+        self._without_units = KnownLabels()
         self.replayed_together = False
 
     @property
@@ -223,6 +225,24 @@ class Network:
             TrialError: there is not enough memory.
         """
         return self.replay(run, layer, value) if self.replays(layer) else self.run_whole(run, layer, value)
+
+    def rerun_without_units(self, run: RecordedRun, layer: Layer, activity: Float[Tensor, " units"] | float) -> Tensor:
+        """The labels if each of a layer's units had one activity everywhere, in every batch the same.
+
+        Raises:
+            RequestError: the network cannot be run with that value.
+            TrialError: there is not enough memory.
+        """
+        value = run.values[layer.name]
+
+        def rerun() -> Tensor:
+            shape = [-1 if each == layer.unit_dimension else 1 for each in range(value.dim())]
+            filled = torch.as_tensor(activity).to(value).view(shape).expand_as(value)
+            return self.rerun(run, layer, torch.empty_like(value).copy_(filled))
+
+        if layer.part is not None or not self.replays(layer):  # the rest of a value with several experts differs
+            return rerun()
+        return self._without_units.get(layer, value, run.plans[layer.name], run.tape, rerun)
 
     def replays(self, layer: Layer) -> bool:
         """Whether only what is downstream of a layer is run again for an ablation of it."""
