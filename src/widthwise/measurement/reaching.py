@@ -31,7 +31,7 @@ def find_network(model: nn.Module, source: Batches, size: int | None = None, **o
     """
     network, error = _from_first_examples(model, source.first, options)
     source.arrange(network.arrangement)
-    if network.routed and (missing := network.unreached()):
+    if missing := network.unreached():
         search = _Search(network, set(missing))
         search.run(source, size or fitting_batch_size(network))
         if search.found:
@@ -82,7 +82,7 @@ class _Search:
 
     def _look_at(self, inputs: Inputs) -> None:
         """Halve a batch for as long as it reaches a module, down to one example."""
-        reached = modules_called(self.network.run(inputs).tape) & self.waiting
+        reached = modules_called(self.network.run(inputs).tape.calls) & self.waiting
         if not reached:
             return
         if inputs.examples > 1 and inputs.divisible:

@@ -6,6 +6,7 @@ from itertools import takewhile
 import torch
 
 from widthwise.tracing.flow import Carried, Flow
+from widthwise.tracing.functions import MATRIX_PRODUCTS
 from widthwise.tracing.graph import Graph
 from widthwise.tracing.structure import Slot
 from widthwise.tracing.tape import CallSite, Operation
@@ -39,8 +40,10 @@ def experts_side_by_side(carried: Carried) -> list[Expert]:
 
     Its units lie along two dimensions of it, of which the first tells the expert; empty if they do not.
     """
-    along = None if carried.labels is None else _along_two_dimensions(carried.labels)
-    if along is None or carried.labels is None:
+    if carried.labels is None or carried.product.name not in MATRIX_PRODUCTS:
+        return []
+    along = _along_two_dimensions(carried.labels)
+    if along is None:
         return []
     dimension, units = along
     place = Units(units - (dimension < units))

@@ -125,6 +125,10 @@ class LayerSearch:
             candidates.append(self._as_given(candidate))
         return candidates
 
+    def routed_modules(self) -> set[str]:
+        """The paths of the modules that return values whose rows are tokens that a router chose."""
+        return {call.path for call in self._tape.calls if not self.routing.values.isdisjoint(call.outputs)}
+
     def module_names(self) -> list[str]:
         """The name of each call of a module that returns tensors, in order."""
         return [_numbered(call.path, call.number + 1) for call in self._tape.calls if call.outputs and call.path]

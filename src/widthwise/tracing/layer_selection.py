@@ -40,12 +40,12 @@ class Found:
 
     rows: all of them, in order of depth.
     left_out: nonlinearities that are missed.
-    routed: whether a router chooses tokens.
+    routed: the paths of the modules that return values whose rows are tokens that a router chose.
     """
 
     rows: list[Row]
     left_out: list[LeftOut]
-    routed: bool
+    routed: set[str]
 
     @property
     def layers(self) -> list[Layer]:
@@ -116,7 +116,7 @@ def find_layers(
                 replace(each, note=note), layer(each) if each.units else None, search.shape(each), each.name in measured
             )
         )
-    return Found(rows, left_out, bool(search.routing.choices))
+    return Found(rows, left_out, search.routed_modules())
 
 
 def _nothing(model: nn.Module, nonlinearities: list[Candidate]) -> str:

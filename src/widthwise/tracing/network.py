@@ -32,7 +32,7 @@ from widthwise.tracing.replay_check import (
     unseen_source,
 )
 from widthwise.tracing.structure import Slot, tensors_in
-from widthwise.tracing.tape import CallSite, ReplayPlan, Tape
+from widthwise.tracing.tape import CallSite, ModuleCall, ReplayPlan, Tape
 from widthwise.wording import one_line
 
 DTYPES_FASTER_CHANNELS_LAST = (torch.float32, torch.bfloat16, torch.float16)
@@ -96,7 +96,6 @@ class Network:
     slower_replayed: the names of layers for which the whole network is run since that was measured to be faster.
     replayed_together: whether only what is downstream of a layer is run again when all layers are changed at once.
     arrangement: which of its inputs hold examples, and whether batches can be cut and joined.
-    routed: whether a router chooses tokens, as in a mixture of experts.
 
     Args:
         model: in evaluation mode.
@@ -145,7 +144,7 @@ class Network:
         self._constants = {id(tensor): tensor for tensor in tape.sources}
         self.whole = not unseen_source(again, self._constants)
         found = find_layers(model, again, layers, attention_heads, units, self._constants, self.whole)
-        self.rows, self.left_out, self.routed = found.rows, found.left_out, found.routed
+        self.rows, self.left_out, self._routed = found.rows, found.left_out, found.routed
         self.layers = self._with_examples(found.layers, probe, again, probed.fewer, chosen=layers is not None)
         self.probe, self.probe_inputs = self._in_fastest_layout(probe, again), probe
         unseen = unseen_source(self.probe, self._constants)
@@ -427,11 +426,15 @@ class Network:
         return found
 
     def unreached(self) -> dict[str, nn.Module]:
-        """The outermost modules with parameters that the first examples do not reach, by their paths."""
-        called = modules_called(self.probe)
-        missing = {path: module for path, module in self.model.named_modules() if path not in called}
-        outermost = {path: module for path, module in missing.items() if path.rpartition(".")[0] not in missing}
-        return {path: module for path, module in outermost.items() if any(True for _ in module.parameters())}
+        """The experts that the first examples do not reach, by their paths: modules beside others that get tokens."""
+        modules, called = dict(self.model.named_modules()), modules_called(self.probe.calls)
+        routed = modules_called(call for call in self.probe.calls if call.path in self._routed)
+        experts = {(_holder(path), type(modules[path])) for path in routed}
+        return {
+            path: module
+            for path, module in modules.items()
+            if path not in called and (_holder(path), type(module)) in experts
+        }
 
     def table(self) -> list[Row]:
         """Every value that may be a layer, in order of depth, with what is known of its examples."""
@@ -448,10 +451,15 @@ class Network:
         return rows
 
 
-def modules_called(tape: Tape) -> set[str]:
-    """The paths of the modules that a run called, and of those that hold them."""
-    paths = [call.path.split(".") for call in tape.calls]
+def modules_called(calls: Iterable[ModuleCall]) -> set[str]:
+    """The paths of modules that were called, and of those that hold them."""
+    paths = [call.path.split(".") for call in calls]
     return {".".join(parts[:count]) for parts in paths for count in range(len(parts) + 1)}
+
+
+def _holder(path: str) -> str:
+    """The path of the module that holds another."""
+    return path.rpartition(".")[0]
 
 
 def _of_tokens(layer: Layer) -> Layer:
