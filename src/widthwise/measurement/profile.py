@@ -63,7 +63,8 @@ def profile(
             units cannot be followed.
         predict: a function from the model's output, or from the output and the inputs, to scores, whose argmax over the
             last axis is the label, or to integer labels.
-        seed: the seed of the random draws. The same seed gives the same profile, however the examples are batched.
+        seed: the seed of the random draws. The same seed gives the same profile, however the examples are batched; but
+            the draws for tokens that a router chose depend on their batch.
         replay: False: run the whole network again for each ablation, not only what follows the layer.
         batch_size: the number of examples to run at a time; None: as many as fit in `memory`.
         memory: bytes that the values of a batch may take, those of batches that are held, and as many for the sums of

@@ -24,7 +24,7 @@ class Measurement:
         `channel`: whole units, the same for every example.
     threshold: units with at least this |r| are similar.
     activations: the largest number of activation vectors used for a layer's correlations, drawn anew for each sampling;
-        None: all of them, which gives the exact value.
+        None: all of them, which gives the exact value. Of a layer whose tokens a router chooses, all are used.
     sample: the number of positions of each example, drawn anew for each layer and example, whose activity enters
         correlations; None: all of them. Ablations, and the statistics of units, always use all positions.
     replacement: the activity of a dropped unit: `zero`, as in the paper, or the unit's `mean`.
@@ -36,7 +36,7 @@ class Measurement:
         the levels, as in the paper's figures.
     prunability_threshold: prunability is the share of dropped units at which unchanged labels fall below this.
     precision: ablations of a layer stop when its AUC's standard error, over examples and draws together, is this small;
-        None: every ablation is run for every example.
+        None: every ablation is run for every example, as it is in any case in a network with a router of tokens.
 
     Raises:
         RequestError: a value is out of its range.
