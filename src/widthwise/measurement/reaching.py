@@ -10,7 +10,7 @@ from widthwise.measurement.batch_size import fitting_batch_size
 from widthwise.tracing.batches import Batches
 from widthwise.tracing.inputs import Inputs, joined
 from widthwise.tracing.layer import NO_TOKEN, LeftOut
-from widthwise.tracing.network import Network, modules_called
+from widthwise.tracing.network import Network
 
 APART = "it is reached only by examples that cannot be run together with the first ones"
 
@@ -82,7 +82,7 @@ class _Search:
 
     def _look_at(self, inputs: Inputs) -> None:
         """Halve a batch for as long as it reaches a module, down to one example."""
-        reached = modules_called(self.network.run(inputs).tape.calls) & self.waiting
+        reached = self.network.reached_by(inputs) & self.waiting
         if not reached:
             return
         if inputs.examples > 1 and inputs.divisible:

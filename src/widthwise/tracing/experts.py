@@ -103,30 +103,41 @@ def find_routing(graph: Graph, flow: Flow) -> Routing:
 def is_of_one_expert(graph: Graph, routing: Routing, site: CallSite, product: Operation) -> bool:
     """Whether a call for tokens that a router chose is of the same expert in every run.
 
-    It is if it is the only one, and a module that holds both the call and the weight of the product before it is called
-    for these tokens. Otherwise calls are numbered as they come, and a run that skips an expert shifts the numbers.
+    It is if it is the only one, and a module that holds both the call and the product before it is called once for
+    these tokens, as are all modules beside it. Otherwise calls are numbered as they come, and a run that skips an
+    expert shifts the numbers.
     """
-    alone = sum(_is_of(each.call_site, site) for each in graph.tape.operations)
-    alone = alone if site.function else sum(call.path == site.path for call in graph.tape.calls)
+    if len(_calls_like(graph, site)) != 1:
+        return False
     module = _common(site.path, product.call_site.path)
+    beside = [call for call in graph.tape.calls if call.path and _holder(call.path) == _holder(module)]
     calls = [call for call in graph.tape.calls if call.path == module]
-    if alone != 1 or len(calls) != 1:
+    if len(calls) != 1 or any(call.number for call in beside):
         return False
     inside = {id(graph.tape.operations[index]) for index in calls[0].operations}
     return id(product) in inside and all(id(choice) not in inside for choice in routing.choices)
 
 
-def follows_skipped(graph: Graph, routing: Routing, site: CallSite) -> bool:
-    """Whether a call is numbered after one for tokens that a router chose, which another run may skip."""
-    operations = [each for each in graph.tape.operations if site.function and _is_of(each.call_site, site)]
-    calls = [call for call in graph.tape.calls if not site.function and call.path == site.path]
-    before = [slot for each in operations if each.call_site.number < site.number for slot in each.outputs]
-    before += [slot for call in calls if call.number < site.number for slot in call.outputs]
-    return not routing.values.isdisjoint(before)
+def may_be_shifted(graph: Graph, routing: Routing, site: CallSite) -> bool:
+    """Whether a call is numbered after one for tokens that a router chose, or is one; another run may skip that."""
+    earlier = [slots for number, slots in _calls_like(graph, site) if number <= site.number]
+    return any(not routing.values.isdisjoint(slots) for slots in earlier)
 
 
-def _is_of(site: CallSite, other: CallSite) -> bool:
-    return site[:2] == other[:2]
+def _calls_like(graph: Graph, site: CallSite) -> list[tuple[int, list[Slot]]]:
+    """The calls of the same function in the same module, or of the same module: their numbers, and their values."""
+    if not site.function:
+        return [(call.number, list(call.outputs)) for call in graph.tape.calls if call.path == site.path]
+    return [
+        (each.call_site.number, each.inputs + each.outputs)
+        for each in graph.tape.operations
+        if each.call_site[:2] == site[:2]
+    ]
+
+
+def _holder(path: str) -> str:
+    """The path of the module that holds another."""
+    return path.rpartition(".")[0]
 
 
 def _common(path: str, other: str) -> str:

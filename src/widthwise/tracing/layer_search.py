@@ -11,9 +11,9 @@ from widthwise.errors import RequestError
 from widthwise.tracing.experts import (
     experts_side_by_side,
     find_routing,
-    follows_skipped,
     is_chosen_by_data,
     is_of_one_expert,
+    may_be_shifted,
 )
 from widthwise.tracing.flow import Carried, Flow
 from widthwise.tracing.functions import ACTIVATIONS, SOFTMAXES
@@ -252,7 +252,9 @@ class LayerSearch:
         """Whether a call has the same number in every run, though a router may skip others."""
         if slot in self.routing.values and carried.ends is None and not experts_side_by_side(carried):
             return is_of_one_expert(self._graph, self.routing, site, carried.product)
-        return not follows_skipped(self._graph, self.routing, site)
+        if slot in self.routing.values:  # of all experts
+            return len([call for call in self._tape.calls if call.path == site.path]) <= 1
+        return not may_be_shifted(self._graph, self.routing, site)
 
     def _each_expert(self, candidate: Candidate) -> list[Candidate]:
         """A candidate for each expert whose units a value holds; the candidate itself if it does not hold several."""

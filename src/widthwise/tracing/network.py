@@ -32,7 +32,7 @@ from widthwise.tracing.replay_check import (
     unseen_source,
 )
 from widthwise.tracing.structure import Slot, tensors_in
-from widthwise.tracing.tape import CallSite, ModuleCall, ReplayPlan, Tape
+from widthwise.tracing.tape import CallSite, ReplayPlan, Tape
 from widthwise.wording import one_line
 
 DTYPES_FASTER_CHANNELS_LAST = (torch.float32, torch.bfloat16, torch.float16)
@@ -427,14 +427,23 @@ class Network:
 
     def unreached(self) -> dict[str, nn.Module]:
         """The experts that the first examples do not reach, by their paths: modules beside others that get tokens."""
-        modules, called = dict(self.model.named_modules()), modules_called(self.probe.calls)
-        routed = modules_called(call for call in self.probe.calls if call.path in self._routed)
+        modules, called = dict(self.model.named_modules()), _with_holders(_modules_with_values(self.probe))
+        routed = _with_holders(self._routed)
         experts = {(_holder(path), type(modules[path])) for path in routed}
         return {
             path: module
             for path, module in modules.items()
             if path not in called and (_holder(path), type(module)) in experts
         }
+
+    def reached_by(self, inputs: Inputs) -> set[str]:
+        """The paths of the modules that a batch reaches.
+
+        Raises:
+            RequestError, TrialError: as `run` does.
+        """
+        inputs = self.arrangement.of(inputs)
+        return _with_holders(_modules_with_values(self._record(inputs, 1)))
 
     def table(self) -> list[Row]:
         """Every value that may be a layer, in order of depth, with what is known of its examples."""
@@ -451,10 +460,15 @@ class Network:
         return rows
 
 
-def modules_called(calls: Iterable[ModuleCall]) -> set[str]:
-    """The paths of modules that were called, and of those that hold them."""
-    paths = [call.path.split(".") for call in calls]
-    return {".".join(parts[:count]) for parts in paths for count in range(len(parts) + 1)}
+def _modules_with_values(tape: Tape) -> set[str]:
+    """The paths of the modules that a run called for at least one example or token."""
+    return {call.path for call in tape.calls if any(tape.values[slot].numel() for slot in call.outputs)}
+
+
+def _with_holders(paths: Iterable[str]) -> set[str]:
+    """The paths of modules and of those that hold them."""
+    parts = [path.split(".") for path in paths]
+    return {".".join(each[:count]) for each in parts for count in range(len(each) + 1)}
 
 
 def _holder(path: str) -> str:
