@@ -165,6 +165,7 @@ def test_experts_of_one_product_are_layers_of_their_own() -> None:
     for number in range(EXPERTS):
         row = measured.loc[f"relu[{number}]"]
         assert row["units"] == HIDDEN
+        assert profile.units.query(f"layer == 'relu[{number}]'")["outgoing_norm"].isna().all()
         assert row["similarity"] == pytest.approx(similarity_of(hidden[number].numpy()))
         ablated = hidden.clone()
         ablated[number] = 0
@@ -179,6 +180,30 @@ def test_a_mixture_is_measured_alike_whatever_the_batch_size() -> None:
     whole, cut = (ww.profile(model, inputs_of(), settings=EVERYTHING, batch_size=size) for size in (20, 3))
     assert whole.layers["similarity"].tolist() == pytest.approx(cut.layers["similarity"].tolist())
     assert whole.ablation["unchanged"].tolist() == cut.ablation["unchanged"].tolist()
+
+
+class Empty(Looped):
+    """Every expert is called, for no token if it has none."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        tokens = self.stem(inputs).flatten(0, 1)
+        chosen, mixed = self.chosen(tokens), torch.zeros_like(tokens)
+        for number, expert in enumerate(self.experts):
+            mixed[chosen == number] = expert(tokens[chosen == number])
+        return self.head((tokens + mixed).view(inputs.shape).mean(1))
+
+
+@torch.no_grad()
+def test_an_expert_that_is_called_for_no_token_is_like_one_that_is_not_called(looped: Looped) -> None:
+    model = Empty().eval()
+    model.load_state_dict(looped.state_dict())
+    batches = batches_that_skip(looped)
+    expected, found = (ww.profile(each, batches, batch_size=6) for each in (looped, model))
+    pd.testing.assert_frame_equal(found.layers, expected.layers)
+    looped.router.bias[EXPERTS - 1] = model.router.bias[EXPERTS - 1] = -1e9
+    assert ww.profile(model, batches).layers["layer"].tolist() == ["stem.1", "experts.0.act", "experts.1.act"]
+    with pytest.raises(ww.RequestError, match=r"experts\.2\.act cannot be measured: no token of the data reached it"):
+        ww.profile(model, batches, layers="experts.2.act")
 
 
 class FunctionalExpert(Expert):

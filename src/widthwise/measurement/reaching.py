@@ -38,7 +38,10 @@ def find_network(model: nn.Module, source: Batches, size: int | None = None, **o
             together = joined([network.probe_inputs, *search.found])
             network, error = Network(model, together, examples=together.examples, **options), None
             source.arrange(network.arrangement)
+        listed = [each.name for each in network.left_out]
         for path, module in network.unreached().items():
+            if any(name.startswith(f"{path}.") for name in listed):
+                continue
             reason = NO_TOKEN if path in search.waiting else APART
             network.left_out.append(LeftOut(path, type(module).__name__, reason))
     if error is not None:

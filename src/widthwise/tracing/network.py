@@ -17,7 +17,7 @@ from widthwise.tracing.graph import Graph
 from widthwise.tracing.in_place import write_counts
 from widthwise.tracing.inputs import Inputs, copied
 from widthwise.tracing.known_labels import KnownLabels
-from widthwise.tracing.layer import Layer, LeftOut, reached, slot_at
+from widthwise.tracing.layer import NO_TOKEN, Layer, LeftOut, reached, slot_at
 from widthwise.tracing.layer_selection import Row, Selection, UnitDimensions, find_layers
 from widthwise.tracing.padding import kept_labels, kept_positions
 from widthwise.tracing.predicted_labels import NO_LABEL, Predict, check_classes, labels_of, scores_of
@@ -407,7 +407,12 @@ class Network:
         found = []
         for layer in layers:
             if layer.routed:
-                found.append(_of_tokens(layer))
+                if layer.part is not None or reached(tape, layer) is not None:
+                    found.append(_of_tokens(layer))
+                elif chosen:
+                    raise RequestError(f"{layer.name} cannot be measured: {NO_TOKEN}", field="layers")
+                else:
+                    self.left_out.append(LeftOut(layer.name, layer.kind, NO_TOKEN))
                 continue
             shape = tuple(layer.opened(tape.values[slot_at(tape, layer)]).shape)
             along = _example_dimension(layer, shape, probe, fewer)
@@ -433,7 +438,7 @@ class Network:
         return {
             path: module
             for path, module in modules.items()
-            if path not in called and (_holder(path), type(module)) in experts
+            if path not in called and _holder(path) in called and (_holder(path), type(module)) in experts
         }
 
     def reached_by(self, inputs: Inputs) -> set[str]:

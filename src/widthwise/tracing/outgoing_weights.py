@@ -47,7 +47,9 @@ class OutgoingWeights:
 
 
 def outgoing_weights(tape: Tape, layer: Layer) -> OutgoingWeights:
-    """The outgoing weights of a layer's units, from a tape that has all its values."""
+    """The outgoing weights of a layer's units, from a tape that has all its values; not known of a part of a value."""
+    if layer.part is not None:
+        return OutgoingWeights(torch.full((layer.units,), torch.nan, dtype=torch.float64), False)
     consumers: dict[Slot, list[Operation]] = {}
     for operation in tape.operations:
         for slot in set(operation.inputs):
@@ -126,7 +128,7 @@ def _codes_along(value: Tensor, units: Units | Labels, dimension: int) -> Int[Te
             return None
         units = labelled(value, units)
     rows = units.codes.cpu().movedim(dimension, 0).flatten(1)
-    return rows[:, 0] if bool((rows == rows[:, :1]).all()) else None
+    return rows[:, 0] if rows.numel() and bool((rows == rows[:, :1]).all()) else None
 
 
 def _has_weight(tape: Tape, operation: Operation, slot: Slot) -> bool:
