@@ -110,7 +110,7 @@ def is_of_one_expert(graph: Graph, routing: Routing, site: CallSite, product: Op
     if len(_calls_like(graph, site)) != 1:
         return False
     module = _common(site.path, product.call_site.path)
-    beside = [call for call in graph.tape.calls if call.path and _holder(call.path) == _holder(module)]
+    beside = [call for call in graph.tape.calls if call.path and holder(call.path) == holder(module)]
     calls = [call for call in graph.tape.calls if call.path == module]
     if len(calls) != 1 or any(call.number for call in beside):
         return False
@@ -135,7 +135,7 @@ def _calls_like(graph: Graph, site: CallSite) -> list[tuple[int, list[Slot]]]:
     ]
 
 
-def _holder(path: str) -> str:
+def holder(path: str) -> str:
     """The path of the module that holds another."""
     return path.rpartition(".")[0]
 

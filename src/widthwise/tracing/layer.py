@@ -97,7 +97,7 @@ class Layer:
         value = value if self.split is None else value.flatten(self.split[0], self.split[0] + 1)
         return value if self.part is None else self.part.put(value, whole)
 
-    def examples(self, value: Tensor, examples: int) -> int:
+    def rows(self, value: Tensor, examples: int) -> int:
         """The number of rows of a value, as `opened` gives it: one for each example or, if it is routed, each token."""
         return value.shape[self.example_dimension] if self.routed else examples
 

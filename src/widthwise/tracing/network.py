@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from widthwise.errors import RequestError, TrialError
 from widthwise.tracing.arrangement import PROBE_EXAMPLES, alike, find_arrangement, tolerance_of
+from widthwise.tracing.experts import holder
 from widthwise.tracing.failures import failure, is_out_of_memory, without_values
 from widthwise.tracing.flow import Flow
 from widthwise.tracing.graph import Graph
@@ -72,7 +73,7 @@ class RecordedRun:
 
     def rows(self, layer: Layer) -> int:
         """The number of rows of a layer's value: one for each example or, if it is routed, each token."""
-        return layer.examples(self.values[layer.name], self.examples)
+        return layer.rows(self.values[layer.name], self.examples)
 
     def positions_kept(self, layer: Layer) -> Bool[Tensor, "examples positions"] | None:
         """Which of a layer's positions are not padding; None: all of them, as for a routed layer."""
@@ -434,11 +435,11 @@ class Network:
         """The experts that the first examples do not reach, by their paths: modules beside others that get tokens."""
         modules, called = dict(self.model.named_modules()), _with_holders(_modules_with_values(self.probe))
         routed = _with_holders(self._routed)
-        experts = {(_holder(path), type(modules[path])) for path in routed}
+        experts = {(holder(path), type(modules[path])) for path in routed}
         return {
             path: module
             for path, module in modules.items()
-            if path not in called and _holder(path) in called and (_holder(path), type(module)) in experts
+            if path not in called and holder(path) in called and (holder(path), type(module)) in experts
         }
 
     def reached_by(self, inputs: Inputs) -> set[str]:
@@ -474,11 +475,6 @@ def _with_holders(paths: Iterable[str]) -> set[str]:
     """The paths of modules and of those that hold them."""
     parts = [path.split(".") for path in paths]
     return {".".join(each[:count]) for each in parts for count in range(len(each) + 1)}
-
-
-def _holder(path: str) -> str:
-    """The path of the module that holds another."""
-    return path.rpartition(".")[0]
 
 
 def _of_tokens(layer: Layer) -> Layer:
