@@ -72,6 +72,8 @@ class Probe:
 
     inputs, tape: the examples and the run.
     fewer: the run of fewer of them; None: the network cannot be run on fewer.
+
+    Of the runs only the shapes of values are kept, besides the results.
     """
 
     arrangement: Arrangement
@@ -86,13 +88,13 @@ def tolerance_of(precision: torch.dtype) -> float:
 
 
 def find_arrangement(
-    example: Inputs, run: Callable[[Inputs], Tape], tolerance: float, examples: int = PROBE_EXAMPLES
+    example: Inputs, record: Callable[[Inputs], Tape], tolerance: float, examples: int = PROBE_EXAMPLES
 ) -> Probe:
     """Find where the examples lie, by running parts of a batch.
 
     Args:
         example: the batch.
-        run: runs the network; the first result on the tape is the scores, with the classes last, or the labels.
+        record: runs the network; the first result on the tape is the scores, with the classes last, or the labels.
         tolerance: the share of the largest output by which equal outputs may differ.
         examples: the number of examples to run.
 
@@ -100,6 +102,12 @@ def find_arrangement(
         RequestError: the network cannot be run, or its output grows along no dimension of its inputs.
         TrialError: there is not enough memory.
     """
+
+    def run(inputs: Inputs) -> Tape:
+        tape = record(inputs)
+        tape.keep_shapes()
+        return tape
+
     places = paths(example)
     search = _Search(run, tolerance, examples)
     coupled: Inputs | None = None

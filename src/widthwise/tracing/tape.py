@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from widthwise.tracing.functions import plain
@@ -169,6 +170,12 @@ class Tape:
         """Forget all other values."""
         self.values = {slot: value for slot, value in self.values.items() if slot in slots}
         self.sources = []
+
+    def keep_shapes(self) -> None:
+        """Forget the content of all values but the results, and keep their shapes and types."""
+        for slot, value in self.values.items():
+            if slot not in self.results and value.layout is torch.strided and not value.is_nested:
+                self.values[slot] = torch.empty(value.shape, dtype=value.dtype, device="meta")
 
     def replay(self, plan: "ReplayPlan", change: Change) -> Tensor:
         """Compute the plan's target as if each of its starts had another value.
