@@ -14,7 +14,8 @@ from widthwise.measurement.profile import profile
 from widthwise.measurement.settings import Measurement
 from widthwise.tracing.inputs import Inputs
 from widthwise.tracing.layer import Layer
-from widthwise.tracing.network import Network, RecordedRun
+from widthwise.tracing.network import Network
+from widthwise.tracing.recorded_run import RecordedRun
 from widthwise.tracing.untouched import untouched
 
 

@@ -314,7 +314,7 @@ def test_memory_that_runs_out_anywhere_is_a_failure_of_the_work(error: Exception
 
     assert is_out_of_memory(error)
     for place in (
-        *("tracing.network.record", "measurement.passes.ablate", "measurement.passes.layer_activity"),
+        *("tracing.model_runs.recorded", "measurement.passes.ablate", "measurement.passes.layer_activity"),
         *("measurement.correlation.RunningCorrelation._add", "measurement.profile.profile_tables"),
     ):
         with monkeypatch.context() as patch:

@@ -12,8 +12,9 @@ from widthwise.measurement.curves import Curve
 from widthwise.measurement.label_counts import LabelCounts
 from widthwise.measurement.masks import ROWS_OF_AN_EXAMPLE, draw_seed, laid_out, levels_survived, random_levels, stays
 from widthwise.tracing.layer import Layer
-from widthwise.tracing.network import Network, RecordedRun
+from widthwise.tracing.network import Network
 from widthwise.tracing.predicted_labels import NO_LABEL
+from widthwise.tracing.recorded_run import RecordedRun
 from widthwise.tracing.tape import ReplayPlan
 
 Replacements = Mapping[str, Float[Tensor, " units"]]

@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from widthwise.measurement.masks import dropped_counts
 from widthwise.measurement.settings import Measurement, Protocol
 from widthwise.tracing.layer import Layer
-from widthwise.tracing.network import RecordedRun
+from widthwise.tracing.recorded_run import RecordedRun
 
 ALL_LAYERS = ""
 """The name of a curve of all layers together."""

@@ -45,8 +45,9 @@ from widthwise.progress import OnProgress
 from widthwise.tracing.batches import Batches
 from widthwise.tracing.inputs import Inputs
 from widthwise.tracing.layer import Layer, slot_at
-from widthwise.tracing.network import Network, RecordedRun
+from widthwise.tracing.network import Network
 from widthwise.tracing.outgoing_weights import outgoing_weights
+from widthwise.tracing.recorded_run import RecordedRun
 
 STATISTICS = "statistics"
 """The kind of work that correlations and the units' statistics are."""
@@ -372,11 +373,11 @@ class Passes:
                 measures.single.update(run)
             if layer.name not in run.values:
                 continue
-            value = run.values[layer.name]
-            if not value.isfinite().all():
-                raise RequestError(f"the activity of layer {layer.name} is not finite, so it cannot be measured")
             self._check_shape(layer, run)
-            measures.statistics.update(layer_activity(value, layer, run.rows(layer)), run.positions_kept(layer))
+            activity = layer_activity(run.values[layer.name], layer, run.rows(layer))
+            measures.statistics.update(activity, run.positions_kept(layer))
+            if not measures.statistics.finite:
+                raise RequestError(f"the activity of layer {layer.name} is not finite, so it cannot be measured")
             if layer.name in names:
                 self._gather(layer, run, first)
 

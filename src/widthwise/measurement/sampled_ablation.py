@@ -28,8 +28,9 @@ from widthwise.measurement.curves import Curve
 from widthwise.measurement.label_counts import LabelCounts
 from widthwise.measurement.work import Work
 from widthwise.tracing.inputs import Inputs, joined
-from widthwise.tracing.network import Network, RecordedRun
+from widthwise.tracing.network import Network
 from widthwise.tracing.predicted_labels import NO_LABEL
+from widthwise.tracing.recorded_run import RecordedRun
 
 INTACT = "intact runs"
 """The kind of work that running the network itself is."""

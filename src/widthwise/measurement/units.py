@@ -12,8 +12,9 @@ from widthwise.measurement.ablation import unchanged_without_each
 from widthwise.measurement.accumulator import State
 from widthwise.measurement.settings import Measurement
 from widthwise.tracing.layer import Layer
-from widthwise.tracing.network import Network, RecordedRun
+from widthwise.tracing.network import Network
 from widthwise.tracing.outgoing_weights import OutgoingWeights
+from widthwise.tracing.recorded_run import RecordedRun
 
 MECHANISMS = ("dead", "disconnected", "discarded", "jointly removable only", "repeated", "needed")
 ROUNDING = 1e-12
@@ -65,6 +66,11 @@ class UnitStatistics:
         self._active += other._active
         torch.minimum(self._lowest, other._lowest, out=self._lowest)
         torch.maximum(self._highest, other._highest, out=self._highest)
+
+    @property
+    def finite(self) -> bool:
+        """Whether no activity so far was infinite or NaN."""
+        return not self.examples or bool((self._lowest.isfinite() & self._highest.isfinite()).all())
 
     @property
     def mean(self) -> Float[Tensor, " units"]:

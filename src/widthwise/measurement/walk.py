@@ -14,7 +14,8 @@ from widthwise.measurement.sampled_ablation import INTACT
 from widthwise.measurement.work import Work
 from widthwise.tracing.batches import Batches
 from widthwise.tracing.inputs import Inputs
-from widthwise.tracing.network import Network, RecordedRun
+from widthwise.tracing.network import Network
+from widthwise.tracing.recorded_run import RecordedRun
 from widthwise.tracing.structure import tensors_in
 
 

@@ -14,7 +14,8 @@ from widthwise.measurement.ablation import Dropping, Replacements, random_groups
 from widthwise.measurement.batch_size import LARGEST_VALUE
 from widthwise.measurement.curves import Curve
 from widthwise.tracing.layer import Layer, slot_at
-from widthwise.tracing.network import Network, RecordedRun
+from widthwise.tracing.network import Network
+from widthwise.tracing.recorded_run import RecordedRun
 
 Result = TypeVar("Result")
 CLEARLY = 0.9
