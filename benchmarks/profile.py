@@ -74,9 +74,10 @@ def compare(name: str, model: nn.Module, inputs: torch.Tensor) -> None:
 
 @torch.no_grad()
 def floor_seconds(model: nn.Module, inputs: torch.Tensor) -> float:
-    """The passes that no way of measuring AlexNet can avoid: what follows each layer, 16 times for every image.
+    """The passes that measuring AlexNet takes: what follows each layer, 16 times for every image.
 
-    They run at the batch size and in the memory layout in which `profile` runs them.
+    15 are of random draws. That without any unit gives all images one label; `profile` runs it for one batch of each
+    size. They run at the batch size and in the memory layout in which `profile` runs them.
     """
     assert isinstance(model, nn.Sequential)
     with untouched(model):

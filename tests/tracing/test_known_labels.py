@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 import widthwise as ww
+from widthwise.tracing.inputs import Inputs
 from widthwise.tracing.network import Network
 
 
@@ -63,3 +64,14 @@ def test_labels_are_found_anew_for_a_smaller_batch():
     settings = ww.Measurement(levels=2, samplings=1)
     whole, cut = (ww.profile(model, [inputs], settings=settings, batch_size=size) for size in (11, 4))
     assert whole.ablation["unchanged"].tolist() == cut.ablation["unchanged"].tolist()
+
+
+@torch.no_grad()
+def test_labels_are_found_anew_where_a_tensor_was_written_to():
+    model, inputs = plain(), Inputs((torch.randn(6, 5, generator=torch.Generator().manual_seed(1)),), {})
+    network = Network(model, inputs)
+    layer = network.layers[0]
+    before = network.rerun_without_units(network.run(inputs), layer, 0.0).clone()
+    model[4].bias[(before[0] + 1) % 3] += 100
+    after = network.rerun_without_units(network.run(inputs), layer, 0.0)
+    assert after.tolist() == [(before[0].item() + 1) % 3] * 6

@@ -52,14 +52,14 @@ def find_network(model: nn.Module, source: Batches, size: int | None = None, **o
 def _from_first_examples(
     model: nn.Module, first: Inputs, options: dict[str, Any]
 ) -> tuple[Network, RequestError | None]:
-    """The network from the first examples; with all layers and an error, if they do not reach those that are chosen."""
+    """The network from the first examples; if they do not reach chosen layers, one to look for them, and the error."""
     try:
         return Network(model, first, **options), None
     except RequestError as error:
         if options.get("layers") is None:
             raise
         try:
-            network = Network(model, first, **{**options, "layers": None, "units": None})
+            network = Network(model, first, **{**options, "layers": None, "units": None, "replay": False})
         except RequestError:
             raise error from None
         return network, error

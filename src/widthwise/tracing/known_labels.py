@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from widthwise.tracing.in_place import write_counts
 from widthwise.tracing.layer import Layer
 from widthwise.tracing.structure import Slot
 from widthwise.tracing.tape import Operation, ReplayPlan, Tape
@@ -14,11 +15,11 @@ from widthwise.tracing.tape import Operation, ReplayPlan, Tape
 
 @dataclass(frozen=True)
 class _Replay:
-    """A replay of a batch; others: the tensors that it takes from its run besides the layer's value."""
+    """A replay of a batch; others: the tensors that it takes besides the layer's value, and the writes to each."""
 
     shape: torch.Size
     operations: list[Operation]
-    others: dict[Slot, "weakref.ref[Tensor]"]
+    others: dict[Slot, tuple["weakref.ref[Tensor]", int]]
     labels: Tensor
 
     def serves(self, shape: torch.Size, plan: ReplayPlan, tape: Tape) -> bool:
@@ -26,7 +27,12 @@ class _Replay:
         others = plan.frontier - plan.starts
         if shape != self.shape or others != set(self.others):
             return False
-        return all(self.others[slot]() is tape.values[slot] for slot in others) and self._same(plan.operations)
+        return all(self._unchanged(slot, tape.values[slot]) for slot in others) and self._same(plan.operations)
+
+    def _unchanged(self, slot: Slot, tensor: Tensor) -> bool:
+        known, writes = self.others[slot]
+        countable = not tensor.is_inference()  # others may be written to without a trace
+        return known() is tensor and countable and write_counts([tensor])[0] == writes
 
     def _same(self, operations: list[Operation]) -> bool:
         try:
@@ -52,6 +58,7 @@ class KnownLabels:
         """
         known = self._replays.get(layer.name)
         if known is None or not known.serves(value.shape, plan, tape):
-            others = {slot: weakref.ref(tape.values[slot]) for slot in plan.frontier - plan.starts}
+            taken = {slot: tape.values[slot] for slot in plan.frontier - plan.starts}
+            others = {slot: (weakref.ref(tensor), write_counts([tensor])[0]) for slot, tensor in taken.items()}
             known = self._replays[layer.name] = _Replay(value.shape, plan.operations, others, replay())
         return known.labels
