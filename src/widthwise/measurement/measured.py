@@ -128,7 +128,8 @@ class Measured:
             activity = ActivitySampler.empty(each["units"], each["samplings"], each["sampled"], settings.samplings)
             activity.load_state_dict(part_of(state, f"activity {number}"))
             outgoing = OutgoingWeights(state[f"outgoing {number}:norms"], each["only"])
-            layers.append(MeasuredLayer(each["name"], each["units"], each["kind"], statistics, outgoing, activity))
+            kind = each.get("kind", "")  # is needed for experts alone, which parts that lack it do not have
+            layers.append(MeasuredLayer(each["name"], each["units"], kind, statistics, outgoing, activity))
         curves, counts = [], []
         for number, each in enumerate(facts["curves"]):
             dropped = tuple(tuple(levels) for levels in each["dropped"])
