@@ -90,7 +90,8 @@ def _flops(trial: Trial) -> int:
     assert data.shape is not None, "the catalogue's data have known sizes"
     assert data.classes is not None
     assert examples is not None
-    return arithmetic(trial.network, data.shape, data.classes).training_flops * trial.training.epochs * examples
+    examples = trial.training.epochs * trial.training.examples_in_epoch(examples)
+    return arithmetic(trial.network, data.shape, data.classes).training_flops * examples
 
 
 def _row(network: str, runs: list[PlannedTrial]) -> Row:
