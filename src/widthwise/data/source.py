@@ -29,12 +29,16 @@ class DataSource(Config):
     """Drawn with `seed` from the test examples; None: all of them."""
     random_label_share: Share = 0.0
     """The share of training and of validation labels that uniform draws replace; 1 in the paper's Section 4.3."""
-    random_label_splits: Annotated[
-        Annotated[tuple[Literal["train", "validation"], ...], Field(min_length=1)], Since(4)
-    ] = ("train", "validation")
+    random_label_splits: Annotated[tuple[Literal["train", "validation"], ...], Since(4)] = ("train", "validation")
     """The splits whose labels are replaced; test labels always stay."""
     seed: Seed = 0
     """The seed of random labels and of the choice of examples."""
+
+    @model_validator(mode="after")
+    def _random_labels_are_somewhere(self):
+        if not self.random_label_splits:
+            raise ValueError("random_label_splits names no split; leave it out, or set random_label_share to 0")
+        return self
 
     @property
     def called(self) -> str:

@@ -126,7 +126,7 @@ def _initialization(trial: Trial) -> str:
 def _regularizers(trial: Trial) -> str:
     present = {
         "BN": trial.network.normalized,
-        "DA": trial.training.augmentation,
+        "DA": trial.training.augmentation or trial.training.colour_augmentation,
         "DO": getattr(trial.network, "dropout", 0.0) > 0,
         "WD": trial.training.weight_decay > 0,
     }

@@ -59,7 +59,7 @@ class Recipe(Config):
     """Added by `adam` and `rmsprop` to the root that they divide by."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     """Applies to the weights of dense layers and convolutions; in a perceptron, also to its biases."""
-    weight_decay_layers: Annotated[Annotated[tuple[str, ...], Field(min_length=1)] | None, Since(4)] = None
+    weight_decay_layers: Annotated[tuple[str, ...] | None, Since(4)] = None
     """Only the weights of these layers decay, and no biases. A layer is named by its path in the network or by the path
     of what it lies in; None: all layers."""
     batch_size: PositiveInt = 128
@@ -102,6 +102,8 @@ class Recipe(Config):
                 f"micro_batch_size is {self.micro_batch_size} and the batch {self.scaled_batch_size}; "
                 "it must be at most the batch"
             )
+        if self.weight_decay_layers == ():
+            raise ValueError("weight_decay_layers names no layer; leave it out, or set weight_decay to 0")
         wrong = [epoch for epoch in self.keep_epochs if not 1 <= abs(epoch) <= self.epochs]
         if wrong:
             raise ValueError(f"keep_epochs names epoch {wrong[0]}; there are 1 to {self.epochs}, or -1 for the last")
