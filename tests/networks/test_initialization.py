@@ -127,8 +127,8 @@ def test_biases_of_named_layers_are_constants():
         ({"layer_factors": {"hid": 1}}, "in 'hid'"),
         ({"layer_factors": {"hidden.relu": 1}}, "in 'hidden.relu'"),
         (
-            {"biases": {"middle": 0.1}},
-            r"^initialization.biases: .* with biases in 'middle'; there are hidden and output$",
+            {"biases": {"x": 0.1}},
+            r"^initialization.biases: .* with biases in 'x'; there are hidden and output$",
         ),
     ],
 )
