@@ -231,7 +231,10 @@ def test_equal_trials_have_equal_ids_and_any_difference_another():
             "trial: {network: {name: vgg}}",
             "network.name: input should be 'mlp', 'alexnet',",
         ),
-        ("trial: {initialization: {scheme: normal}}", "initialization: scheme normal needs standard_deviation"),
+        (
+            "trial: {initialization: {scheme: truncated_normal}}",
+            "initialization: scheme truncated_normal needs standard_deviation",
+        ),
         ("series: {training.optimiser: [sgd]}", "there is no field training.optimiser; did you mean optimizer?"),
         ("series: {training.optimizer: [lion]}", "training.optimizer: input should be 'momentum', 'sgd', 'adam'"),
         ("series: {training.optimizer: [sgd, adam]}\nlabel: '{network.name}'", "gives several series one name"),

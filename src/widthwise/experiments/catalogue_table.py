@@ -125,7 +125,8 @@ def _flops(trial: Trial) -> int:
     assert data.shape is not None, "the catalogue's data have known sizes"
     assert data.classes is not None
     assert examples is not None
-    return arithmetic(trial.network, data.shape, data.classes).training_flops * trial.training.epochs * examples
+    examples = trial.training.epochs * trial.training.examples_in_epoch(examples)
+    return arithmetic(trial.network, data.shape, data.classes).training_flops * examples
 
 
 def _row(network: str, runs: list[PlannedTrial]) -> Row:
@@ -160,7 +161,7 @@ def _initialization(trial: Trial) -> str:
 def _regularizers(trial: Trial) -> str:
     present = {
         "BN": trial.network.normalized,
-        "DA": trial.training.augmentation,
+        "DA": trial.training.augmentation or trial.training.colour_augmentation,
         "DO": getattr(trial.network, "dropout", 0.0) > 0,
         "WD": trial.training.weight_decay > 0,
     }
