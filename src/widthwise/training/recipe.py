@@ -44,19 +44,20 @@ class StepDecay(Config):
         return self.rate ** sum(epoch >= milestone for milestone in self.at)
 
 
+OptimizerName = Literal["momentum", "nesterov", "sgd", "adam", "rmsprop", "adagrad", "adadelta"]
 Decay = Annotated[ConstantRate | ExponentialDecay | StepDecay, Field(discriminator="kind")]
 
 
 class Recipe(Config):
     """Optimizer, learning rate and its decay, batches, regularizers, precision, and when to stop."""
 
-    optimizer: Literal["momentum", "sgd", "adam", "rmsprop"] = "momentum"
+    optimizer: OptimizerName = "momentum"
     learning_rate: PositiveFloat = 0.01
     decay: Decay = ConstantRate()
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    """For the optimizers `momentum` and `rmsprop`; the others have none."""
+    """For the optimizers `momentum`, `nesterov` (which needs some) and `rmsprop`; the others have none."""
     epsilon: PositiveFloat = 1e-8
-    """Added by `adam` and `rmsprop` to the root that they divide by."""
+    """Added by `adam`, `rmsprop`, `adagrad` and `adadelta` to the root that they divide by."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     """Applies to the weights of dense layers and convolutions; in a perceptron, also to its biases."""
     weight_decay_layers: Annotated[tuple[str, ...] | None, Since(4)] = None
@@ -102,6 +103,8 @@ class Recipe(Config):
                 f"micro_batch_size is {self.micro_batch_size} and the batch {self.scaled_batch_size}; "
                 "it must be at most the batch"
             )
+        if self.optimizer == "nesterov" and not self.momentum:
+            raise ValueError("optimizer nesterov needs some momentum; sgd has none")
         if self.weight_decay_layers == ():
             raise ValueError("weight_decay_layers names no layer; leave it out, or set weight_decay to 0")
         wrong = [epoch for epoch in self.keep_epochs if not 1 <= abs(epoch) <= self.epochs]
