@@ -127,7 +127,7 @@ def test_the_estimate_counts_the_batches_that_an_epoch_trains_on(
     """Each batch takes a thousand seconds; the costly network is timed on batches of two examples."""
 
     def train(network: nn.Module, data: Dataset, recipe: Recipe, *arguments: object) -> SimpleNamespace:
-        seconds = 1000 * recipe.batches_in_epoch(len(data.train))
+        seconds = 1000.0 * recipe.batches_in_epoch(len(data.train))
         return SimpleNamespace(history={"seconds": [seconds * (epoch + 1) for epoch in range(recipe.epochs)]})
 
     monkeypatch.setattr(timing, "train", train)
