@@ -14,6 +14,8 @@ from widthwise.execution.constructed import constructed
 from widthwise.experiments.store import Outcome
 from widthwise.experiments.trial import Trial
 from widthwise.measurement.profile import profile
+from widthwise.measurement.result import Profile
+from widthwise.networks.build import build_initialized
 from widthwise.networks.cost import parameters
 from widthwise.networks.own_network import OwnNetwork, logits_of
 from widthwise.tracing.predicted_labels import Predict
@@ -75,7 +77,8 @@ def outcome(
         return Outcome("diverged", results, {"history": history}, data=dataset.description)
 
     test = SplitInputs(dataset.test, batch_size)
-    profiled = profile(measured, test, settings=trial.measurement, predict=predicted_by(trial), seed=trial.seed)
+    initial = None if trial.construction is not None else _initial(trial, dataset)
+    profiled = _profiled(trial, measured, test, initial)
     results["most_frequent_label_share"] = profiled.most_frequent_label_share
     results["degenerate"] = profiled.most_frequent_label_share > DEGENERATE_SHARE
     tables = {
@@ -91,6 +94,16 @@ def outcome(
         tables["epochs"] = _measured_epochs(trial, dataset, network, trained.kept, batch_size)
     kept = {epoch: _arrays(each) for epoch, each in trained.kept.items()}
     return Outcome("trained", results, tables, state, kept, dataset.description)
+
+
+def _initial(trial: Trial, dataset: Dataset) -> nn.Module:
+    """A trial's network before training."""
+    return build_initialized(trial.network, trial.initialization, dataset.shape, dataset.classes, trial.seed)
+
+
+def _profiled(trial: Trial, network: nn.Module, inputs: SplitInputs, initial: nn.Module | None) -> Profile:
+    options = {"settings": trial.measurement, "predict": predicted_by(trial), "seed": trial.seed}
+    return profile(network, inputs, **options, initial=initial)
 
 
 def predicted_by(trial: Trial) -> Predict | None:
@@ -126,11 +139,11 @@ def _measured_epochs(
     trial: Trial, dataset: Dataset, network: nn.Module, kept: dict[int, Parameters], batch_size: int
 ) -> pd.DataFrame:
     """The table `layers` of each kept epoch, with the epoch and its test accuracy (Fig. B2)."""
-    test = SplitInputs(dataset.test, batch_size)
+    test, initial = SplitInputs(dataset.test, batch_size), _initial(trial, dataset)
     tables = []
     for epoch, parameters_then in sorted(kept.items()):
         network.load_state_dict(parameters_then)
         accuracy, _ = evaluate(network, dataset.test, batch_size)
-        layers = profile(network, test, settings=trial.measurement, predict=predicted_by(trial), seed=trial.seed).layers
+        layers = _profiled(trial, network, test, initial).layers
         tables.append(layers.assign(epoch=epoch, test_accuracy=accuracy))
     return pd.concat(tables, ignore_index=True)
