@@ -72,11 +72,11 @@ class Profile:
 
     layers: a row for each layer in order of depth. `layer, units, auc, auc_std, auc_corrected, auc_corrected_std,
         similarity, similarity_std, dead_fraction, similarity_std_units, similarity_reference, redundancy_pca,
-        dormant_share, rarely_active_share, condensed_share, weight_change`. AUC is the area under the layer's ablation curve, in [0, 1];
-        `auc_corrected` is the same on a scale where 0 is a network that answers at random once ablated; similarity is
-        the mean number of other units that a unit resembles; the standard deviations are between samplings;
-        `dead_fraction` is the share of constant units, `condensed_share` that of units with `aligned_units`, and
-        `weight_change` the mean over units.
+        dormant_share, rarely_active_share, condensed_share, weight_change`. AUC is the area under the layer's ablation
+        curve, in [0, 1]; `auc_corrected` is the same on a scale where 0 is a network that answers at random once
+        ablated; similarity is the mean number of other units that a unit resembles; the standard deviations are between
+        samplings; `dead_fraction` is the share of constant units. The last four summarize `units`: the shares of units
+        that are dormant, rarely active, and aligned with others, and the mean of `weight_change`.
     removability: `protocol, layer, auc, auc_std, auc_corrected, auc_corrected_std, prunability, prunability_std,
         precision`: a row for each protocol and layer; in protocol `figures` also one of all layers together, whose
         `layer` is empty. Prunability is the share of dropped units at which unchanged labels fall below 0.8 (or

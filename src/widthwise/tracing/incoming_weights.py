@@ -137,9 +137,8 @@ def _weights(
     groups = 1
     if name in CONVOLUTIONS:
         transposed = name.startswith("conv_transpose")
-        outside = (
-            operation.outputs[0] if transposed else next(slot for slot in inputs if slot != inputs[product.weight])
-        )
+        read = next(slot for slot in inputs if slot != inputs[product.weight])
+        outside = operation.outputs[0] if transposed else read
         groups = tape.values[outside].shape[-1 - int(name[-2])] // weight.shape[1]
         if transposed:
             weight = weight.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1)

@@ -251,11 +251,9 @@ class LayerSearch:
         if self._tape.values[slot].dim() < 2:
             units, note = None, "it has one number for each example"
         product = None
-        if carried is not None and units is not None and carried.plain:
-            product = product_of(
-                self._graph, carried.product, units.count(self._tape.values[slot].shape[units.dimension])
-            )
-            product = None if units.offset else product
+        if carried is not None and units is not None and carried.plain and not units.offset:
+            count = units.count(self._tape.values[slot].shape[units.dimension])
+            product = product_of(self._graph, carried.product, count)
         return self._as_given(Candidate(name, site, slot, depth, kind, follows, units, note, product=product))
 
     def _is_known_call(self, site: CallSite, slot: Slot, carried: Carried) -> bool:
