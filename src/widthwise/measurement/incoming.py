@@ -72,11 +72,11 @@ def incoming(tape: Tape, layer: Layer, initial: Mapping[int, Tensor] | None) -> 
     return Incoming(cosine.cpu(), aligned.cpu(), change.cpu())
 
 
-def initial_parameters(model: nn.Module, initial: nn.Module | Mapping[str, Tensor]) -> dict[int, Tensor]:
-    """The initial value of each of a model's parameters, by the `id` of the parameter.
+def initial_parameters(model: nn.Module, initial: object) -> dict[int, Tensor]:
+    """The initial value of each of a model's parameters, by the `id` of the parameter, from a network or its state.
 
     Raises:
-        RequestError: one is missing, or has another shape.
+        RequestError: it is neither, or a parameter is missing or has another shape.
     """
     given = dict(initial.named_parameters()) if isinstance(initial, nn.Module) else initial
     if not isinstance(given, Mapping):

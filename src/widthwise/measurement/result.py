@@ -22,8 +22,8 @@ STATE_FILE = "state.safetensors"
 ADDED_COLUMNS = {
     "layers": dict.fromkeys(("dormant_share", "rarely_active_share", "condensed_share", "weight_change"), "float64"),
     "units": {
-        **{"rarely_active": "boolean", "dormant": "boolean", "aligned_units": "Int64"},
-        **dict.fromkeys(("dormancy", "incoming_cosine", "weight_change"), "float64"),
+        **{"rarely_active": "boolean", "dormancy": "float64", "dormant": "boolean"},
+        **{"incoming_cosine": "float64", "aligned_units": "Int64", "weight_change": "float64"},
     },
 }
 """Columns that files of this format lack if earlier versions wrote them; they are then missing throughout."""
