@@ -24,6 +24,8 @@ from widthwise.training.trained_network import Parameters, TrainedNetwork
 
 DEGENERATE_SHARE = 0.99
 """A network that predicts one label for a larger share of the test inputs has collapsed; its measures mean nothing."""
+KEPT = ("layers", "removability", "ablation", "correlation", "similarity", "units")
+"""The tables of a profile that a trial keeps."""
 TRAINING_EXAMPLES_EVALUATED = 50_000
 """The training accuracy is computed over at most this many examples."""
 
@@ -77,31 +79,24 @@ def outcome(
         return Outcome("diverged", results, {"history": history}, data=dataset.description)
 
     test = SplitInputs(dataset.test, batch_size)
-    initial = None if trial.construction is not None else _initial(trial, dataset)
-    profiled = _profiled(trial, measured, test, initial)
+    profiled = _profiled(trial, dataset, measured, test)
     results["most_frequent_label_share"] = profiled.most_frequent_label_share
     results["degenerate"] = profiled.most_frequent_label_share > DEGENERATE_SHARE
-    tables = {
-        "history": history,
-        "layers": profiled.layers,
-        "ablation": profiled.ablation,
-        "correlation": profiled.correlation,
-    }
+    tables = {"history": history, **{name: getattr(profiled, name) for name in KEPT}}
     state = _arrays(measured.state_dict())
     if trained.damaged:
         tables["damaged"] = pd.DataFrame(sorted(trained.damaged.items()), columns=["image", "reason"])
     if trained.kept:
-        tables["epochs"] = _measured_epochs(trial, dataset, network, trained.kept, batch_size)
+        tables |= _measured_epochs(trial, dataset, network, trained.kept, batch_size)
     kept = {epoch: _arrays(each) for epoch, each in trained.kept.items()}
     return Outcome("trained", results, tables, state, kept, dataset.description)
 
 
-def _initial(trial: Trial, dataset: Dataset) -> nn.Module:
-    """A trial's network before training."""
-    return build_initialized(trial.network, trial.initialization, dataset.shape, dataset.classes, trial.seed)
-
-
-def _profiled(trial: Trial, network: nn.Module, inputs: SplitInputs, initial: nn.Module | None) -> Profile:
+def _profiled(trial: Trial, dataset: Dataset, network: nn.Module, inputs: SplitInputs) -> Profile:
+    """The profile of a trial's network, whose weights are compared to the initial ones if it is the one trained."""
+    initial = None
+    if trial.construction is None:
+        initial = build_initialized(trial.network, trial.initialization, dataset.shape, dataset.classes, trial.seed)
     options = {"settings": trial.measurement, "predict": predicted_by(trial), "seed": trial.seed}
     return profile(network, inputs, **options, initial=initial)
 
@@ -137,13 +132,17 @@ def _note_damaged(dataset: Dataset, trained: TrainedNetwork) -> dict[str, str]:
 
 def _measured_epochs(
     trial: Trial, dataset: Dataset, network: nn.Module, kept: dict[int, Parameters], batch_size: int
-) -> pd.DataFrame:
-    """The table `layers` of each kept epoch, with the epoch and its test accuracy (Fig. B2)."""
-    test, initial = SplitInputs(dataset.test, batch_size), _initial(trial, dataset)
-    tables = []
+) -> dict[str, pd.DataFrame]:
+    """The tables `layers` and `removability` of each kept epoch, with the epoch and its test accuracy (Fig. B2)."""
+    test = SplitInputs(dataset.test, batch_size)
+    layers, removability = [], []
     for epoch, parameters_then in sorted(kept.items()):
         network.load_state_dict(parameters_then)
         accuracy, _ = evaluate(network, dataset.test, batch_size)
-        layers = _profiled(trial, network, test, initial).layers
-        tables.append(layers.assign(epoch=epoch, test_accuracy=accuracy))
-    return pd.concat(tables, ignore_index=True)
+        profiled = _profiled(trial, dataset, network, test)
+        layers.append(profiled.layers.assign(epoch=epoch, test_accuracy=accuracy))
+        removability.append(profiled.removability.assign(epoch=epoch))
+    return {
+        "epochs": pd.concat(layers, ignore_index=True),
+        "epochs_removability": pd.concat(removability, ignore_index=True),
+    }
