@@ -19,6 +19,7 @@ from widthwise.tracing.recorded_run import RecordedRun
 
 MECHANISMS = ("dead", "disconnected", "discarded", "jointly removable only", "repeated", "needed")
 ROUNDING = 1e-12
+ENTRIES_AT_A_TIME = 1 << 20
 DORMANT = 0.025
 """Units with at most this dormancy are dormant (Sokar et al., 2023)."""
 RARELY_ACTIVE = 0.001
@@ -63,7 +64,7 @@ class UnitStatistics:
         self._active += ((lowest != 0) | (highest != 0)).sum(0)
         added = sum_of_each(activity)
         self._sum += added
-        self._magnitude += added if lowest.amin() >= 0 else sum_of_each(activity.abs())
+        self._magnitude += added if lowest.amin() >= 0 else magnitude_of_each(activity)
         torch.minimum(self._lowest, lowest.amin(0).double(), out=self._lowest)
         torch.maximum(self._highest, highest.amax(0).double(), out=self._highest)
 
@@ -138,6 +139,12 @@ def sum_of_each(activity: Float[Tensor, "examples positions units"]) -> Float[Te
     if not sums.isfinite().all():
         sums = activity.sum(1, dtype=torch.float64)
     return sums.sum(0, dtype=torch.float64)
+
+
+def magnitude_of_each(activity: Float[Tensor, "examples positions units"]) -> Float[Tensor, " units"]:
+    """The sum of each unit's |activity| in double precision; some examples at a time, as large blocks are slow."""
+    examples = max(1, ENTRIES_AT_A_TIME // activity[0].numel())
+    return torch.stack([sum_of_each(part.abs()) for part in activity.split(examples)]).sum(0)
 
 
 class SingleAblations:
