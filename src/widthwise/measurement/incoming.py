@@ -44,7 +44,7 @@ class Incoming:
 
     def same(self, other: "Incoming") -> bool:
         """Whether these may be numbers of the same weights, found on machines that round differently."""
-        pairs = zip(self.state_dict().values(), other.state_dict().values(), strict=True)
+        pairs = ((self.cosine, other.cosine), (self.change, other.change))
         return all(torch.allclose(one, two, rtol=1e-3, atol=1e-3, equal_nan=True) for one, two in pairs)
 
 
