@@ -68,7 +68,7 @@ class Experiments:
 
 
 def simulate(count: int, replicates: int, widths: int, noise: Noise, seed: int = 0, slope: float = 1.0) -> Experiments:
-    """Experiments in which a measure grows by `slope` per doubling, and with the number of units where they are drawn."""
+    """Experiments in which a measure grows by `slope` per doubling, and where units are drawn with their number too."""
     stream = np.random.default_rng(seed)
     shape = (count, replicates, widths)
     factors = 2.0 ** np.arange(widths)
@@ -112,7 +112,7 @@ def covered_by_percentiles(experiments: Experiments, confidence: float, below: b
     """The share whose truth lies between percentiles of drawn slopes; `below`: samplings and units are drawn, too."""
     stream = np.random.default_rng(seed)
     values, weights = experiments.values, _weights(experiments.widths)
-    count, replicates, widths = values.shape
+    count, replicates, _ = values.shape
     every = np.arange(count)[:, None]
     slopes = np.empty((count, DRAWS))
     for draw in range(DRAWS):
@@ -172,7 +172,8 @@ def main() -> None:
     for confidence in CONFIDENCES:
         for replicates in REPLICATES:
             for widths in WIDTHS:
-                print(f"{confidence:7.0%}  {replicates:10}  {widths:6}{_row(count, replicates, widths, EVERY, confidence)}")
+                shares = _row(count, replicates, widths, EVERY, confidence)
+                print(f"{confidence:7.0%}  {replicates:10}  {widths:6}{shares}")
     print("\nThe same at 90%, 3 replicates and 5 widths, by the level of the noise")
     print(f"{'noise':24}{heading}")
     for name, noise in ONE.items():
