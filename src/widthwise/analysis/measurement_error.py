@@ -1,5 +1,7 @@
 """How far a network's measures are off since samplings, and units, were drawn: the levels below the replicate."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
@@ -7,22 +9,32 @@ from jaxtyping import Float
 Numbers = Float[np.ndarray, " layers"]
 
 
-def with_errors(networks: pd.DataFrame, layers: pd.DataFrame, samplings: int) -> pd.DataFrame:
-    """`networks` with the standard errors of each network's measures over draws of samplings and of units.
+def measurement_errors(layers: pd.DataFrame, keys: list[str], samplings: Mapping[str, int]) -> pd.DataFrame:
+    """The standard errors of networks' measures over draws of samplings and of units, one row each, by `keys`.
 
-    A network's number is the mean over layers, whose samplings are drawn independently. Adds
-    `auc_error_samplings, similarity_error_samplings, similarity_error_units`, each missing where one sampling was
-    drawn or the layers lack what it needs. An AUC has no error of units: nothing of an ablation is measured unit by
-    unit, and each sampling draws other units already.
+    A network's number is the mean over layers, whose samplings are drawn independently. An error is missing where one
+    sampling was drawn, or every layer has too few units. An AUC has no error of units: nothing of an ablation is
+    measured unit by unit, and each sampling draws other units already.
 
     Args:
-        networks: one row for each network.
-        layers: those of the layers that count for the networks' numbers: `units, auc_std, similarity_std, similarity,
-            similarity_std_units`, and the columns that name the network, of which `networks` has the same.
-        samplings: the number that each measure is a mean of.
+        layers: the layers that count for the networks' numbers: `trial, units, auc_std, similarity_std, similarity,
+            similarity_std_units`, and `keys`, which name the network.
+        samplings: by the trial's id, the number of samplings of each measure.
+
+    Returns: `auc_error_samplings, similarity_error_samplings, similarity_error_units`.
     """
-    keys = [name for name in ("trial", "series", "protocol", "epoch") if name in layers and name in networks]
+    count = layers["trial"].map(samplings)
     of_units = units_error(*(layers[name].to_numpy(dtype=float) for name in UNIT_COLUMNS))
+    squares = layers[keys].assign(
+        auc_error_samplings=layers["auc_std"] ** 2 / count,
+        similarity_error_samplings=layers["similarity_std"] ** 2 / count,
+        similarity_error_units=of_units**2,
+    )
+    groups = squares.groupby(keys, sort=False)
+    return np.sqrt(groups.sum(min_count=1)).div(groups.size(), axis=0)
+
+
+UNIT_COLUMNS))
     squares = layers[keys].assign(
         auc_error_samplings=layers["auc_std"] ** 2 / samplings,
         similarity_error_samplings=layers["similarity_std"] ** 2 / samplings,

@@ -47,8 +47,8 @@ def verdicts(networks: pd.DataFrame, series: list[str], widths: list[float], rep
     replicates that differ too much, or the claim's condition, kept accuracy, is not shown.
 
     Args:
-        networks: the chosen networks with their measures, and their errors (`measurement_error.with_errors`) where
-            these are known.
+        networks: the chosen networks with their measures of one protocol, and the errors of these where they are known
+            (`measurement_error`).
         series, widths, replicates: those that the sweep planned.
     """
     ordered = np.array(sorted(set(widths)))
