@@ -34,17 +34,6 @@ def measurement_errors(layers: pd.DataFrame, keys: list[str], samplings: Mapping
     return np.sqrt(groups.sum(min_count=1)).div(groups.size(), axis=0)
 
 
-UNIT_COLUMNS))
-    squares = layers[keys].assign(
-        auc_error_samplings=layers["auc_std"] ** 2 / samplings,
-        similarity_error_samplings=layers["similarity_std"] ** 2 / samplings,
-        similarity_error_units=of_units**2,
-    )
-    groups = squares.groupby(keys)
-    errors = np.sqrt(groups.sum(min_count=1)).div(groups.size(), axis=0)
-    return networks.join(errors, on=keys)
-
-
 UNIT_COLUMNS = ("units", "similarity", "similarity_std_units")
 
 
