@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-Numbers = Float[np.ndarray, " layers"]
+Numbers = Float[np.ndarray, "*layers"]
 
 
 def measurement_errors(layers: pd.DataFrame, keys: list[str], samplings: Mapping[str, int]) -> pd.DataFrame:

@@ -64,8 +64,8 @@ def verdicts(networks: pd.DataFrame, series: list[str], widths: list[float], rep
     for row, of_series in tested:
         for name in MEASURES:
             row |= _effect(of_series, name, ordered)
-        change = change_over_widths(of_series, "accuracy", ordered)
-        row["accuracy_change"] = change.value
+        change = slope_of(of_series, "accuracy", ordered).times(doublings_between(ordered))
+        row |= {"accuracy_change": change.value, "accuracy_change_error": change.error}
         row["accuracy_change_low"], row["accuracy_change_high"] = change.interval()
         row["accuracy_kept"] = row["accuracy_change_low"] >= -ACCURACY_MARGIN
     for row, _ in tested:
@@ -96,7 +96,7 @@ COLUMNS = [
             *("p", "p_holm", "grows"),
         )
     ),
-    *("accuracy_change", "accuracy_change_low", "accuracy_change_high", "accuracy_kept"),
+    *("accuracy_change", "accuracy_change_low", "accuracy_change_high", "accuracy_change_error", "accuracy_kept"),
 ]
 
 
@@ -112,27 +112,29 @@ def _effect(networks: pd.DataFrame, name: str, widths: Widths) -> dict[str, floa
     return {f"{name}_{part}": value for part, value in row.items()}
 
 
-def slope_of(networks: pd.DataFrame, name: str, widths: Iterable[float]) -> Estimate:
+def slope_of(networks: pd.DataFrame, name: str, widths: Widths) -> Estimate:
     """The mean slope per doubling of a measure, over the complete replicates of a series, 2 or more.
 
     Args:
         networks: those of a series that count.
         name: `removability`, `similarity` or `accuracy`.
-        widths: those that a complete replicate has.
+        widths: those that a complete replicate has, in order.
     """
-    ordered = np.array(sorted(set(widths)))
-    table = complete(networks, COLUMN_OF[name], ordered).to_numpy()
-    variances = sum(measured_variances(networks, name, ordered).values(), np.zeros_like(table))
-    return slope_per_doubling(table, ordered, variances)
+    table = complete(networks, COLUMN_OF[name], widths).to_numpy()
+    variances = sum(measured_variances(networks, name, widths).values(), np.zeros_like(table))
+    return slope_per_doubling(table, widths, variances)
 
 
-def change_over_widths(networks: pd.DataFrame, name: str, widths: Iterable[float]) -> Estimate:
-    """As `slope_of`, the change over all widths."""
-    ordered = np.array(sorted(set(widths)))
-    return slope_of(networks, name, ordered).times(doublings_between(ordered))
+def change_over_widths(row: pd.Series, name: str, widths: Iterable[float]) -> Estimate:
+    """The change of a measure over all widths, from a row of the verdicts that has its slope."""
+    freedom = int(row["replicates"]) - 1
+    if name == "accuracy":
+        return Estimate(float(row["accuracy_change"]), float(row["accuracy_change_error"]), freedom)
+    slope = Estimate(float(row[f"{name}_slope"]), float(row[f"{name}_slope_error"]), freedom)
+    return slope.times(doublings_between(np.array(sorted(set(widths)))))
 
 
-def measured_variances(networks: pd.DataFrame, name: str, widths: Iterable[float]) -> dict[str, Table]:
+def measured_variances(networks: pd.DataFrame, name: str, widths: Widths) -> dict[str, Table]:
     """For each level below the replicate whose error is known, the variance of each network of `complete`."""
     index = complete(networks, COLUMN_OF[name], widths)
     found = {}
@@ -180,8 +182,9 @@ def _answer(row: dict) -> tuple[Answer, str]:
     change, low = row["accuracy_change"], row["accuracy_change_low"]
     if not row["accuracy_kept"]:
         return "no valid evidence", (
-            f"the claim is about networks that stay as accurate, and accuracy changes by {signed(change, '.3f')} over "
-            f"the widths, possibly by {signed(low, '.3f')}, which is beyond {signed(-ACCURACY_MARGIN, '.2f')}."
+            f"the claim is about networks that stay as accurate, and accuracy changes by {signed(change, '.3f')} "
+            f"[{signed(low, '.3f')}, {signed(row['accuracy_change_high'], '.3f')}] over the widths, which reaches below "
+            f"{signed(-ACCURACY_MARGIN, '.2f')}."
         )
     accuracy = f"accuracy is kept ({signed(change, '.3f')}, at least {signed(low, '.3f')})"
     growing = [

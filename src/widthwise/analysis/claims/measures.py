@@ -91,7 +91,7 @@ def verdict_of(analysis: Analysis, series: str) -> pd.Series:
 def change(analysis: Analysis, series: str, measure: Measure) -> Estimate:
     """The change of a measure of a series over all widths of the scale, with 2 complete replicates or more."""
     widths = analysis.sweep.at(analysis.scale).widths
-    return verdict.change_over_widths(counting(analysis, series), IN_VERDICT[measure], widths)
+    return verdict.change_over_widths(verdict_of(analysis, series), IN_VERDICT[measure], widths)
 
 
 def unchanged(effect: Estimate, margin: float) -> bool:
