@@ -9,6 +9,8 @@ import pandas as pd
 import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
+from widthwise.wording import probability
+
 
 def template(name: str) -> Template:
     """The template of a page; all values put into it are shown as text."""
@@ -19,7 +21,7 @@ def template(name: str) -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "signed": signed}
+    environment.filters |= {"number": number, "signed": signed, "probability": probability}
     return environment.get_template(name)
 
 
