@@ -10,7 +10,7 @@ import pandas as pd
 
 from widthwise.analysis.experiment import Analysis
 from widthwise.analysis.summary import MEAN_OF_LAYERS, MEASURES
-from widthwise.reporting.theme import width_colours
+from widthwise.reporting.theme import ordered_colours
 
 DEPTH_WIDTH, DEPTH_HEIGHT = 390, 170
 FACET_WIDTH, FACET_HEIGHT = 165, 110
@@ -41,7 +41,7 @@ def content(analysis: Analysis) -> dict[str, object]:
     return {
         "series": [name for name in analysis.series if name in set(analysis.layers["series"])],
         "widths": widths,
-        "colours": width_colours(len(widths)),
+        "colours": ordered_colours(len(widths)),
         "middles": intervals.mean(axis=1).round(DIGITS).tolist(),
         "rows": rows,
     }

@@ -8,7 +8,7 @@ import numpy as np
 from widthwise.reporting.composing import Specification, layered, view
 from widthwise.reporting.depth_axis import LAYERS, about_layer, bright
 from widthwise.reporting.profile_rows import FEW_LAYERS, Row
-from widthwise.reporting.theme import depth_colours
+from widthwise.reporting.theme import ordered_colours
 
 WIDTH = 355
 HEIGHT = 260
@@ -131,9 +131,9 @@ def _opacity(rows: list[Row]) -> alt.OpacityValue:
 def _colour(rows: list[Row]) -> alt.Color:
     if len(rows) <= NAMED_LAYERS:
         names = [row["short"] for row in rows]
-        scale = alt.Scale(domain=names, range=depth_colours(len(rows)))
+        scale = alt.Scale(domain=names, range=ordered_colours(len(rows)))
         legend = alt.Legend(title="Layer", orient="right", symbolOpacity=1, labelLimit=150)
         return alt.Color("short:N", sort=names, scale=scale, legend=legend)
-    colours = depth_colours(7)
+    colours = ordered_colours(7)
     scale = alt.Scale(domain=np.linspace(1, len(rows), len(colours)).tolist(), range=colours)
     return alt.Color("depth:Q", title="Depth", scale=scale, legend=alt.Legend(type="gradient", gradientLength=150))
