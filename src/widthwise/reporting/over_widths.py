@@ -96,7 +96,7 @@ def parameter_panel(analysis: Analysis, series: Sequence[str]) -> Specification:
         alt.Tooltip("width:N", title="Width factor"),
         alt.Tooltip("parameters:Q", title="Parameters", format=COUNTED),
     ]
-    points = base.mark_point(filled=True, size=55).encode(shape=names.shape(), tooltip=tooltip)
+    points = base.mark_point(filled=True, size=55, opacity=1).encode(shape=names.shape(), tooltip=tooltip)
     return layered([base.mark_line(strokeWidth=1.8), points], width=PANEL, height=PANEL)
 
 
@@ -163,7 +163,7 @@ def _panel(summary: pd.DataFrame, networks: pd.DataFrame | None, drawn: Quantity
     base = alt.Chart(table[columns]).encode(x=x, color=names.colour(), opacity=where_isolated(field, FADED))
     bars = base.mark_rule(strokeWidth=1.2).encode(y=y("low:Q"), y2="high:Q")
     lines = base.mark_line(strokeWidth=1.8).encode(y=y("value:Q"))
-    means = base.mark_point(filled=True, size=55).encode(
+    means = base.mark_point(filled=True, size=55, opacity=1).encode(
         y=y("value:Q"),
         shape=names.shape(),
         tooltip=[
