@@ -1,6 +1,6 @@
 """`widthwise report`: the page, figures and tables of what was run."""
 
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -8,7 +8,7 @@ from widthwise.commands.options import AsJson
 from widthwise.commands.report_tables import show_tables
 from widthwise.commands.terminal import messages, print_json, results
 from widthwise.errors import RequestError
-from widthwise.reporting.look import CAPTIONS, THEMES, CaptionPosition, Look, Theme
+from widthwise.reporting.look import CAPTIONS, THEMES, look_of
 from widthwise.reporting.paths import DEFAULT_FORMATS, FORMATS, FileFormat
 from widthwise.wording import listed
 
@@ -59,7 +59,7 @@ def report(
     if unknown:
         raise RequestError(f"there is no format {unknown[0]!r}; there are {listed(FORMATS)}", field="formats")
     wanted: list[FileFormat] = [each for each in FORMATS if each in (formats or DEFAULT_FORMATS)]
-    look = Look(cast(CaptionPosition, caption), width, cast(Theme, theme))
+    look = look_of(caption, width, theme)
     if figures:
         _show_figures(draw.draw(store, figures, wanted, look), as_json)
     else:

@@ -73,7 +73,7 @@ def layer_panels(analysis: Analysis, series: Sequence[str], layers: Sequence[str
     shown = list(table.sort_values("depth")["layer"].unique())
     drawn = [quantity(name, protocol_of(analysis), by_layer=True) for name in OF_LAYERS]
     names = _Names("layer", shown, shown)
-    views = [_panel(valued(table, each, 1), None, each, names) for each in drawn]
+    views = [_panel(valued(table, each), None, each, names) for each in drawn]
     return joined(views, ["color", "shape"], isolating="layer")
 
 
@@ -89,7 +89,7 @@ def parameter_panel(analysis: Analysis, series: Sequence[str]) -> Specification:
         scale=alt.Scale(type="log", domain=[powers[0], powers[-1]]),
         axis=alt.Axis(format="~s", values=powers),
     )
-    x = width_axis(table["width_factor"].unique(), 0, "width_factor")
+    x = width_axis(table["width_factor"].unique(), 0.0, "width_factor")
     base = alt.Chart(table).encode(x=x, y=y, color=names.colour())
     tooltip = [
         alt.Tooltip("series:N", title="Network"),

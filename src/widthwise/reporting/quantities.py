@@ -73,7 +73,7 @@ def quantity(name: QuantityName, protocol: Protocol, by_layer: bool = False, rel
     return replace(found, title=RELATIVE_TITLES[name], relative=True) if relative else found
 
 
-def valued(table: pd.DataFrame, drawn: Quantity, widest: float) -> pd.DataFrame:
+def valued(table: pd.DataFrame, drawn: Quantity, widest: float = 1.0) -> pd.DataFrame:
     """`table` with `value`, and with `low` and `high`, which are one `deviation` away where there is one."""
     value = 1 - table[drawn.column] if drawn.complement else table[drawn.column]
     factor = table["width_factor"] / widest if drawn.relative else 1.0

@@ -15,7 +15,7 @@ from widthwise.files import write_whole
 from widthwise.measurement.result import Profile
 from widthwise.reporting import paths
 from widthwise.reporting.cache import read_tables, stamp
-from widthwise.reporting.look import CaptionPosition, Look, Theme
+from widthwise.reporting.look import CaptionPosition, Look, Theme, look_of
 from widthwise.reporting.paths import DEFAULT_FORMATS, FORMATS, FileFormat
 
 
@@ -84,7 +84,7 @@ def report(
             f"{os.fspath(path)!r} must end in .html: a store's figures are files beside the page in the store",
             field="path",
         )
-    look = Look(caption, width, theme)
+    look = look_of(caption, width, theme)
     store = source if isinstance(source, Store) else Store(source)
     written = _report_store(store, formats, look)
     if path is None:
