@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from widthwise.analysis.experiment import Analysis
-from widthwise.analysis.summary import MEAN_OF_LAYERS
 from widthwise.reporting.composing import Specification, joined, layered, named, view, where_isolated
 from widthwise.reporting.numbers import COUNTED, MEASURED, labels, width_text
 from widthwise.reporting.over_widths import FADED, PANEL
+from widthwise.reporting.quantities import OF_NETWORK, protocol_of
 from widthwise.reporting.theme import SERIES_COLOURS, ordered_colours
 
 SMALL_PANEL_HEIGHT = 180
@@ -31,7 +31,8 @@ BESIDE = 840
 def ablation_curves(analysis: Analysis, series: Sequence[str]) -> Specification:
     """The share of unchanged labels against the share of dropped units, one line per width (as the paper's Fig. 2)."""
     layers = list(analysis.ablation["layer"].unique())
-    shown = MEAN_OF_LAYERS if MEAN_OF_LAYERS in layers else layers[0]
+    whole = OF_NETWORK[protocol_of(analysis)]
+    shown = whole if whole in layers else layers[0]
     curves = analysis.ablation[analysis.ablation["layer"] == shown].drop(columns="layer")
     curves = curves.assign(width=curves["width_factor"].map(width_text))
     line = (

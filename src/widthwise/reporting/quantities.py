@@ -6,6 +6,7 @@ from typing import Literal
 import pandas as pd
 
 from widthwise.analysis.experiment import Analysis
+from widthwise.analysis.summary import MEAN_OF_LAYERS
 from widthwise.measurement.settings import Protocol
 from widthwise.reporting.numbers import width_text
 
@@ -15,7 +16,8 @@ PAPERS: tuple[QuantityName, ...] = ("test_accuracy", "auc", "similarity")
 OF_LAYERS: tuple[QuantityName, ...] = ("auc", "similarity")
 BY_ABLATION = ("auc", "prunability", "non_prunability")
 """Those that depend on how units are dropped."""
-DROPPED: dict[Protocol, str] = {"text": "mean of layers", "figures": "all layers together"}
+OF_NETWORK: dict[Protocol, str] = {"text": MEAN_OF_LAYERS, "figures": "all layers together"}
+"""The curve of a whole network by its name in the table `ablation`, which is also how axes call it."""
 
 RELATIVE_TITLES: dict[QuantityName, str] = {
     "prunability": "Prunable units / units of the widest",
@@ -52,7 +54,7 @@ def quantity(name: QuantityName, protocol: Protocol, by_layer: bool = False, rel
         by_layer: whether it is drawn for each layer by itself.
         relative: whether it is drawn as a count relative to the widest network.
     """
-    dropped = "" if by_layer else f", {DROPPED[protocol]}"
+    dropped = "" if by_layer else f", {OF_NETWORK[protocol]}"
     match name:
         case "test_accuracy":
             found = Quantity(name, "test_accuracy_std", "Test accuracy", proportion=True)
