@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from widthwise.analysis.experiment import Analysis
+from widthwise.analysis.summary import curves_of_networks
 from widthwise.reporting.composing import Specification, joined, layered, named, view, where_isolated
 from widthwise.reporting.numbers import COUNTED, MEASURED, labels, width_text
 from widthwise.reporting.over_widths import FADED, PANEL
-from widthwise.reporting.quantities import OF_NETWORK, protocol_of
 from widthwise.reporting.theme import SERIES_COLOURS, ordered_colours
 
 SMALL_PANEL_HEIGHT = 180
@@ -30,10 +30,7 @@ BESIDE = 840
 
 def ablation_curves(analysis: Analysis, series: Sequence[str]) -> Specification:
     """The share of unchanged labels against the share of dropped units, one line per width (as the paper's Fig. 2)."""
-    layers = list(analysis.ablation["layer"].unique())
-    whole = OF_NETWORK[protocol_of(analysis)]
-    shown = whole if whole in layers else layers[0]
-    curves = analysis.ablation[analysis.ablation["layer"] == shown].drop(columns="layer")
+    curves = curves_of_networks(analysis.ablation).drop(columns="layer")
     curves = curves.assign(width=curves["width_factor"].map(width_text))
     line = (
         alt.Chart()

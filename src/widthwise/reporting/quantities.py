@@ -6,7 +6,7 @@ from typing import Literal
 import pandas as pd
 
 from widthwise.analysis.experiment import Analysis
-from widthwise.analysis.summary import MEAN_OF_LAYERS
+from widthwise.analysis.summary import ALL_TOGETHER, MEAN_OF_LAYERS
 from widthwise.measurement.settings import Protocol
 from widthwise.reporting.numbers import width_text
 
@@ -16,8 +16,7 @@ PAPERS: tuple[QuantityName, ...] = ("test_accuracy", "auc", "similarity")
 OF_LAYERS: tuple[QuantityName, ...] = ("auc", "similarity")
 BY_ABLATION = ("auc", "prunability", "non_prunability")
 """Those that depend on how units are dropped."""
-OF_NETWORK: dict[Protocol, str] = {"text": MEAN_OF_LAYERS, "figures": "all layers together"}
-"""The curve of a whole network by its name in the table `ablation`, which is also how axes call it."""
+OF_NETWORK: dict[Protocol, str] = {"text": MEAN_OF_LAYERS, "figures": ALL_TOGETHER}
 
 RELATIVE_TITLES: dict[QuantityName, str] = {
     "prunability": "Prunable units / units of the widest",
@@ -93,8 +92,6 @@ def valued(table: pd.DataFrame, drawn: Quantity, widest: float = 1.0) -> pd.Data
 
 
 def protocol_of(analysis: Analysis) -> Protocol:
-    """The protocol that an analysis was reduced to; `text` where nothing was ablated."""
-    if "protocol" not in analysis.summary or analysis.summary.empty:
-        return "text"
-    (protocol,) = analysis.summary["protocol"].unique()
+    """The protocol that an analysis was reduced to; `text` where nothing was measured."""
+    (protocol,) = analysis.protocols or ("text",)
     return protocol
