@@ -7,6 +7,7 @@ import pandas as pd
 from widthwise.analysis.claims import with_claims
 from widthwise.analysis.constructions import compare
 from widthwise.analysis.experiment import Analysis, names_of_epochs
+from widthwise.analysis.published import with_published
 from widthwise.analysis.summary import (
     ablation_curves,
     correlation_distributions,
@@ -61,7 +62,7 @@ def analyze(store: Store, sweep: Sweep, scale: Scale, version: str = "") -> Anal
         environment=next(iter(environments.values())),
         data="; ".join(sorted({source.in_words(found.get("data", "")) for source, found in environments.items()})),
     )
-    return with_claims(analysis)
+    return with_claims(with_published(analysis))
 
 
 COUNTED = ["series", "width_factor", "parameters", "forward_flops", "training_flops"]

@@ -82,7 +82,7 @@ def published(experiment: str = "", figure: str = "") -> pd.DataFrame:
     if experiment:
         chosen &= values["experiment"] == experiment
     if figure:
-        chosen &= values["figure"].map(lambda name: bool(name) and is_named(name, figure))
+        chosen &= [bool(name) and is_named(name, figure) for name in values["figure"]]
     return values[chosen].reset_index(drop=True)
 
 

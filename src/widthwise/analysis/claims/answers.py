@@ -5,12 +5,13 @@ from dataclasses import replace
 
 import pandas as pd
 
+from widthwise.analysis.claims.beside_published import in_words
 from widthwise.analysis.claims.checks import checked, paper_claims
 from widthwise.analysis.claims.claim import CheckedClaim, Finding
 from widthwise.analysis.experiment import Analysis
 from widthwise.experiments.sweep import SCALES
 
-COLUMNS = ["name", "statement", "source", "experiment", "scale", "criterion", "answer", "evidence"]
+COLUMNS = ["name", "statement", "source", "experiment", "scale", "criterion", "answer", "evidence", "published"]
 NOT_RUN = Finding("not run", "Nothing was run.")
 
 
@@ -21,7 +22,7 @@ def compare_with_paper(analyses: Sequence[Analysis]) -> pd.DataFrame:
     only the number of replicates is changed, to more, counts too, since the paper may have only one. Sweeps with other
     changes do not count, nor do earlier versions.
 
-    Returns: `name, statement, source, experiment, scale, criterion, answer, evidence`. `answer` is `agrees`,
+    Returns: `name, statement, source, experiment, scale, criterion, answer, evidence, published`. `answer` is `agrees`,
         `disagrees`, `cannot be told` (there is too little) or `not run`; `scale` is empty where nothing was run.
     """
     counting = [each for each in analyses if set(each.sweep.overrides) <= {"replicates"} and not each.version]
@@ -56,6 +57,7 @@ def _row(claim: CheckedClaim, analysis: Analysis | None) -> dict[str, str]:
         "criterion": claim.criterion,
         "answer": finding.answer,
         "evidence": finding.evidence,
+        "published": in_words(claim, analysis),
     }
 
 
