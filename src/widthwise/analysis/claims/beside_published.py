@@ -8,10 +8,10 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from widthwise.analysis.claims.claim import CheckedClaim
+from widthwise.analysis.claims.claim import Check, CheckedClaim
 from widthwise.analysis.claims.measures import ACCURACY, AUC, SIMILARITY
 from widthwise.analysis.experiment import Analysis
-from widthwise.analysis.published import SERIES, THEIRS
+from widthwise.analysis.published import SERIES, THEIRS, Agreement
 from widthwise.experiments.figure import NUMBER, is_named
 from widthwise.experiments.published_values import published
 from widthwise.experiments.sweep import Sweep
@@ -34,6 +34,12 @@ WORDS = {
 }
 MOST_NAMED = 4
 """With more published series than this, they are counted and not named."""
+COUNTED: dict[Agreement, str] = {
+    "agrees within uncertainties": "within uncertainties",
+    "trend alike": "with a trend alike",
+    "not alike": "not alike",
+    "cannot be told": "of which it cannot be told",
+}
 REFERENCE = re.compile(r"Figs?\. ([^;]*)")
 
 
@@ -51,17 +57,12 @@ def in_words(claim: CheckedClaim, analysis: Analysis | None) -> str:
     values = _of_claim(claim).rename(columns=THEIRS)
     if values.empty:
         return ""
-    keys = values[SERIES].drop_duplicates()
-    run = (
-        pd.merge(keys, analysis.published_series, on=SERIES)
-        if analysis and len(analysis.published_series)
-        else keys[:0]
-    )
-    if run.empty:
-        return _in_words(values, keys, "are published, and none of them was run at a width of theirs")
-    points = pd.merge(analysis.published, keys, on=SERIES)
-    counts = run["agreement"].value_counts()
-    return _in_words(points, run, f"are published: {', '.join(f'{count} {name}' for name, count in counts.items())}")
+    keys = values.groupby(SERIES, sort=False, as_index=False)["doubt"].max()
+    compared = analysis.published_series if analysis else keys[:0]
+    run = pd.merge(keys[SERIES], compared, on=SERIES) if len(compared) else compared
+    if analysis is None or run.empty:
+        return _in_words(values, keys)
+    return _in_words(pd.merge(analysis.published, keys[SERIES], on=SERIES), run)
 
 
 def _of_claim(claim: CheckedClaim) -> pd.DataFrame:
@@ -76,23 +77,21 @@ def _of_claim(claim: CheckedClaim) -> pd.DataFrame:
     chosen = []
     for measure in measures:
         for rows, name in ((in_figures, measure), (in_figures, INSTEAD.get(str(measure), ""))):
-            found = _narrowed(rows[rows["measure"] == name], claim, check)
+            found = _narrowed(rows[rows["measure"] == name], claim.check)
             if len(found):
                 chosen.append(found)
-                missing = [each for each in claim.check.named_series if each not in set(found["series"])]
+                missing = [each for each in claim.check.series if each not in set(found["series"])]
                 others = values[(values["measure"] == name) & values["series"].isin(missing)]
                 chosen.append(others[others["layer"] == ""])
                 break
     return pd.concat(chosen) if chosen else values[:0]
 
 
-def _narrowed(rows: pd.DataFrame, claim: CheckedClaim, check: Mapping[str, object]) -> pd.DataFrame:
-    """The rows of the series and the layers that a check names."""
-    named = [name for name in claim.check.named_series if name not in claim.check.excluding]
-    if named and not claim.check.control:
-        rows = rows[rows["series"].isin(named)]
-    rows = rows[~rows["series"].isin(claim.check.excluding)]
-    return rows[rows["layer"].isin(claim.check.layers)] if claim.check.layers else rows
+def _narrowed(rows: pd.DataFrame, check: Check) -> pd.DataFrame:
+    """The rows of the series and the layers that a check names; one with a control is about every series."""
+    named = [*check.series] if not check.control else []
+    rows = rows[rows["series"].isin(named)] if named else rows[~rows["series"].isin(check.excluding)]
+    return rows[rows["layer"].isin(check.layers)] if check.layers else rows
 
 
 def figures_of(source: str) -> list[str]:
@@ -106,10 +105,12 @@ def _checks(experiment: str) -> dict[str, dict[str, object]]:
     return {claim.identity: claim.check for claim in Sweep.load(experiment).claims}
 
 
-def _in_words(points: pd.DataFrame, groups: pd.DataFrame, counts: str) -> str:
-    """A sentence on each of `groups`, or if there are many, how many there are."""
+def _in_words(points: pd.DataFrame, groups: pd.DataFrame) -> str:
+    """A sentence on each of `groups`, or if there are many, how many of them agree."""
     if len(groups) > MOST_NAMED:
-        return f"{len(groups)} series {counts}."
+        counts = groups["agreement"].value_counts() if "agreement" in groups else {}
+        found = [f"{counts[answer]} {words}" for answer, words in COUNTED.items() if answer in counts]
+        return f"{len(groups)} series are published{f': {listed(found)}' if found else ''}."
     sentences = []
     for group in groups.to_dict("records"):
         of_group = np.logical_and.reduce([points[name] == group[name] for name in SERIES])
