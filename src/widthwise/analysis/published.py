@@ -143,14 +143,14 @@ def _keyed(points: pd.DataFrame) -> pd.DataFrame:
 
 def _ours(analysis: Analysis) -> pd.DataFrame:
     """Our means by the keys of a published point: `ours, our_std, n`."""
-    return pd.concat(
-        [
-            *(_of_networks(analysis.networks, *names) for names in OF_NETWORKS.items()),
-            _of_layers(analysis.layers),
-            _of_curves(analysis.ablation),
-            _of_correlations(analysis.correlation, analysis.networks),
-        ]
-    )
+    parts = [
+        *(_of_networks(analysis.networks, *names) for names in OF_NETWORKS.items()),
+        _of_layers(analysis.layers),
+        *([_of_curves(analysis.ablation)] if len(analysis.ablation) else []),
+        *([_of_correlations(analysis.correlation, analysis.networks)] if len(analysis.correlation) else []),
+    ]
+    numbers = dict.fromkeys(("width_factor", "share_dropped", "ours", "our_std", "n"), float)
+    return pd.concat([part for part in parts if len(part)]).astype(numbers).astype({"n": int})
 
 
 def _of_networks(networks: pd.DataFrame, measure: str, column: str) -> pd.DataFrame:
@@ -166,8 +166,6 @@ def _of_layers(layers: pd.DataFrame) -> pd.DataFrame:
 
 
 def _of_curves(ablation: pd.DataFrame) -> pd.DataFrame:
-    if ablation.empty:
-        return pd.DataFrame(columns=[*POINT, *OURS])
     curves = curves_of_networks(ablation).set_index(["series", "width_factor", "share_dropped"])
     return _means(curves["unchanged"], curves["unchanged_std"], curves["n"]).assign(measure="unchanged", layer="")
 
@@ -180,7 +178,7 @@ def _of_correlations(correlation: pd.DataFrame, networks: pd.DataFrame) -> pd.Da
         if bins["share"].sum() > 0
     }
     if not numbers:
-        return pd.DataFrame(columns=[*POINT, *OURS])
+        return pd.DataFrame()
     table = pd.DataFrame.from_dict(numbers, orient="index").rename_axis(["series", "width_factor", "layer"])
     long = table.melt(var_name="measure", value_name="ours", ignore_index=False).reset_index()
     counts = networks.groupby(["series", "width_factor"]).size().rename("n")
@@ -203,9 +201,6 @@ def distribution(bins: pd.DataFrame) -> dict[str, float]:
         **quantiles,
         "abs_r_share_at_least_0.5": float(1 - np.interp(SIMILAR, edges, reached)),
     }
-
-
-OURS = ["ours", "our_std", "n"]
 
 
 def _means(mean: pd.Series, between: pd.Series, count: pd.Series) -> pd.DataFrame:

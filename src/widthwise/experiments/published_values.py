@@ -82,7 +82,8 @@ def published(experiment: str = "", figure: str = "") -> pd.DataFrame:
     if experiment:
         chosen &= values["experiment"] == experiment
     if figure:
-        chosen &= [bool(name) and is_named(name, figure) for name in values["figure"]]
+        names = {name for name in values["figure"].unique() if name and is_named(name, figure)}
+        chosen &= values["figure"].isin(names)
     return values[chosen].reset_index(drop=True)
 
 
