@@ -1,6 +1,6 @@
 """`widthwise report`: the page, figures and tables of what was run."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -8,6 +8,7 @@ from widthwise.commands.options import AsJson
 from widthwise.commands.report_tables import show_tables
 from widthwise.commands.terminal import messages, print_json, results
 from widthwise.errors import RequestError
+from widthwise.reporting.look import CAPTIONS, THEMES, CaptionPosition, Look, Theme
 from widthwise.reporting.paths import DEFAULT_FORMATS, FORMATS, FileFormat
 from widthwise.wording import listed
 
@@ -30,6 +31,25 @@ def report(
             help="The format of the figures' files; svg by default; can be given several times.",
         ),
     ] = None,
+    caption: Annotated[
+        str,
+        typer.Option(
+            metavar="|".join(CAPTIONS),
+            autocompletion=lambda: CAPTIONS,
+            help="In the figures' files, the caption is below the picture, or there is none.",
+        ),
+    ] = "below",
+    width: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PIXELS",
+            help="The width of the figures' files; by default as large as their panels need, in a PNG twice that.",
+        ),
+    ] = None,
+    theme: Annotated[
+        str,
+        typer.Option(metavar="|".join(THEMES), autocompletion=lambda: THEMES, help="The ground of the figures' files."),
+    ] = "light",
     as_json: AsJson = False,
 ) -> None:
     """Write the page, the figures and the tables of everything that was run into a store, or figures alone."""
@@ -39,10 +59,11 @@ def report(
     if unknown:
         raise RequestError(f"there is no format {unknown[0]!r}; there are {listed(FORMATS)}", field="formats")
     wanted: list[FileFormat] = [each for each in FORMATS if each in (formats or DEFAULT_FORMATS)]
+    look = Look(cast(CaptionPosition, caption), width, cast(Theme, theme))
     if figures:
-        _show_figures(draw.draw(store, figures, wanted), as_json)
+        _show_figures(draw.draw(store, figures, wanted, look), as_json)
     else:
-        written = report.report(store, formats=wanted)
+        written = report.report(store, formats=wanted, **vars(look))
         show_tables(written.page, written.tables, as_json)
 
 

@@ -9,16 +9,18 @@ from widthwise.experiments.store import Store, StoredSweep
 from widthwise.files import digest
 from widthwise.reporting import paths
 from widthwise.reporting.csv_tables import from_csv
+from widthwise.reporting.look import Look
 from widthwise.reporting.paths import FileFormat
 
 
-def stamp(store: Store, sweeps: Sequence[StoredSweep], formats: Sequence[FileFormat]) -> str:
-    """A digest of all that a report is made from: the program's version, the sweeps, and their trials' outcomes."""
+def stamp(store: Store, sweeps: Sequence[StoredSweep], formats: Sequence[FileFormat], look: Look) -> str:
+    """A digest of all that a report is made from: the program's version, the sweeps, their trials' outcomes, and
+    how figures look."""
     made_from = [
         [sweep.model_dump(mode="json"), scale, other, store.outcome_digests(sweep.trials(scale))]
         for sweep, scale, other in sweeps
     ]
-    return digest([version("widthwise"), sorted(formats), made_from])
+    return digest([version("widthwise"), sorted(formats), vars(look), made_from])
 
 
 def read_tables(store: Store, stamp: str, formats: Sequence[FileFormat]) -> dict[str, dict[str, pd.DataFrame]] | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from widthwise.errors import RequestError
 from widthwise.experiments.catalogue_table import named_figures
 from widthwise.experiments.store import Store
+from widthwise.reporting.look import DEFAULT_LOOK, Look
 from widthwise.reporting.paths import DEFAULT_FORMATS, FileFormat
 from widthwise.reporting.report import stored_sweeps
 
@@ -29,7 +30,10 @@ class DrawnFigure:
 
 
 def draw(
-    store: str | os.PathLike[str] | Store, figures: Sequence[str], formats: Sequence[FileFormat] = DEFAULT_FORMATS
+    store: str | os.PathLike[str] | Store,
+    figures: Sequence[str],
+    formats: Sequence[FileFormat] = DEFAULT_FORMATS,
+    look: Look = DEFAULT_LOOK,
 ) -> list[DrawnFigure]:
     """Draw figures of the paper by name (`6` is 6a and 6b, `§2.3` those of a section) from the results in a store.
 
@@ -54,6 +58,6 @@ def draw(
                 )
             for analysis in map(analyzed, found):
                 for figure in (each for each in figures_of(analysis) if each.name in names or not names):
-                    paths = write_figure(source, analysis, figure, formats) if figure.shown(analysis) else []
+                    paths = write_figure(source, analysis, figure, formats, look) if figure.shown(analysis) else []
                     drawn.append(DrawnFigure(figure.name, analysis.name, paths, figure.left_out(analysis)))
     return drawn

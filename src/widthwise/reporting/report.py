@@ -15,6 +15,7 @@ from widthwise.files import write_whole
 from widthwise.measurement.result import Profile
 from widthwise.reporting import paths
 from widthwise.reporting.cache import read_tables, stamp
+from widthwise.reporting.look import CaptionPosition, Look, Theme
 from widthwise.reporting.paths import DEFAULT_FORMATS, FORMATS, FileFormat
 
 
@@ -40,6 +41,9 @@ def report(
     path: str | os.PathLike[str] | None = None,
     *,
     formats: Sequence[FileFormat] = DEFAULT_FORMATS,
+    caption: CaptionPosition = "below",
+    width: int | None = None,
+    theme: Theme = "light",
 ) -> Report: ...
 
 
@@ -48,6 +52,9 @@ def report(
     path: str | os.PathLike[str] | None = None,
     *,
     formats: Sequence[FileFormat] = DEFAULT_FORMATS,
+    caption: CaptionPosition = "below",
+    width: int | None = None,
+    theme: Theme = "light",
 ) -> Report | str:
     """Write the page of a profile to `path`, or the report of everything that was run into a store.
 
@@ -59,11 +66,15 @@ def report(
         source: a profile; or a store, its folder or its URL.
         path: a file whose folder exists.
         formats: the file formats of a store's figures.
+        caption: in the figures' files, `below` the picture, or `none`. The page has its captions in any case.
+        width: the width of the figures' files, in pixels; None: as large as their panels need, and twice that in a PNG.
+        theme: the ground of the figures' files, `light` or `dark`.
 
     Returns: the path of a profile's page, or the store's report.
 
     Raises:
-        RequestError: nothing was run into the store, or `path` is missing or of the wrong kind.
+        RequestError: nothing was run into the store, `path` is missing or of the wrong kind, or the look of figures
+            is none that there is.
         OSError: the page cannot be written.
     """
     if isinstance(source, Profile):
@@ -73,8 +84,9 @@ def report(
             f"{os.fspath(path)!r} must end in .html: a store's figures are files beside the page in the store",
             field="path",
         )
+    look = Look(caption, width, theme)
     store = source if isinstance(source, Store) else Store(source)
-    written = _report_store(store, formats)
+    written = _report_store(store, formats, look)
     if path is None:
         return written
     write_whole(path, store.read(paths.PAGE))
@@ -122,9 +134,9 @@ def _report_profile(profile: Profile, path: str | os.PathLike[str] | None) -> st
     return os.fspath(path)
 
 
-def _report_store(source: Store, formats: Sequence[FileFormat]) -> Report:
+def _report_store(source: Store, formats: Sequence[FileFormat], look: Look) -> Report:
     sweeps = stored_sweeps(source)
-    made_from = stamp(source, sweeps, formats)
+    made_from = stamp(source, sweeps, formats, look)
     tables = read_tables(source, made_from, formats)
     if tables is not None:
         return Report(source.path(paths.PAGE), tables)
@@ -133,7 +145,7 @@ def _report_store(source: Store, formats: Sequence[FileFormat]) -> Report:
     from widthwise.analysis.analyze import analyze
     from widthwise.reporting.write import write
 
-    page, analyses = write(source, (analyze(source, *stored) for stored in sweeps), formats)
+    page, analyses = write(source, (analyze(source, *stored) for stored in sweeps), formats, look)
     tables = {each.name: each.tables() for each in analyses}
     source.write_json(paths.STAMP, {"stamp": made_from, "tables": {key: list(value) for key, value in tables.items()}})
     return Report(page, tables)

@@ -14,11 +14,14 @@ from widthwise.reporting.figure import Figure, specification
 from widthwise.reporting.figures import figures
 from widthwise.reporting.files import drawing_process, render
 from widthwise.reporting.html import drawing_code
+from widthwise.reporting.look import Look
 from widthwise.reporting.page import page
 from widthwise.reporting.paths import FORMATS, FileFormat
 
 
-def write(store: Store, analyses: Iterable[Analysis], formats: Sequence[FileFormat]) -> tuple[str, list[Analysis]]:
+def write(
+    store: Store, analyses: Iterable[Analysis], formats: Sequence[FileFormat], look: Look
+) -> tuple[str, list[Analysis]]:
     """Write the report of `analyses` into the store, and return the page's path and the analyses.
 
     Figures whose files are already up to date are not drawn again; files in other formats that were drawn before are
@@ -37,13 +40,13 @@ def write(store: Store, analyses: Iterable[Analysis], formats: Sequence[FileForm
                 store.write(paths.table(analysis.name, name), to_csv(table))
             drawn = {each.name: specification(each, analysis) for each in figures(analysis) if each.shown(analysis)}
             for name, content in drawn.items():
-                drawn_from = digests[f"{analysis.name}/{name}"] = digest([version("widthwise"), content])
+                drawn_from = digests[f"{analysis.name}/{name}"] = digest([version("widthwise"), content, vars(look)])
                 for file_format in FORMATS:
                     path = paths.figure(analysis.name, name, file_format)
                     there = store.has(path)
                     changed = before.get(f"{analysis.name}/{name}") != drawn_from
                     if (there or file_format in formats) and (changed or not there):
-                        drawing.append((path, pool.submit(render, content, file_format)))
+                        drawing.append((path, pool.submit(render, content, file_format, look)))
             specifications.append(drawn)
         content = page(prepared, specifications, store.location, code)
         for path, file in drawing:
@@ -65,12 +68,14 @@ def _remove_earlier(store: Store, analyses: Iterable[Analysis], undrawn: Iterabl
             store.remove(paths.table(analysis.name, name))
 
 
-def write_figure(store: Store, analysis: Analysis, figure: Figure, formats: Sequence[FileFormat]) -> list[str]:
+def write_figure(
+    store: Store, analysis: Analysis, figure: Figure, formats: Sequence[FileFormat], look: Look
+) -> list[str]:
     """Draw one figure into the store's report, and return the paths of its files."""
     content = specification(figure, analysis)
     names = [paths.figure(analysis.name, figure.name, file_format) for file_format in formats]
     for name, file_format in zip(names, formats, strict=True):
-        store.write(name, render(content, file_format))
+        store.write(name, render(content, file_format, look))
     return [store.path(name) for name in names]
 
 

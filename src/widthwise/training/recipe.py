@@ -42,6 +42,13 @@ class StepDecay(Config):
         return self.rate ** sum(epoch >= milestone for milestone in self.at)
 
 
+OPTIMIZERS = {
+    "momentum": "momentum",
+    "sgd": "plain gradient descent (SGD)",
+    "adam": "Adam",
+    "rmsprop": "RMSProp",
+}
+"""Their names in sentences and as names of series."""
 Decay = Annotated[ConstantRate | ExponentialDecay | StepDecay, Field(discriminator="kind")]
 
 
@@ -93,6 +100,11 @@ class Recipe(Config):
         if wrong:
             raise ValueError(f"keep_epochs names epoch {wrong[0]}; there are 1 to {self.epochs}, or -1 for the last")
         return self
+
+    @property
+    def optimizer_in_words(self) -> str:
+        """The optimizer as a series' name, for a sweep's `label: "{training.optimizer_in_words}"`."""
+        return OPTIMIZERS[self.optimizer]
 
     @property
     def scaled_batch_size(self) -> int:
