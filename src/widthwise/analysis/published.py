@@ -13,6 +13,7 @@ import pandas as pd
 from widthwise.analysis.experiment import Analysis
 from widthwise.analysis.summary import curves_of_networks
 from widthwise.experiments.published_values import published
+from widthwise.experiments.sweep import Sweep
 
 OF_NETWORKS = {
     **{name: name for name in ("test_accuracy", "train_accuracy", "auc", "prunability")},
@@ -46,11 +47,15 @@ def with_published(analysis: Analysis) -> Analysis:
     Both stay empty where there is nothing to compare: where the experiment is not the paper's or has other settings
     than its file, where nothing was measured by the protocol `figures`, or where no point has a published one.
     """
-    sweep = analysis.sweep
-    if not sweep.of_paper or set(sweep.overrides) - {"replicates"} or "figures" not in analysis.protocols:
+    if not comparable(analysis.sweep) or "figures" not in analysis.protocols:
         return analysis
-    points = points_beside(published(sweep.experiment), analysis.under("figures"))
+    points = points_beside(published(analysis.sweep.experiment), analysis.under("figures"))
     return replace(analysis, published=points, published_series=distances(points)) if len(points) else analysis
+
+
+def comparable(sweep: Sweep) -> bool:
+    """True of the paper's experiments, also with another number of replicates."""
+    return sweep.of_paper and set(sweep.overrides) <= {"replicates"}
 
 
 def points_beside(values: pd.DataFrame, analysis: Analysis) -> pd.DataFrame:

@@ -1,0 +1,174 @@
+"""The authors' published values, in grey behind ours, in charts of the protocol that they were measured by."""
+
+from collections.abc import Callable, Sequence
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from widthwise.analysis.experiment import Analysis
+from widthwise.analysis.published import comparable
+from widthwise.experiments.published_values import published
+from widthwise.reporting.composing import where_isolated
+from widthwise.reporting.numbers import MEASURED, width_text
+from widthwise.reporting.quantities import Quantity, QuantityName, protocol_of, valued
+
+GREY = "#868a90"
+"""Legible on light and on dark ground."""
+SIZE = 100
+"""Of a point, which shows around one of ours that lies on it."""
+FADED = 0.06
+SOURCE: dict[QuantityName, str] = {"non_prunability": "prunability"}
+"""Published measures from which a quantity is computed."""
+CAPTION = "Grey: the paper's own values, read off its plots, at the widths between our narrowest and our widest."
+DOUBTFUL = "Some of them are doubtful"
+
+
+def beside(analysis: Analysis, measures: Sequence[str], series: Sequence[str], layers: Sequence[str] = ()) -> pd.DataFrame:
+    """The published values that stand beside ours in a chart, at the widths between our narrowest and our widest.
+
+    Args:
+        analysis: an experiment, reduced to one protocol.
+        measures: of `published`.
+        series: those that are shown.
+        layers: those that are shown; empty: a network's own numbers.
+
+    Returns: rows of `published`; none under another protocol than `figures`, and of no experiment but the paper's.
+    """
+    if protocol_of(analysis) != "figures" or not comparable(analysis.sweep):
+        return published()[:0]
+    values = published(analysis.sweep.experiment)
+    widths = analysis.networks.loc[analysis.networks["series"].isin(series), "width_factor"]
+    return values[
+        values["beside_ours"]
+        & values["measure"].isin(measures)
+        & values["series"].isin(series)
+        & values["layer"].isin(layers or [""])
+        & values["width_factor"].between(widths.min(), widths.max())
+    ]
+
+
+def over_widths(
+    analysis: Analysis, name: QuantityName, drawn: Quantity, series: Sequence[str], layers: Sequence[str] = (), widest: float = 1
+) -> pd.DataFrame:
+    """The published values of a quantity, with the columns that ours have in a panel over the widths, and `about`, the
+    reading's uncertainty and its doubts in words."""
+    table = beside(analysis, [SOURCE.get(name, name)], series, layers)
+    named = table.rename(columns={"value": drawn.column, "error_bar": drawn.deviation})
+    return valued(named, drawn, widest).assign(about=[_about(row) for row in table.to_dict("records")])
+
+
+def points_over_widths(
+    table: pd.DataFrame, field: str, x: alt.X, y: Callable[[str], alt.Y], shape: alt.Shape, title: str
+) -> list[alt.Chart]:
+    """Grey bars, thin lines and hollow points of published values, to be drawn below ours.
+
+    Args:
+        table: `over_widths`, with a `position` on the axis of widths.
+        field: the column of the names of the lines.
+        x, y, shape: the encodings of our points.
+        title: the name of the quantity.
+    """
+    if table.empty:
+        return []
+    columns = [field, "width", "position", "value", "low", "high", "deviation", "about"]
+    base = alt.Chart(table[columns]).encode(x=x, opacity=where_isolated(field, FADED))
+    tooltip = [
+        alt.Tooltip(f"{field}:N", title=f"Published {field}"),
+        alt.Tooltip("width:N", title="Width factor"),
+        alt.Tooltip("value:Q", title=title, format=MEASURED),
+        alt.Tooltip("deviation:Q", title="Error bar", format=MEASURED),
+        alt.Tooltip("about:N", title="Reading"),
+    ]
+    return [
+        base.mark_rule(color=GREY, strokeWidth=1).encode(y=y("low:Q"), y2="high:Q"),
+        base.mark_line(color=GREY, strokeWidth=1).encode(y=y("value:Q"), detail=f"{field}:N"),
+        base.mark_point(color=GREY, filled=False, size=SIZE, strokeWidth=1.2).encode(
+            y=y("value:Q"), shape=shape, tooltip=tooltip
+        ),
+    ]
+
+
+def curves(analysis: Analysis, series: str) -> pd.DataFrame:
+    """The published ablation curves of a series at the widths that we have, with the columns of ours."""
+    ours = analysis.ablation.loc[analysis.ablation["series"] == series, "width_factor"]
+    table = beside(analysis, ["unchanged"], [series])
+    table = table[table["width_factor"].isin(ours)]
+    none_dropped = table.drop_duplicates("width_factor").assign(share_dropped=0.0, value=1.0, about="by definition")
+    table = pd.concat([none_dropped, table.assign(about=[_about(row) for row in table.to_dict("records")])])
+    table = table.assign(width=table["width_factor"].map(width_text), unchanged=table["value"])
+    return table[["series", "width_factor", "width", "share_dropped", "unchanged", "about"]]
+
+
+def lines_of_curves(table: pd.DataFrame, x: alt.X, y: alt.Y, colour: alt.Color) -> list[alt.Chart]:
+    """Grey lines of published ablation curves, with hollow points in the colour of their width, to be drawn below ours.
+
+    Args:
+        table: `curves`.
+        x, y, colour: the encodings of our curves.
+    """
+    if table.empty:
+        return []
+    base = alt.Chart(table).encode(x=x, y=y, opacity=where_isolated("width_factor", FADED))
+    tooltip = [
+        alt.Tooltip("series:N", title="Published series"),
+        alt.Tooltip("width:N", title="Width factor"),
+        alt.Tooltip("share_dropped:Q", title="Units dropped", format=MEASURED),
+        alt.Tooltip("unchanged:Q", title="Unchanged labels", format=MEASURED),
+        alt.Tooltip("about:N", title="Reading"),
+    ]
+    return [
+        base.mark_line(color=GREY, strokeWidth=1.2, strokeDash=[4, 2]).encode(detail="width_factor:O"),
+        base.mark_point(filled=False, size=36, strokeWidth=1.2).encode(color=colour, tooltip=tooltip),
+    ]
+
+
+def violins(analysis: Analysis, series: str, layer: str) -> pd.DataFrame:
+    """`x, low, middle, high, mean, width, about` of the published violins of a layer, one row for each width that we
+    have: quartiles and mean of |r|, with x at log2 of the width."""
+    ours = analysis.correlation.loc[analysis.correlation["series"] == series, "width_factor"]
+    names = {"abs_r_q25": "low", "abs_r_median": "middle", "abs_r_q75": "high", "abs_r_mean": "mean"}
+    table = beside(analysis, list(names), [series], [layer])
+    table = table[table["width_factor"].isin(ours)]
+    numbers = table.pivot(index="width_factor", columns="measure", values="value").rename(columns=names)
+    about = {width: _about(rows.to_dict("records")[-1]) for width, rows in table.groupby("width_factor")}
+    numbers = numbers.reindex(columns=list(names.values())).reset_index()
+    return numbers.assign(
+        x=np.log2(numbers["width_factor"]),
+        width=[width_text(width) for width in numbers["width_factor"]],
+        about=numbers["width_factor"].map(about),
+    )
+
+
+def marks_of_violins(table: pd.DataFrame, x: alt.X) -> list[alt.Chart]:
+    """A grey bar from the lower to the upper quartile of each published violin, a line at its median, and a hollow
+    point at its mean, to be drawn on ours.
+
+    Args:
+        table: `violins`.
+        x: the encoding of our violins.
+    """
+    if table.empty:
+        return []
+    base = alt.Chart(table).encode(x=x)
+    tooltip = [
+        alt.Tooltip("width:N", title="Published, width factor"),
+        alt.Tooltip("mean:Q", title="Mean |r|", format=MEASURED),
+        alt.Tooltip("low:Q", title="Lower quartile", format=MEASURED),
+        alt.Tooltip("middle:Q", title="Median", format=MEASURED),
+        alt.Tooltip("high:Q", title="Upper quartile", format=MEASURED),
+        alt.Tooltip("about:N", title="Reading"),
+    ]
+    return [
+        base.mark_rule(color=GREY, strokeWidth=3).encode(y="low:Q", y2="high:Q"),
+        base.mark_tick(color=GREY, orient="horizontal", size=16, thickness=2).encode(y="middle:Q"),
+        base.mark_point(color=GREY, filled=True, fill="white", stroke=GREY, size=50, opacity=1).encode(
+            y="mean:Q", tooltip=tooltip
+        ),
+    ]
+
+
+def _about(row: dict) -> str:
+    """The uncertainty of a reading, and what is doubtful about it."""
+    exact = f"± {row['uncertainty']:.2g}" if row["uncertainty"] else "printed with all digits"
+    return "; ".join(filter(None, [exact, row["doubt"]]))
