@@ -107,7 +107,9 @@ def mechanisms(rows: list[Row], x: alt.X) -> Specification:
             color=alt.Color("mechanism:N", scale=scale, legend=LEGEND),
             order="order:Q",
             opacity=bright(),
-            tooltip=about_layer(alt.Tooltip("mechanism:N", title="Mechanism"), alt.Tooltip("count:Q", title="Units", format=COUNTED)),
+            tooltip=about_layer(
+                alt.Tooltip("mechanism:N", title="Mechanism"), alt.Tooltip("count:Q", title="Units", format=COUNTED)
+            ),
         )
     )
     return view(chart, height=HEIGHT)

@@ -27,7 +27,12 @@ def curves(rows: list[Row], levels: int) -> Specification:
         .mark_line(point=_points(rows), strokeWidth=1.6)
         .encode(
             x=alt.X("dropped:Q", title="Share of units dropped", axis=alt.Axis(format=".1f", grid=False)),
-            y=alt.Y("unchanged:Q", title="Share of unchanged labels", axis=alt.Axis(format=".1f"), scale=alt.Scale(domain=[0, 1])),
+            y=alt.Y(
+                "unchanged:Q",
+                title="Share of unchanged labels",
+                axis=alt.Axis(format=".1f"),
+                scale=alt.Scale(domain=[0, 1]),
+            ),
             color=_colour(rows),
             detail="layer:N",
             opacity=_opacity(rows),

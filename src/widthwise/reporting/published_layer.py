@@ -24,7 +24,9 @@ CAPTION = "Grey: the paper's own values, read off its plots, at the widths betwe
 DOUBTFUL = "Some of them are doubtful"
 
 
-def beside(analysis: Analysis, measures: Sequence[str], series: Sequence[str], layers: Sequence[str] = ()) -> pd.DataFrame:
+def beside(
+    analysis: Analysis, measures: Sequence[str], series: Sequence[str], layers: Sequence[str] = ()
+) -> pd.DataFrame:
     """The published values that stand beside ours in a chart, at the widths between our narrowest and our widest.
 
     Args:
@@ -49,7 +51,12 @@ def beside(analysis: Analysis, measures: Sequence[str], series: Sequence[str], l
 
 
 def over_widths(
-    analysis: Analysis, name: QuantityName, drawn: Quantity, series: Sequence[str], layers: Sequence[str] = (), widest: float = 1
+    analysis: Analysis,
+    name: QuantityName,
+    drawn: Quantity,
+    series: Sequence[str],
+    layers: Sequence[str] = (),
+    widest: float = 1,
 ) -> pd.DataFrame:
     """The published values of a quantity, with the columns that ours have in a panel over the widths, and `about`, the
     reading's uncertainty and its doubts in words."""
