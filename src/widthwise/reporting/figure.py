@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from widthwise.analysis.experiment import Analysis
 from widthwise.measurement.settings import Protocol
+from widthwise.reporting import published_layer
 from widthwise.reporting.composing import Specification, complete
 from widthwise.reporting.kinds import Kind
 from widthwise.reporting.quantities import QuantityName, protocol_of
@@ -95,6 +96,9 @@ def details(figure: Figure, analysis: Analysis) -> list[str]:
     sentences = _protocol(figure, analysis)
     if figure.kind.bars and len(figure.shown(analysis)) > 1:
         sentences.append("Series are set apart a little along the axis, so that none hides another.")
+    of_layers = list(analysis.layers["layer"].unique()) if figure.kind.one_series or figure.kind.published else []
+    measures = [*figure.kind.bars, *figure.kind.published]
+    sentences += published_layer.caption(analysis, measures, figure.shown(analysis), ["", *of_layers])
     sentences.append(f"Experiment {analysis.label}. {scale_in_words(analysis)}")
     if analysis.data:
         sentences.append(f"Data: {analysis.data}.")

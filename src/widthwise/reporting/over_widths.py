@@ -199,9 +199,10 @@ def _panel(
         layers.insert(
             2, alt.Chart(single).mark_circle(size=14).encode(x=x, y=y("value:Q"), color=names.colour(), opacity=faint)
         )
-    below = theirs.assign(position=names.positions(theirs, step))
-    grey = published_layer.points_over_widths(below, field, x, y, names.shape(), drawn.title)
-    return layered([*grey, *layers], width=PANEL, height=PANEL)
+    if len(theirs):
+        below = theirs.assign(position=names.positions(theirs, step))
+        layers[:0] = published_layer.points_over_widths(below, field, x, y, names.shape(), drawn.title)
+    return layered(layers, width=PANEL, height=PANEL)
 
 
 def _dodge(widths: np.ndarray, count: int) -> float:

@@ -18,14 +18,19 @@ GREY = "#868a90"
 SIZE = 100
 """Of a point, which shows around one of ours that lies on it."""
 FADED = 0.06
-SOURCE: dict[QuantityName, str] = {"non_prunability": "prunability"}
-"""Published measures from which a quantity is computed."""
-CAPTION = "Grey: the paper's own values, read off its plots, at the widths between our narrowest and our widest."
-DOUBTFUL = "Some of them are doubtful"
+SOURCE = {"non_prunability": "prunability"}
+"""Quantities that are computed from a published measure of another name."""
+OF_VIOLINS = ("abs_r_q25", "abs_r_median", "abs_r_q75", "abs_r_mean")
+HALO = "white"
+"""Around marks that lie on violins."""
+CAPTION = (
+    "Grey: the paper's own values, read off its plots, with the error bars that are visible there, at widths from our "
+    "narrowest to our widest."
+)
 
 
 def beside(
-    analysis: Analysis, measures: Sequence[str], series: Sequence[str], layers: Sequence[str] = ()
+    analysis: Analysis, measures: Sequence[str], series: Sequence[str], layers: Sequence[str] = ("",)
 ) -> pd.DataFrame:
     """The published values that stand beside ours in a chart, at the widths between our narrowest and our widest.
 
@@ -33,7 +38,7 @@ def beside(
         analysis: an experiment, reduced to one protocol.
         measures: of `published`.
         series: those that are shown.
-        layers: those that are shown; empty: a network's own numbers.
+        layers: those that are shown; `""` is a network's own number.
 
     Returns: rows of `published`; none under another protocol than `figures`, and of no experiment but the paper's.
     """
@@ -45,7 +50,7 @@ def beside(
         values["beside_ours"]
         & values["measure"].isin(measures)
         & values["series"].isin(series)
-        & values["layer"].isin(layers or [""])
+        & values["layer"].isin(layers)
         & values["width_factor"].between(widths.min(), widths.max())
     ]
 
@@ -55,7 +60,7 @@ def over_widths(
     name: QuantityName,
     drawn: Quantity,
     series: Sequence[str],
-    layers: Sequence[str] = (),
+    layers: Sequence[str] = ("",),
     widest: float = 1,
 ) -> pd.DataFrame:
     """The published values of a quantity, with the columns that ours have in a panel over the widths, and `about`, the
@@ -134,8 +139,8 @@ def violins(analysis: Analysis, series: str, layer: str) -> pd.DataFrame:
     """`x, low, middle, high, mean, width, about` of the published violins of a layer, one row for each width that we
     have: quartiles and mean of |r|, with x at log2 of the width."""
     ours = analysis.correlation.loc[analysis.correlation["series"] == series, "width_factor"]
-    names = {"abs_r_q25": "low", "abs_r_median": "middle", "abs_r_q75": "high", "abs_r_mean": "mean"}
-    table = beside(analysis, list(names), [series], [layer])
+    names = dict(zip(OF_VIOLINS, ("low", "middle", "high", "mean"), strict=True))
+    table = beside(analysis, OF_VIOLINS, [series], [layer])
     table = table[table["width_factor"].isin(ours)]
     numbers = table.pivot(index="width_factor", columns="measure", values="value").rename(columns=names)
     about = {width: _about(rows.to_dict("records")[-1]) for width, rows in table.groupby("width_factor")}
@@ -166,13 +171,26 @@ def marks_of_violins(table: pd.DataFrame, x: alt.X) -> list[alt.Chart]:
         alt.Tooltip("high:Q", title="Upper quartile", format=MEASURED),
         alt.Tooltip("about:N", title="Reading"),
     ]
-    return [
-        base.mark_rule(color=GREY, strokeWidth=3).encode(y="low:Q", y2="high:Q"),
-        base.mark_tick(color=GREY, orient="horizontal", size=16, thickness=2).encode(y="middle:Q"),
-        base.mark_point(color=GREY, filled=True, fill="white", stroke=GREY, size=50, opacity=1).encode(
-            y="mean:Q", tooltip=tooltip
-        ),
-    ]
+    marks = []
+    for colour, more in ((HALO, 2), (GREY, 0)):
+        marks += [
+            base.mark_rule(color=colour, strokeWidth=3 + more).encode(y="low:Q", y2="high:Q"),
+            base.mark_tick(color=colour, orient="horizontal", size=16 + more, thickness=3 + more).encode(y="middle:Q"),
+        ]
+    mean = base.mark_point(filled=True, fill=HALO, stroke=GREY, size=60, opacity=1)
+    return [*marks, mean.encode(y="mean:Q", tooltip=tooltip)]
+
+
+def caption(analysis: Analysis, measures: Sequence[str], series: Sequence[str], layers: Sequence[str]) -> list[str]:
+    """What the grey marks are and what is doubtful about them, one sentence each; none where none is drawn.
+
+    Args: those of `beside`.
+    """
+    table = beside(analysis, [SOURCE.get(name, name) for name in measures], series, layers)
+    if table.empty:
+        return []
+    doubts = [doubt for doubt in table["doubt"].unique() if doubt]
+    return [CAPTION, *([f"Doubtful about them: {'; '.join(doubts)}."] if doubts else [])]
 
 
 def _about(row: dict) -> str:
