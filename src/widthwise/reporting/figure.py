@@ -96,9 +96,8 @@ def details(figure: Figure, analysis: Analysis) -> list[str]:
     sentences = _protocol(figure, analysis)
     if figure.kind.bars and len(figure.shown(analysis)) > 1:
         sentences.append("Series are set apart a little along the axis, so that none hides another.")
-    of_layers = list(analysis.layers["layer"].unique()) if figure.kind.one_series or figure.kind.published else []
     measures = [*figure.kind.bars, *figure.kind.published]
-    sentences += published_layer.caption(analysis, measures, figure.shown(analysis), ["", *of_layers])
+    sentences += published_layer.caption(analysis, measures, figure.shown(analysis), figure.kind.one_series)
     sentences.append(f"Experiment {analysis.label}. {scale_in_words(analysis)}")
     if analysis.data:
         sentences.append(f"Data: {analysis.data}.")

@@ -23,14 +23,18 @@ SOURCE = {"non_prunability": "prunability"}
 OF_VIOLINS = ("abs_r_q25", "abs_r_median", "abs_r_q75", "abs_r_mean")
 HALO = "white"
 """Around marks that lie on violins."""
-CAPTION = (
-    "Grey: the paper's own values, read off its plots, with the error bars that are visible there, at widths from our "
-    "narrowest to our widest."
-)
+CAPTION = "Grey: the paper's own values, read off its plots"
+MARKS = {
+    OF_VIOLINS[
+        0
+    ]: ", of each violin a bar from the lower to the upper quartile, a line at the median and a point at the mean",
+    "unchanged": ", with points in the colour of their width",
+}
+"""What is drawn of a measure; of all others points, with the error bars that are visible in the plots."""
 
 
 def beside(
-    analysis: Analysis, measures: Sequence[str], series: Sequence[str], layers: Sequence[str] = ("",)
+    analysis: Analysis, measures: Sequence[str], series: Sequence[str], layers: Sequence[str] | None = ("",)
 ) -> pd.DataFrame:
     """The published values that stand beside ours in a chart, at the widths between our narrowest and our widest.
 
@@ -38,7 +42,7 @@ def beside(
         analysis: an experiment, reduced to one protocol.
         measures: of `published`.
         series: those that are shown.
-        layers: those that are shown; `""` is a network's own number.
+        layers: those that are shown; `""` is a network's own number; None: all of them.
 
     Returns: rows of `published`; none under another protocol than `figures`, and of no experiment but the paper's.
     """
@@ -50,7 +54,7 @@ def beside(
         values["beside_ours"]
         & values["measure"].isin(measures)
         & values["series"].isin(series)
-        & values["layer"].isin(layers)
+        & (True if layers is None else values["layer"].isin(layers))
         & values["width_factor"].between(widths.min(), widths.max())
     ]
 
@@ -173,24 +177,29 @@ def marks_of_violins(table: pd.DataFrame, x: alt.X) -> list[alt.Chart]:
     ]
     marks = []
     for colour, more in ((HALO, 2), (GREY, 0)):
-        marks += [
-            base.mark_rule(color=colour, strokeWidth=3 + more).encode(y="low:Q", y2="high:Q"),
-            base.mark_tick(color=colour, orient="horizontal", size=16 + more, thickness=3 + more).encode(y="middle:Q"),
-        ]
+        quartiles = base.mark_rule(color=colour, strokeWidth=3 + more)
+        median = base.mark_tick(color=colour, orient="horizontal", size=16 + more, thickness=2 + more, opacity=1)
+        marks += [quartiles.encode(y="low:Q", y2="high:Q"), median.encode(y="middle:Q")]
     mean = base.mark_point(filled=True, fill=HALO, stroke=GREY, size=60, opacity=1)
     return [*marks, mean.encode(y="mean:Q", tooltip=tooltip)]
 
 
-def caption(analysis: Analysis, measures: Sequence[str], series: Sequence[str], layers: Sequence[str]) -> list[str]:
+def caption(analysis: Analysis, measures: Sequence[str], series: Sequence[str], by_layer: bool) -> list[str]:
     """What the grey marks are and what is doubtful about them, one sentence each; none where none is drawn.
 
-    Args: those of `beside`.
+    Args:
+        by_layer: whether they are of single layers; those of violins always are.
     """
-    table = beside(analysis, [SOURCE.get(name, name) for name in measures], series, layers)
+    names = [SOURCE.get(name, name) for name in measures]
+    table = beside(analysis, names, series, None if by_layer or set(names) & set(OF_VIOLINS) else ("",))
     if table.empty:
         return []
+    marks = next((MARKS[name] for name in names if name in MARKS), ", with the error bars that are visible there")
     doubts = [doubt for doubt in table["doubt"].unique() if doubt]
-    return [CAPTION, *([f"Doubtful about them: {'; '.join(doubts)}."] if doubts else [])]
+    return [
+        f"{CAPTION}{marks}, from our narrowest to our widest width.",
+        *([f"Doubtful about them: {'; '.join(doubts)}."] if doubts else []),
+    ]
 
 
 def _about(row: dict) -> str:
