@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from widthwise.analysis.experiment import Analysis
-from widthwise.analysis.summary import MEAN_OF_LAYERS
+from widthwise.analysis.summary import curves_of_networks
 from widthwise.reporting import published_layer
 from widthwise.reporting.composing import Specification, joined, layered, named, where_isolated
 from widthwise.reporting.numbers import COUNTED, MEASURED, labels, width_text
@@ -30,9 +30,7 @@ BESIDE = 840
 
 def ablation_curves(analysis: Analysis, series: Sequence[str]) -> Specification:
     """The share of unchanged labels against the share of dropped units, one line per width (as the paper's Fig. 2)."""
-    layers = list(analysis.ablation["layer"].unique())
-    shown = MEAN_OF_LAYERS if MEAN_OF_LAYERS in layers else layers[0]
-    curves = analysis.ablation[analysis.ablation["layer"] == shown].drop(columns="layer")
+    curves = curves_of_networks(analysis.ablation).drop(columns="layer")
     curves = curves.assign(width=curves["width_factor"].map(width_text))
     x = alt.X("share_dropped:Q", title="Share of units dropped", axis=_from_0_to_1(grid=False))
     y = alt.Y(

@@ -9,7 +9,7 @@ import altair as alt
 import pandas as pd
 
 from widthwise.analysis.experiment import Analysis
-from widthwise.analysis.summary import MEAN_OF_LAYERS, MEASURES
+from widthwise.analysis.summary import MEASURES, curves_of_layers
 from widthwise.reporting.numbers import COUNTED, MEASURED
 from widthwise.reporting.theme import ordered_colours
 
@@ -28,8 +28,7 @@ def content(analysis: Analysis) -> dict[str, object]:
     and `curve` (pairs of the share dropped and the share of unchanged labels) and `violin` (the share of pairs of units
     in each of the intervals of |r| around `middles`).
     """
-    curves = analysis.ablation[analysis.ablation["layer"] != MEAN_OF_LAYERS]
-    curve_of = _by_layer(curves, ["share_dropped", "unchanged"])
+    curve_of = _by_layer(curves_of_layers(analysis.ablation), ["share_dropped", "unchanged"])
     violin_of = _by_layer(analysis.correlation, ["share"])
     intervals = analysis.correlation[["low", "high"]].drop_duplicates()
     rows = []

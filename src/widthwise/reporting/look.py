@@ -1,7 +1,7 @@
 """How figures look as files: their caption, width and colours."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 from widthwise.errors import RequestError
 from widthwise.wording import listed
@@ -20,25 +20,26 @@ class Look:
     caption: `below` the picture, or `none`.
     width: the width of each file, in pixels; None: as large as its panels need, and twice that in a PNG.
     theme: `light` for white paper, `dark` for dark ground.
-
-    Raises:
-        RequestError: a value is none of these.
     """
 
     caption: CaptionPosition = "below"
     width: int | None = None
     theme: Theme = "light"
 
-    def __post_init__(self):
-        for field, known in {"caption": CAPTIONS, "theme": THEMES}.items():
-            if getattr(self, field) not in known:
-                raise RequestError(
-                    f"there is no {field} {getattr(self, field)!r}; there are {listed(known)}", field=field
-                )
-        if self.width is not None and not NARROWEST <= self.width <= WIDEST:
-            raise RequestError(
-                f"a figure is {NARROWEST} to {WIDEST:,} pixels wide, and not {self.width:,}", field="width"
-            )
-
 
 DEFAULT_LOOK = Look()
+
+
+def look_of(caption: str, width: int | None, theme: str) -> Look:
+    """The look with these values.
+
+    Raises:
+        RequestError: a value is none that there is.
+    """
+    if caption not in CAPTIONS:
+        raise RequestError(f"there is no caption {caption!r}; there are {listed(CAPTIONS)}", field="caption")
+    if theme not in THEMES:
+        raise RequestError(f"there is no theme {theme!r}; there are {listed(THEMES)}", field="theme")
+    if width is not None and not NARROWEST <= width <= WIDEST:
+        raise RequestError(f"a figure is {NARROWEST} to {WIDEST:,} pixels wide, and not {width:,}", field="width")
+    return Look(cast(CaptionPosition, caption), width, cast(Theme, theme))

@@ -84,9 +84,7 @@ def layer_panels(analysis: Analysis, series: Sequence[str], layers: Sequence[str
     drawn = [quantity(name, protocol_of(analysis), by_layer=True) for name in OF_LAYERS]
     names = _Names("layer", shown, shown)
     views = [
-        _panel(
-            valued(table, each, 1), None, published_layer.over_widths(analysis, name, each, series, shown), each, names
-        )
+        _panel(valued(table, each), None, published_layer.over_widths(analysis, name, each, series, shown), each, names)
         for name, each in zip(OF_LAYERS, drawn, strict=True)
     ]
     return joined(views, ["color", "shape"], isolating="layer")
@@ -104,7 +102,7 @@ def parameter_panel(analysis: Analysis, series: Sequence[str]) -> Specification:
         scale=alt.Scale(type="log", domain=[powers[0], powers[-1]]),
         axis=alt.Axis(format="~s", values=powers),
     )
-    x = width_axis(table["width_factor"].unique(), 0, "width_factor")
+    x = width_axis(table["width_factor"].unique(), 0.0, "width_factor")
     base = alt.Chart(table).encode(x=x, y=y, color=names.colour())
     tooltip = [
         alt.Tooltip("series:N", title="Network"),

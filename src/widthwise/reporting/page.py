@@ -15,7 +15,6 @@ from widthwise.analysis.verdict import ACCURACY_MARGIN, SIGNIFICANCE
 from widthwise.experiments.sweep import catalogue
 from widthwise.reporting import explorer
 from widthwise.reporting.composing import Specification
-from widthwise.reporting.figure import caption
 from widthwise.reporting.figures import figures
 from widthwise.reporting.html import template
 from widthwise.reporting.overview import ANSWERS, matrix, overview
@@ -45,11 +44,12 @@ def page(
     stated = [each.claims for each in analyses if len(each.claims) and not each.version]
     own = pd.concat(stated) if stated else claims[:0]
     experiments = [_experiment(*pair) for pair in zip(analyses, specifications, strict=True)]
-    layers = {analysis.name: explorer.content(analysis) for analysis in analyses if len(analysis.layers)}
+    shown = [analysis.under(analysis.protocol) for analysis in analyses]
+    layers = {analysis.name: explorer.content(analysis) for analysis in shown if len(analysis.layers)}
     return template("page.html.jinja").render(
         experiments=experiments,
-        overview=overview(analyses),
-        matrix=matrix(analyses),
+        overview=overview(shown),
+        matrix=matrix(shown),
         answers=ANSWERS,
         claims=claims.to_dict("records"),
         claim_counts=claims["answer"].value_counts().to_dict(),
@@ -73,15 +73,16 @@ def page(
 
 def _experiment(analysis: Analysis, specifications: dict[str, Specification]) -> dict[str, object]:
     drawn = figures(analysis)
+    shown = analysis.under(analysis.protocol)
     return {
         "id": analysis.name,
-        "analysis": analysis,
+        "analysis": shown,
         "heading": f"{analysis.label}, scale {analysis.scale}",
         "note": analysis.sweep.note(analysis.scale),
         "statuses": analysis.runs["status"].value_counts().to_dict(),
         "tuned": list(analysis.sweep.at(analysis.scale).tune),
-        "degenerate": int(analysis.networks["degenerate"].sum()) if "degenerate" in analysis.networks else 0,
-        "verdicts": analysis.verdicts.to_dict("records"),
+        "degenerate": int(shown.networks["degenerate"].sum()) if "degenerate" in shown.networks else 0,
+        "verdicts": shown.verdicts.to_dict("records"),
         "comparison": analysis.comparison.to_dict("records"),
         "held": int(analysis.comparison["holds"].sum()) if len(analysis.comparison) else 0,
         "figures": [
@@ -89,7 +90,7 @@ def _experiment(analysis: Analysis, specifications: dict[str, Specification]) ->
                 "name": figure.name,
                 "heading": figure.heading,
                 "panels": figure.panels,
-                "caption": caption(figure, analysis),
+                "caption": specifications[figure.name]["usermeta"]["caption"],
                 "specification": _for_page(specifications[figure.name]),
             }
             for figure in drawn
@@ -112,7 +113,7 @@ def _shown(analysis: Analysis, name: str) -> pd.DataFrame:
     table = getattr(analysis, name)
     if name != "summary" or "trial" not in analysis.networks:
         return table
-    keys = ["series", "width_factor"]
+    keys = [name for name in ("protocol", "series", "width_factor") if name in table]
     trials = analysis.networks.groupby(keys)["trial"].agg(list).rename("trials")
     return table.join(trials, on=keys) if "trials" not in table else table
 

@@ -6,6 +6,7 @@ from typing import Literal
 import pandas as pd
 
 from widthwise.analysis.experiment import Analysis
+from widthwise.analysis.summary import ALL_TOGETHER, MEAN_OF_LAYERS
 from widthwise.measurement.settings import Protocol
 from widthwise.reporting.numbers import width_text
 
@@ -16,7 +17,7 @@ OF_LAYERS: tuple[QuantityName, ...] = ("auc", "similarity", "prunability")
 """Those of single layers; of the last the authors published values."""
 BY_ABLATION = ("auc", "prunability", "non_prunability")
 """Those that depend on how units are dropped."""
-DROPPED: dict[Protocol, str] = {"text": "mean of layers", "figures": "all layers together"}
+OF_NETWORK: dict[Protocol, str] = {"text": MEAN_OF_LAYERS, "figures": ALL_TOGETHER}
 
 RELATIVE_TITLES: dict[QuantityName, str] = {
     "prunability": "Prunable units / units of the widest",
@@ -53,7 +54,7 @@ def quantity(name: QuantityName, protocol: Protocol, by_layer: bool = False, rel
         by_layer: whether it is drawn for each layer by itself.
         relative: whether it is drawn as a count relative to the widest network.
     """
-    dropped = "" if by_layer else f", {DROPPED[protocol]}"
+    dropped = "" if by_layer else f", {OF_NETWORK[protocol]}"
     match name:
         case "test_accuracy":
             found = Quantity(name, "test_accuracy_std", "Test accuracy", proportion=True)
@@ -74,7 +75,7 @@ def quantity(name: QuantityName, protocol: Protocol, by_layer: bool = False, rel
     return replace(found, title=RELATIVE_TITLES[name], relative=True) if relative else found
 
 
-def valued(table: pd.DataFrame, drawn: Quantity, widest: float) -> pd.DataFrame:
+def valued(table: pd.DataFrame, drawn: Quantity, widest: float = 1.0) -> pd.DataFrame:
     """`table` with `value`, and with `low` and `high`, which are one `deviation` away where there is one."""
     value = 1 - table[drawn.column] if drawn.complement else table[drawn.column]
     factor = table["width_factor"] / widest if drawn.relative else 1.0
@@ -92,8 +93,6 @@ def valued(table: pd.DataFrame, drawn: Quantity, widest: float) -> pd.DataFrame:
 
 
 def protocol_of(analysis: Analysis) -> Protocol:
-    """The protocol that an analysis was reduced to; `text` where nothing was ablated."""
-    if "protocol" not in analysis.summary or analysis.summary.empty:
-        return "text"
-    (protocol,) = analysis.summary["protocol"].unique()
+    """The protocol that an analysis was reduced to; `text` where nothing was measured."""
+    (protocol,) = analysis.protocols or ("text",)
     return protocol

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import overload
 
@@ -13,9 +13,10 @@ from widthwise.experiments.store import Store, StoredSweep
 from widthwise.experiments.sweep import Sweep
 from widthwise.files import write_whole
 from widthwise.measurement.result import Profile
+from widthwise.measurement.settings import Protocol
 from widthwise.reporting import paths
 from widthwise.reporting.cache import read_tables, stamp
-from widthwise.reporting.look import CaptionPosition, Look, Theme
+from widthwise.reporting.look import CaptionPosition, Look, Theme, look_of
 from widthwise.reporting.paths import DEFAULT_FORMATS, FORMATS, FileFormat
 
 
@@ -25,10 +26,12 @@ class Report:
 
     page: the path or URL of the page.
     tables: each experiment's tables by `EXPERIMENT.SCALE` and name.
+    protocols: the protocol of each experiment's figures; None: nothing was measured.
     """
 
     page: str
     tables: dict[str, dict[str, pd.DataFrame]]
+    protocols: dict[str, Protocol | None]
 
 
 @overload
@@ -41,6 +44,7 @@ def report(
     path: str | os.PathLike[str] | None = None,
     *,
     formats: Sequence[FileFormat] = DEFAULT_FORMATS,
+    protocol: Protocol | None = None,
     caption: CaptionPosition = "below",
     width: int | None = None,
     theme: Theme = "light",
@@ -52,6 +56,7 @@ def report(
     path: str | os.PathLike[str] | None = None,
     *,
     formats: Sequence[FileFormat] = DEFAULT_FORMATS,
+    protocol: Protocol | None = None,
     caption: CaptionPosition = "below",
     width: int | None = None,
     theme: Theme = "light",
@@ -66,6 +71,8 @@ def report(
         source: a profile; or a store, its folder or its URL.
         path: a file whose folder exists.
         formats: the file formats of a store's figures.
+        protocol: how removability was measured in what a store's figures show, `text` or `figures`; None: in the
+            paper's experiments as in its figures, in others as its text says.
         caption: in the figures' files, `below` the picture, or `none`. The page has its captions in any case.
         width: the width of the figures' files, in pixels; None: as large as their panels need, and twice that in a PNG.
         theme: the ground of the figures' files, `light` or `dark`.
@@ -73,8 +80,8 @@ def report(
     Returns: the path of a profile's page, or the store's report.
 
     Raises:
-        RequestError: nothing was run into the store, `path` is missing or of the wrong kind, or the look of figures
-            is none that there is.
+        RequestError: nothing was run into the store, or not measured by `protocol`, `path` is missing or of the wrong
+            kind, or there is no such caption, width or theme.
         OSError: the page cannot be written.
     """
     if isinstance(source, Profile):
@@ -84,13 +91,13 @@ def report(
             f"{os.fspath(path)!r} must end in .html: a store's figures are files beside the page in the store",
             field="path",
         )
-    look = Look(caption, width, theme)
+    look = look_of(caption, width, theme)
     store = source if isinstance(source, Store) else Store(source)
-    written = _report_store(store, formats, look)
+    written = _report_store(store, formats, protocol, look)
     if path is None:
         return written
     write_whole(path, store.read(paths.PAGE))
-    return Report(os.fspath(path), written.tables)
+    return replace(written, page=os.fspath(path))
 
 
 def stored_sweeps(source: Store) -> list[StoredSweep]:
@@ -134,18 +141,20 @@ def _report_profile(profile: Profile, path: str | os.PathLike[str] | None) -> st
     return os.fspath(path)
 
 
-def _report_store(source: Store, formats: Sequence[FileFormat], look: Look) -> Report:
+def _report_store(source: Store, formats: Sequence[FileFormat], protocol: Protocol | None, look: Look) -> Report:
     sweeps = stored_sweeps(source)
-    made_from = stamp(source, sweeps, formats, look)
-    tables = read_tables(source, made_from, formats)
-    if tables is not None:
-        return Report(source.path(paths.PAGE), tables)
+    made_from = stamp(source, sweeps, formats, protocol, look)
+    found = read_tables(source, made_from, formats)
+    if found is not None:
+        return Report(source.path(paths.PAGE), *found)
 
     # SciPy and the drawing code are needed only for what is new
     from widthwise.analysis.analyze import analyze
     from widthwise.reporting.write import write
 
-    page, analyses = write(source, (analyze(source, *stored) for stored in sweeps), formats, look)
+    page, analyses = write(source, (analyze(source, *stored) for stored in sweeps), formats, protocol, look)
     tables = {each.name: each.tables() for each in analyses}
-    source.write_json(paths.STAMP, {"stamp": made_from, "tables": {key: list(value) for key, value in tables.items()}})
-    return Report(page, tables)
+    protocols: dict[str, Protocol | None] = {each.name: protocol or each.protocol for each in analyses}
+    names = {key: list(value) for key, value in tables.items()}
+    source.write_json(paths.STAMP, {"stamp": made_from, "tables": names, "protocols": protocols})
+    return Report(page, tables, protocols)

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from widthwise.analysis.experiment import TABLES, Analysis
 from widthwise.experiments.store import Store
 from widthwise.files import digest
+from widthwise.measurement.settings import Protocol
 from widthwise.reporting import paths
 from widthwise.reporting.composing import Specification
 from widthwise.reporting.csv_tables import to_csv
@@ -14,18 +15,29 @@ from widthwise.reporting.figure import Figure, specification
 from widthwise.reporting.figures import figures
 from widthwise.reporting.files import drawing_process, render
 from widthwise.reporting.html import drawing_code
-from widthwise.reporting.look import Look
+from widthwise.reporting.look import DEFAULT_LOOK, Look
 from widthwise.reporting.page import page
 from widthwise.reporting.paths import FORMATS, FileFormat
 
 
 def write(
-    store: Store, analyses: Iterable[Analysis], formats: Sequence[FileFormat], look: Look
+    store: Store,
+    analyses: Iterable[Analysis],
+    formats: Sequence[FileFormat],
+    protocol: Protocol | None = None,
+    look: Look = DEFAULT_LOOK,
 ) -> tuple[str, list[Analysis]]:
     """Write the report of `analyses` into the store, and return the page's path and the analyses.
 
     Figures whose files are already up to date are not drawn again; files in other formats that were drawn before are
     kept up to date, too. Figures are drawn in another process while the next ones are prepared.
+
+    Args:
+        protocol: that of the figures; None: each experiment's own.
+        look: that of the figures' files.
+
+    Raises:
+        RequestError: an experiment was not measured by the protocol.
     """
     before = _drawn_before(store)
     digests: dict[str, str] = {}
@@ -38,7 +50,8 @@ def write(
             prepared.append(analysis)
             for name, table in analysis.tables().items():
                 store.write(paths.table(analysis.name, name), to_csv(table))
-            drawn = {each.name: specification(each, analysis) for each in figures(analysis) if each.shown(analysis)}
+            shown = analysis.under(protocol or analysis.protocol)
+            drawn = {each.name: specification(each, shown) for each in figures(shown) if each.shown(shown)}
             for name, content in drawn.items():
                 drawn_from = digests[f"{analysis.name}/{name}"] = digest([version("widthwise"), content, vars(look)])
                 for file_format in FORMATS:
