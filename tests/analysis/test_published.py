@@ -1,7 +1,7 @@
 """An experiment beside the published values: what is compared, how far apart it is, and what a claim says of it."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 
 import numpy as np
@@ -57,7 +57,7 @@ NO_PAIRS = pd.DataFrame(columns=["series", "width_factor", "layer", "low", "high
 def analysis_of(
     table: pd.DataFrame,
     experiment: str = "alexnet-initialization",
-    settings: dict = {},
+    settings: Mapping[str, object] = {},
     **tables: pd.DataFrame,
 ) -> Analysis:
     sweep = Sweep.load(experiment).with_values(settings)

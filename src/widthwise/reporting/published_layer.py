@@ -65,7 +65,7 @@ def over_widths(
     drawn: Quantity,
     series: Sequence[str],
     layers: Sequence[str] = ("",),
-    widest: float = 1,
+    widest: float = 1.0,
 ) -> pd.DataFrame:
     """The published values of a quantity, with the columns that ours have in a panel over the widths, and `about`, the
     reading's uncertainty and its doubts in words."""
