@@ -9,7 +9,7 @@ import pandas as pd
 from widthwise.analysis.experiment import Analysis
 from widthwise.analysis.summary import curves_of_networks
 from widthwise.reporting import published_layer
-from widthwise.reporting.composing import Specification, joined, layered, named, where_isolated
+from widthwise.reporting.composing import Specification, joined, layered, named, view, where_isolated
 from widthwise.reporting.numbers import COUNTED, MEASURED, labels, width_text
 from widthwise.reporting.over_widths import FADED, PANEL
 from widthwise.reporting.theme import SERIES_COLOURS, ordered_colours

@@ -57,7 +57,7 @@ def in_words(claim: CheckedClaim, analysis: Analysis | None) -> str:
     values = _of_claim(claim).rename(columns=THEIRS)
     if values.empty:
         return ""
-    keys = values.groupby(SERIES, sort=False, as_index=False)["doubt"].max()
+    keys = values.groupby(SERIES, sort=False, as_index=False).agg({"doubt": "max"})
     compared = analysis.published_series if analysis else keys[:0]
     run = pd.merge(keys[SERIES], compared, on=SERIES) if len(compared) else compared
     if analysis is None or run.empty:
