@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from widthwise.config import Config
 from widthwise.errors import RequestError
-from widthwise.experiments.axes import AXES, AXIS_OF, SCALES, Axes, Scale, ScaledAxes, Value, chosen
+from widthwise.experiments.axes import AT_WIDTH, AXES, AXIS_OF, SCALES, Axes, Scale, ScaledAxes, Value, chosen
 from widthwise.experiments.claim import Claim
 from widthwise.experiments.explanation import Explanation, explained
 from widthwise.experiments.figure import FigureName, SweepFigure, without_panels
@@ -21,12 +21,14 @@ from widthwise.experiments.trial import Trial
 from widthwise.experiments.user_code import with_code, without_folders
 from widthwise.experiments.validation import SETTINGS, refused, validated
 from widthwise.files import digest
-from widthwise.wording import suggestion
+from widthwise.wording import listed, suggestion
 
 __all__ = ["SCALES", "Axes", "PlannedTrial", "Scale", "Sweep", "catalogue"]
 
 OVERRIDDEN = "+"
-"""Precedes, in a sweep's name, a digest of the values that were set outside of its file."""
+"""Precedes, in a sweep's name, its recipe, and a digest of the values that were set outside of its file."""
+PAPER = "paper"
+"""The recipe of the paper's text, which every sweep has."""
 DIGEST_DIGITS = 6
 
 
@@ -42,14 +44,18 @@ class PlannedTrial:
 
 
 class Base(Config):
-    """A file that a sweep extends: its fields of the trial, and of the trial at each scale."""
+    """A file that a sweep extends: its fields of the trial, and of the trial in each recipe and at each scale."""
 
     trial: dict[str, Any] = {}
+    recipes: dict[str, dict[str, Any]] = {}
     scales: dict[Scale, dict[str, Any]] = {}
 
 
+RecipeName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
+
+
 class Sweep(Axes):
-    """An experiment: its axes, the changes of each scale, its name, its figures and its claims."""
+    """An experiment: its axes, the changes of each recipe and scale, its name, its figures and its claims."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_+-]*$")]
     title: str
@@ -66,6 +72,11 @@ class Sweep(Axes):
     analysis: Literal["trend", "constructions", "parameters", "convergence"] = "trend"
     """`trend`: does a measure grow with width? `constructions`: do the measures move as Section 2.3 says?
     `parameters`: how many are there? `convergence`: `trend` at each of the epochs that were kept (Fig. B2)."""
+    recipes: dict[RecipeName, ScaledAxes] = {}
+    """Other ways to train the same networks, such as the authors' own program's: what each changes of the sweep. Its
+    `tune` also replaces that of a scale."""
+    recipe: str = PAPER
+    """The recipe that it has now."""
     scales: dict[Scale, ScaledAxes] = {}
     bases: dict[str, Base] = {}
     """The files that it extends, the lowest first."""
@@ -112,13 +123,14 @@ class Sweep(Axes):
     def _parse(cls, file: Path, source: str, name: str) -> "Sweep":
         content = {"name": name, "title": name, **read_sweep(file, source)}
         sweep = validated(cls, with_code(content, file.parent), source)
-        for scale in sweep.scales or ("paper",):
-            next(sweep.runs(scale, source=source))
+        for each in (sweep, *map(sweep.with_recipe, sweep.recipes)):
+            for scale in sweep.scales or ("paper",):
+                next(each.runs(scale, source=source), None)
         return sweep
 
     @property
     def experiment(self) -> str:
-        """Its name without the digest of values that were set outside of its file."""
+        """Its name without its recipe and the digest of values that were set outside of its file."""
         return self.name.partition(OVERRIDDEN)[0]
 
     @property
@@ -142,12 +154,15 @@ class Sweep(Axes):
             known = ", ".join(["paper", *(each for each in self.scales if each != "paper")])
             raise RequestError(f"{self.experiment} has no scale {scale!r}: it has {known}")
         source = source or self._source
-        changes = self.scales.get(scale, ScaledAxes())
-        given = changes.model_dump(exclude_unset=True, exclude={"note", "trial"})
-        if "series" in given:
-            own = given["series"].items()
-            given["series"] = {path: chosen(self.series.get(path), axis, source, path) for path, axis in own}
-        axes: dict[str, Any] = {field: getattr(self, field) for field in Axes.model_fields} | given
+        axes: dict[str, Any] = {field: getattr(self, field) for field in Axes.model_fields}
+        for changes in (self._changes, self.scales.get(scale, ScaledAxes())):
+            given = changes.model_dump(exclude_unset=True, exclude={"note", "trial"})
+            if "series" in given:
+                own = given["series"].items()
+                given["series"] = {path: chosen(axes["series"].get(path), axis, source, path) for path, axis in own}
+            axes |= given
+        if "tune" in self._changes.model_fields_set:
+            axes["tune"] = self._changes.tune
         for path, value in self.overrides.items():
             varied = next((axis for axis in ("series", "tune") if path in axes[axis]), None)
             if path in AXES:
@@ -157,7 +172,9 @@ class Sweep(Axes):
                 axes[varied] = {**axes[varied], path: chosen(axes[varied][path], values, source, path)}
         at_scale = validated(Axes, axes, source)
         parts = [layer.content for layer in (*self._below(), *self._above(at_scale, scale))]
-        parts += [part for axis in at_scale.series.values() if isinstance(axis, dict) for part in axis.values()]
+        named = [part for axis in at_scale.series.values() if isinstance(axis, dict) for part in axis.values()]
+        parts += [_at_every_width(part) for part in named]
+        parts += [content for part in named for content in part.get(AT_WIDTH, {}).values()]
         fields = {*at_scale.series, *at_scale.tune, *itertools.chain.from_iterable(map(by_path, parts))}
         for path, axis in AXIS_OF.items():
             if path in fields:
@@ -167,6 +184,28 @@ class Sweep(Axes):
     def note(self, scale: Scale) -> str:
         """A sentence on what the scale reduces; empty at the paper's."""
         return self.scales[scale].note if scale in self.scales else ""
+
+    def with_recipe(self, recipe: str) -> "Sweep":
+        """The sweep by another of its recipes, under a name of its own, so that a store keeps its results apart.
+
+        Raises:
+            RequestError: it has no such recipe.
+        """
+        if recipe != PAPER and recipe not in self.recipes:
+            known = listed([PAPER, *self.recipes])
+            raise RequestError(f"{self.experiment} has no recipe {recipe!r}: it has {known}", field="recipe")
+        return self._named(recipe, self.overrides)
+
+    def _named(self, recipe: str, overrides: Mapping[str, object]) -> "Sweep":
+        """The sweep with a recipe and values set outside of its file, and the name that belongs to them."""
+        parts = [self.experiment, *([recipe] if recipe != PAPER else [])]
+        parts += [digest(without_folders(dict(overrides)))[:DIGEST_DIGITS]] if overrides else []
+        return self.model_copy(update={"recipe": recipe, "overrides": dict(overrides), "name": OVERRIDDEN.join(parts)})
+
+    @property
+    def _changes(self) -> ScaledAxes:
+        """What its recipe changes."""
+        return self.recipes.get(self.recipe, ScaledAxes())
 
     def with_values(self, settings: Mapping[str, object]) -> "Sweep":
         """The sweep with `PATH=VALUE` set at every scale: an axis by its name, or a field of the trial by its path.
@@ -179,8 +218,7 @@ class Sweep(Axes):
         overrides = {**self.overrides, **with_code(settings, Path.cwd())}
         if overrides == self.overrides:
             return self
-        name = f"{self.experiment}{OVERRIDDEN}{digest(without_folders(overrides))[:DIGEST_DIGITS]}"
-        return self.model_copy(update={"overrides": overrides, "name": name})
+        return self._named(self.recipe, overrides)
 
     def trials(self, scale: Scale) -> list[Trial]:
         """Every trial at a scale."""
@@ -192,7 +230,7 @@ class Sweep(Axes):
 
     def series_names(self, scale: Scale) -> list[str]:
         """The names of its series at a scale, in their order."""
-        return [name for name, _ in self._series(self.at(scale), scale, self._source)]
+        return [name for name, _, _ in self._series(self.at(scale), scale, self._source)]
 
     def runs(self, scale: Scale, source: str | None = None) -> Iterator[PlannedTrial]:
         """Every trial at a scale: series by series, then by width and replicate.
@@ -202,12 +240,15 @@ class Sweep(Axes):
         """
         source = source or self._source
         axes = self.at(scale, source)
-        series = [(label, combined(layers)) for label, layers in self._series(axes, scale, source)]
+        series = [(label, combined(layers), by_width) for label, layers, by_width in self._series(axes, scale, source)]
         tunings = [dict(zip(axes.tune, each, strict=True)) for each in itertools.product(*axes.tune.values())]
-        for (label, base), width, replicate, tuned in itertools.product(
+        for (label, base, by_width), width, replicate, tuned in itertools.product(
             series, axes.widths, range(axes.replicates), tunings
         ):
-            content = combined([Layer(label, base), *self._of_run(width, replicate, tuned)])
+            if by_width and width in self.widths and width not in by_width:
+                continue
+            of_width = by_width.get(width, Layer(label, {}))
+            content = combined([Layer(label, base), of_width, *self._of_run(width, replicate, tuned)])
             trial = resolved(content, source)
             self._check_epochs(trial, axes, source)
             yield PlannedTrial(label, width, replicate, tuned, trial)
@@ -216,8 +257,8 @@ class Sweep(Axes):
         """The value of a field of the trial in each series, and the layer of settings that set it.
 
         From the lowest, the layers are: the program's default, the paper's recipe for the network, the files that the
-        sweep extends, its own `trial`, a named part of a series, the scale, values set for this run (`--set`), and
-        the axes.
+        sweep extends, each with its recipe, its own `trial`, with its recipe, a named part of a series, the scale,
+        values set for this run (`--set`), and the axes.
 
         Args:
             path: a field, such as `training.epochs`, or a section, such as `training`, for each of its fields.
@@ -230,7 +271,10 @@ class Sweep(Axes):
         seeds = list(range(axes.replicates))
         varied = {**axes.tune, "network.width_factor": list(axes.widths), "seed": seeds, "data.seed": seeds}
         of_run = self._of_run(axes.widths[0], 0, first)
-        series = [(name, [*layers, *of_run]) for name, layers in self._series(axes, scale, self._source)]
+        series = [
+            (name, [*layers, *list(by_width.values())[:1], *of_run])
+            for name, layers, by_width in self._series(axes, scale, self._source)
+        ]
         return explained(series, varied, path, self._source)
 
     @property
@@ -240,8 +284,14 @@ class Sweep(Axes):
 
     def _below(self) -> list[Layer]:
         """The layers below the named parts of a series."""
-        bases = [Layer(f"the base {name}", base.trial) for name, base in self.bases.items()]
-        return [*bases, Layer(f"the trial of {self.experiment}", self.trial)]
+        own = Base(trial=self.trial, recipes={name: changes.trial for name, changes in self.recipes.items()})
+        files = {f"the base {name}": base for name, base in self.bases.items()}
+        layers = []
+        for name, file in {**files, f"the trial of {self.experiment}": own}.items():
+            of_recipe = "" if file is own else f" of {name}"
+            layers.append(Layer(name, file.trial))
+            layers.append(Layer(f"recipe {self.recipe}{of_recipe}", file.recipes.get(self.recipe, {})))
+        return layers
 
     def _above(self, axes: Axes, scale: Scale) -> list[Layer]:
         """The layers above the named parts of a series."""
@@ -252,8 +302,8 @@ class Sweep(Axes):
         values = [Layer(SET, nested(*each)) for each in self.overrides.items() if each[0] not in varied]
         return [*bases, Layer(f"scale {scale}", self.scales.get(scale, ScaledAxes()).trial), *values]
 
-    def _series(self, axes: Axes, scale: Scale, source: str) -> list[tuple[str, list[Layer]]]:
-        """The name of each series, and the layers that make its base trial."""
+    def _series(self, axes: Axes, scale: Scale, source: str) -> list[tuple[str, list[Layer], dict[float, Layer]]]:
+        """The name of each series, the layers that make its base trial, and those of its widths, if they differ."""
         combinations = [dict(zip(axes.series, each, strict=True)) for each in itertools.product(*axes.series.values())]
         layers = [self._layers(axes, scale, each) for each in combinations]
         labels = [self._label(*pair, source) for pair in zip(combinations, layers, strict=True)]
@@ -261,7 +311,18 @@ class Sweep(Axes):
             raise refused(
                 source, f"label: {self.label!r} gives several series one name; add a field in which they differ"
             )
-        return list(zip(labels, layers, strict=True))
+        by_width = [self._at_widths(axes, each) for each in combinations]
+        return list(zip(labels, layers, by_width, strict=True))
+
+    def _at_widths(self, axes: Axes, combination: dict[str, Value]) -> dict[float, Layer]:
+        """For a series whose part has further fields by width: the widths that it has, each with a layer of these."""
+        found: dict[float, Layer] = {}
+        for path, value in combination.items():
+            axis = axes.series[path]
+            if isinstance(axis, dict) and AT_WIDTH in axis[str(value)]:
+                name = f"series, {path} {value}, at a width"
+                found |= {float(width): Layer(name, each) for width, each in axis[str(value)][AT_WIDTH].items()}
+        return found
 
     def _layers(self, axes: Axes, scale: Scale, combination: dict[str, Value]) -> list[Layer]:
         """The layers of the base trial of one series, the lowest first."""
@@ -269,7 +330,7 @@ class Sweep(Axes):
         for path, value in combination.items():
             axis = axes.series[path]
             if isinstance(axis, dict):
-                parts.append(Layer(f"series, {path} {value}", axis[str(value)]))
+                parts.append(Layer(f"series, {path} {value}", _at_every_width(axis[str(value)])))
             else:
                 fields.append(Layer(self._axis("series", path), nested(path, value)))
         return [*self._below(), *parts, *self._above(axes, scale), *fields]
@@ -314,3 +375,8 @@ class Sweep(Axes):
                 f"label: {self.label!r} cannot be filled in ({error}); "
                 "name fields by their path, such as {training.optimizer}",
             ) from None
+
+
+def _at_every_width(part: Mapping[str, Any]) -> dict[str, Any]:
+    """A named part of a series without the fields that it has at some widths alone."""
+    return {name: content for name, content in part.items() if name != AT_WIDTH}

@@ -12,7 +12,7 @@ from widthwise.analysis.claims import compare_with_paper
 from widthwise.analysis.experiment import Analysis
 from widthwise.analysis.trainings import ENOUGH_ACCURACY, NEARLY_BEST
 from widthwise.analysis.verdict import ACCURACY_MARGIN, SIGNIFICANCE
-from widthwise.experiments.sweep import catalogue
+from widthwise.experiments.sweep import PAPER, catalogue
 from widthwise.reporting import explorer
 from widthwise.reporting.composing import Specification
 from widthwise.reporting.figures import figures
@@ -141,6 +141,7 @@ def command(analysis: Analysis) -> str:
     sweep = analysis.sweep
     name = sweep.experiment
     words = ["widthwise", "run", name if name in catalogue() else f"{name}.yaml", "--scale", analysis.scale]
+    words += [] if sweep.recipe == PAPER else ["--recipe", sweep.recipe]
     for path, value in sweep.overrides.items():
         words += ["--set", f"{path}={json.dumps(value)}"]
     return shlex.join(words)
