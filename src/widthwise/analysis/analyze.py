@@ -7,6 +7,7 @@ import pandas as pd
 from widthwise.analysis.claims import with_claims
 from widthwise.analysis.constructions import compare
 from widthwise.analysis.experiment import Analysis, names_of_epochs
+from widthwise.analysis.growth import growth
 from widthwise.analysis.published import with_published
 from widthwise.analysis.summary import (
     ablation_curves,
@@ -60,6 +61,7 @@ def analyze(store: Store, sweep: Sweep, scale: Scale, version: str = "") -> Anal
         layers=summarize_layers(layers),
         ablation=ablation_curves(chosen, store, varied),
         correlation=correlation_distributions(chosen, store),
+        growth=growth(networks) if trend else pd.DataFrame(),
         verdicts=_verdicts(networks, series, axes) if trend else pd.DataFrame(),
         comparison=pd.DataFrame() if trend else compare(networks[networks["protocol"] == "text"]),
         environment=next(iter(environments.values())),

@@ -306,7 +306,7 @@ class Sweep(Axes):
         """The name of each series, the layers that make its base trial, and those of its widths, if they differ."""
         combinations = [dict(zip(axes.series, each, strict=True)) for each in itertools.product(*axes.series.values())]
         layers = [self._layers(axes, scale, each) for each in combinations]
-        labels = [self._label(*pair, source) for pair in zip(combinations, layers, strict=True)]
+        labels = [self._label(axes, *pair, source) for pair in zip(combinations, layers, strict=True)]
         if len(set(labels)) < len(labels):
             raise refused(
                 source, f"label: {self.label!r} gives several series one name; add a field in which they differ"
@@ -358,8 +358,8 @@ class Sweep(Axes):
                 "these, all epochs (training.patience: null), and no series",
             )
 
-    def _label(self, combination: dict[str, Value], layers: list[Layer], source: str) -> str:
-        named = {path: value for path, value in combination.items() if isinstance(self.series.get(path), dict)}
+    def _label(self, axes: Axes, combination: dict[str, Value], layers: list[Layer], source: str) -> str:
+        named = {path: value for path, value in combination.items() if isinstance(axes.series.get(path), dict)}
         if not self.label:
             shown = [
                 str(value) if path in named else f"{path.split('.')[-1]} = {value}"
