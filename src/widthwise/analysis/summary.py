@@ -149,13 +149,17 @@ def curves_of_layers(ablation: pd.DataFrame) -> pd.DataFrame:
 
 
 def correlation_distributions(chosen: pd.DataFrame, store: Store) -> pd.DataFrame:
-    """`series, width_factor, layer, low, high, share`: the share of the pairs of units with |r| in [low, high)."""
-    pairs = _stacked(chosen, store, "correlation")
-    keys = ["series", "width_factor", "layer"]
-    pairs = pairs.groupby([*keys, "low", "high"], sort=False, as_index=False)["pairs"].sum()
+    """`series, width_factor, layer, low, high, pairs, share`: the pairs of units with |r| in [low, high).
+
+    `pairs` is their number in all replicates together, the mean of the samplings; `share` is their share among all
+    pairs. Units of constant activity are in no pair.
+    """
+    counted = _stacked(chosen, store, "correlation")
+    keys, interval = ["series", "width_factor", "layer"], ["low", "high"]
+    of_network = counted.groupby([*keys, "trial", *interval], sort=False, as_index=False)["pairs"].mean()
+    pairs = of_network.groupby([*keys, *interval], sort=False, as_index=False)["pairs"].sum()
     total = pairs.groupby(keys)["pairs"].transform("sum")
-    share = (pairs["pairs"] / total).where(total > 0, 0.0)
-    return pairs.drop(columns="pairs").assign(share=share)
+    return pairs.assign(share=(pairs["pairs"] / total).where(total > 0, 0.0))
 
 
 def _by_protocol(layers: pd.DataFrame, removability: pd.DataFrame, keys: list[str]) -> pd.DataFrame:

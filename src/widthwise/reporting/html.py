@@ -9,6 +9,7 @@ import pandas as pd
 import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
+from widthwise.reporting.numbers import with_minus
 from widthwise.wording import probability
 
 
@@ -38,7 +39,7 @@ def number(value: Any) -> str:
         return "" if value is None or value is pd.NA else str(value)
     if math.isnan(value):
         return "–"
-    return str(value) if isinstance(value, int) else f"{value:.4g}"
+    return with_minus(str(value) if isinstance(value, int) else f"{value:.4g}")
 
 
 def signed(value: float) -> str:
@@ -46,4 +47,4 @@ def signed(value: float) -> str:
     if pd.isna(value):
         return "–"
     digits = 3 if abs(value) < 1 else 1
-    return f"{value:+.{digits}f}".replace("-", "−")
+    return with_minus(f"{value:+.{digits}f}")

@@ -15,7 +15,6 @@ from widthwise.analysis.verdict import ACCURACY_MARGIN, SIGNIFICANCE
 from widthwise.experiments.sweep import PAPER, catalogue
 from widthwise.reporting import explorer
 from widthwise.reporting.composing import Specification
-from widthwise.reporting.figure import details
 from widthwise.reporting.figures import figures
 from widthwise.reporting.html import template
 from widthwise.reporting.overview import ANSWERS, matrix, overview
@@ -92,7 +91,7 @@ def _experiment(analysis: Analysis, specifications: dict[str, Specification]) ->
                 "name": figure.name,
                 "heading": figure.heading,
                 "panels": figure.panels,
-                "caption": " ".join([figure.kind.caption, *details(figure, shown)]),
+                "caption": specifications[figure.name]["usermeta"]["caption"],
                 "specification": _for_page(specifications[figure.name]),
             }
             for figure in drawn
@@ -106,8 +105,8 @@ def _experiment(analysis: Analysis, specifications: dict[str, Specification]) ->
 
 
 def _for_page(specification: Specification) -> Specification:
-    """A figure's specification without its title, which the page itself shows."""
-    return styled({key: value for key, value in specification.items() if key != "title"}, PAGE_INK)
+    """A figure's specification without its heading and caption, which the page itself shows."""
+    return styled({key: value for key, value in specification.items() if key != "usermeta"}, PAGE_INK)
 
 
 def _shown(analysis: Analysis, name: str) -> pd.DataFrame:

@@ -45,6 +45,16 @@ class StepDecay(Config):
 
 
 OptimizerName = Literal["momentum", "nesterov", "sgd", "adam", "rmsprop", "adagrad", "adadelta"]
+OPTIMIZERS: dict[OptimizerName, str] = {
+    "momentum": "momentum",
+    "nesterov": "Nesterov momentum",
+    "sgd": "plain gradient descent (SGD)",
+    "adam": "Adam",
+    "rmsprop": "RMSProp",
+    "adagrad": "AdaGrad",
+    "adadelta": "AdaDelta",
+}
+"""Their names in sentences and as names of series."""
 Decay = Annotated[ConstantRate | ExponentialDecay | StepDecay, Field(discriminator="kind")]
 
 
@@ -111,6 +121,11 @@ class Recipe(Config):
         if wrong:
             raise ValueError(f"keep_epochs names epoch {wrong[0]}; there are 1 to {self.epochs}, or -1 for the last")
         return self
+
+    @property
+    def optimizer_in_words(self) -> str:
+        """The optimizer as a series' name, for a sweep's `label: "{training.optimizer_in_words}"`."""
+        return OPTIMIZERS[self.optimizer]
 
     @property
     def scaled_batch_size(self) -> int:
