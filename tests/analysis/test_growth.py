@@ -59,14 +59,17 @@ def test_a_step_of_several_doublings_counts_as_that_many():
     assert row(found, "prunability", False)["factor_per_doubling"] == pytest.approx(2)
 
 
-def test_the_interval_is_over_replicates_and_lies_between_them():
+def test_the_interval_is_student_s_over_the_logarithms_of_replicates():
     replicates = [[0.1, 0.1, 0.1, 0.1, 0.1 * factor**4] for factor in (1.1, 1.3, 1.6)]
     found = row(growth(networks(replicates)), "prunability", False)
     assert found["factor_per_doubling"] == pytest.approx((1.1 * 1.3 * 1.6) ** (1 / 3))
     assert found["replicates"] == 3
-    assert 1.1 <= found["low"] < found["factor_per_doubling"] < found["high"] <= 1.6
+    logarithms = np.log([1.1, 1.3, 1.6])
+    reach = 2.919986 * logarithms.std(ddof=1) / np.sqrt(3)  # the 95th percentile of Student's t, 2 degrees of freedom
+    assert found["low"] == pytest.approx(np.exp(logarithms.mean() - reach))
+    assert found["high"] == pytest.approx(np.exp(logarithms.mean() + reach))
     same = row(growth(networks([[0.1, 0.1, 0.1, 0.1, 0.8]] * 3)), "prunability", False)
-    assert (same["low"], same["high"]) == (same["factor_per_doubling"],) * 2
+    assert same["low"] == same["high"] == pytest.approx(same["factor_per_doubling"])
 
 
 def test_each_protocol_and_series_has_its_own_factors():

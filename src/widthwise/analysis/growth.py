@@ -43,9 +43,9 @@ def growth(networks: pd.DataFrame) -> pd.DataFrame:
     factor is the geometric mean over its steps of width, each step as many doublings as it is. `factor_per_doubling` is
     the geometric mean over the replicates that have a network at every width which has not collapsed; `low` and `high`
     are its 90% interval by Student's t over the logarithms, missing where there is one replicate. Where `relative` is
-    true, the measure is the number of units; a share that stays the same then has a factor of 2. The factor is missing where
-    there are fewer than two widths, no replicate, or one whose measure is 0 at an end, from which nothing grows by a
-    factor.
+    true, the measure is the number of units; a share that stays the same then has a factor of 2. The factor is missing
+    where there are fewer than two widths, no replicate, or one whose measure is 0 at an end, from which nothing grows
+    by a factor.
 
     Args:
         networks: the chosen networks with their measures.
@@ -91,7 +91,7 @@ def _factor(table: Table, widths: Widths) -> tuple[float, float, float]:
     return mean, 2**low, 2**high
 
 
-def _logarithms(table: Table, widths: Widths) -> Float[np.ndarray, " replicates"]:
+def _logarithms(table: Table, widths: Widths) -> Float[np.ndarray, " known"]:
     """For each replicate, the logarithm to base 2 of its factor per doubling; none where it is not known.
 
     The geometric mean over the steps of a replicate is that of its whole way: what lies between cancels.
