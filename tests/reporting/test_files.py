@@ -16,7 +16,8 @@ from widthwise.experiments.sweep import Sweep, catalogue
 from widthwise.reporting import draw, report
 from widthwise.reporting.figure import details, specification
 from widthwise.reporting.figures import figures
-from widthwise.reporting.files import render, wrapped
+from widthwise.reporting.files import SIZE, render, wrapped
+from widthwise.reporting.look import Look
 
 MAGIC = {"png": b"\x89PNG", "svg": b"<svg", "pdf": b"%PDF"}
 NO_MARKS = re.compile(r'class="mark-\w+ role-mark[^>]*/>')
@@ -105,6 +106,21 @@ def test_figures_are_drawn_by_their_number_alone(own_smoke_store: Path):
         draw.draw(own_smoke_store, ["6"])
     with pytest.raises(RequestError, match="the paper has no figure '7'"):
         draw.draw(own_smoke_store, ["7"])
+
+
+def test_figures_look_as_wanted_by_their_number_and_in_a_report(own_smoke_store: Path):
+    file = own_smoke_store / "report/mlp10-initialization.smoke/figures/B5.svg"
+    light = file.read_bytes()
+    draw.draw(own_smoke_store, ["B5"], ["svg"], look=Look(caption="none", width=700, theme="dark"))
+    dark = file.read_bytes()
+    report.report(own_smoke_store)
+    assert file.read_bytes() == light, "the report has its own look again"
+    report.report(own_smoke_store, caption="none", width=700, theme="dark")
+    assert file.read_bytes() == dark
+    found = SIZE.match(dark.decode())
+    assert found is not None
+    assert float(found[1]) == 700
+    assert [" ".join(texts(each)).count("Figure B5. Perceptrons") for each in (light, dark)] == [1, 0]
 
 
 def test_figures_of_a_section_are_drawn_by_its_number(own_smoke_store: Path):

@@ -47,10 +47,11 @@ def analyze(store: Store, sweep: Sweep, scale: Scale, version: str = "") -> Anal
     if chosen.empty:
         return with_claims(analysis)
     varied = {run.trial.id: layers for run in planned if (layers := run.trial.network.varied_layers) is not None}
+    samplings = {run.trial.id: run.trial.measurement.samplings for run in planned}
     removability = removability_of_networks(chosen, store)
     layers = layers_of_networks(chosen, removability, store)
-    at_end = measure_networks(chosen, layers, removability, varied)
-    networks = measure_epochs(chosen, store, varied, names) if names else at_end
+    at_end = measure_networks(chosen, layers, removability, varied, samplings)
+    networks = measure_epochs(chosen, store, varied, samplings, names) if names else at_end
     axes = sweep.at(scale)
     trend = sweep.analysis != "constructions"
     environments = _environments(chosen, planned, store)

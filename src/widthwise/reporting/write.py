@@ -53,7 +53,7 @@ def write(
             shown = analysis.under(protocol or analysis.protocol)
             drawn = {each.name: specification(each, shown) for each in figures(shown) if each.shown(shown)}
             for name, content in drawn.items():
-                drawn_from = digests[f"{analysis.name}/{name}"] = digest([version("widthwise"), content, vars(look)])
+                drawn_from = digests[f"{analysis.name}/{name}"] = _drawn_from(content, look)
                 for file_format in FORMATS:
                     path = paths.figure(analysis.name, name, file_format)
                     there = store.has(path)
@@ -84,12 +84,24 @@ def _remove_earlier(store: Store, analyses: Iterable[Analysis], undrawn: Iterabl
 def write_figure(
     store: Store, analysis: Analysis, figure: Figure, formats: Sequence[FileFormat], look: Look
 ) -> list[str]:
-    """Draw one figure into the store's report, and return the paths of its files."""
+    """Draw one figure into the store's report, and return the paths of its files.
+
+    If it differs from the report's own, for example in its look, the next report draws its own again.
+    """
     content = specification(figure, analysis)
+    drawn, key = _drawn_before(store), f"{analysis.name}/{figure.name}"
+    if key in drawn and drawn[key] != _drawn_from(content, look):
+        store.remove(paths.STAMP)
+        store.write_json(paths.FIGURES, {"figures": {name: each for name, each in drawn.items() if name != key}})
     names = [paths.figure(analysis.name, figure.name, file_format) for file_format in formats]
     for name, file_format in zip(names, formats, strict=True):
         store.write(name, render(content, file_format, look))
     return [store.path(name) for name in names]
+
+
+def _drawn_from(content: Specification, look: Look) -> str:
+    """A digest of all that a figure's files are made from."""
+    return digest([version("widthwise"), content, vars(look)])
 
 
 def _drawn_before(store: Store) -> dict[str, str]:
