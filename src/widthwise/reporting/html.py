@@ -9,6 +9,8 @@ import pandas as pd
 import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
+from widthwise.wording import with_minus
+
 
 def template(name: str) -> Template:
     """The template of a page; all values put into it are shown as text."""
@@ -19,7 +21,7 @@ def template(name: str) -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "signed": signed}
+    environment.filters |= {"number": number, "signed": signed, "minus": with_minus}
     return environment.get_template(name)
 
 
@@ -31,12 +33,13 @@ def drawing_code() -> str:
 
 
 def number(value: Any) -> str:
-    """A table's cell as text."""
+    """A table's cell as text, as `shown` in table.js writes it: whole numbers and large ones with commas, others with
+    four significant digits."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return "" if value is None or value is pd.NA else str(value)
     if math.isnan(value):
         return "–"
-    return str(value) if isinstance(value, int) else f"{value:.4g}"
+    return with_minus(f"{value:,.0f}" if isinstance(value, int) or abs(value) >= 1000 else f"{value:.4g}")
 
 
 def signed(value: float) -> str:
@@ -44,4 +47,4 @@ def signed(value: float) -> str:
     if pd.isna(value):
         return "–"
     digits = 3 if abs(value) < 1 else 1
-    return f"{value:+.{digits}f}".replace("-", "−")
+    return with_minus(f"{value:+.{digits}f}")

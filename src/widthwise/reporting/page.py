@@ -2,9 +2,11 @@
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import Future
 from importlib.metadata import version
+from typing import Any
 
 import pandas as pd
 
@@ -13,9 +15,9 @@ from widthwise.analysis.experiment import Analysis
 from widthwise.analysis.trainings import ENOUGH_ACCURACY, NEARLY_BEST
 from widthwise.analysis.verdict import ACCURACY_MARGIN, SIGNIFICANCE
 from widthwise.experiments.sweep import catalogue
+from widthwise.measurement.settings import Protocol
 from widthwise.reporting import explorer
-from widthwise.reporting.composing import Specification
-from widthwise.reporting.figure import details
+from widthwise.reporting.embedding import Drawn, Pool, embedded, views
 from widthwise.reporting.figures import figures
 from widthwise.reporting.html import template
 from widthwise.reporting.overview import ANSWERS, matrix, overview
@@ -27,37 +29,54 @@ TABLES = {
     "runs": "Every training",
 }
 DIGITS = 6
+PROTOCOLS: dict[Protocol, str] = {
+    "figures": "as the paper's figures were measured: the same share of whole channels is dropped in every layer at "
+    "once, and AUC is the mean of the curve's points",
+    "text": "as the paper's text defines it: one layer at a time, each application of a unit dropped by itself, and AUC "
+    "is the area under the curve, the mean of the layers",
+}
+"""How removability is measured, in the words that the page has beside its switch; in the switch's order."""
+NOT_RUN = "not run"
+CLAIMS_NOTE = ""
+"""A sentence that holds for all claims of a page; it stands above them."""
 
 
 def page(
     analyses: Sequence[Analysis],
-    specifications: Sequence[dict[str, Specification]],
+    specifications: Sequence[Mapping[str, Drawn]],
     store: str,
     code: Future[str],
 ) -> str:
-    """The page's HTML: the analyses in order, each with its figures' Vega-Lite specifications by name.
+    """The page's HTML: the analyses in order, each with its figures' Vega-Lite specifications by name and protocol.
 
     Args:
         store: its location, for the commands that the page names.
         code: a future of the script that draws the figures, whose result is needed last.
     """
-    claims = compare_with_paper(analyses).sort_values("answer", key=lambda each: each == "not run", kind="stable")
+    tables: Pool = {}
+    protocols = [each for each in PROTOCOLS if any(each in analysis.protocols for analysis in analyses)]
+    experiments = [_experiment(*pair, tables) for pair in zip(analyses, specifications, strict=True)]
     stated = [each.claims for each in analyses if len(each.claims) and not each.version]
-    own = pd.concat(stated) if stated else claims[:0]
-    experiments = [_experiment(*pair) for pair in zip(analyses, specifications, strict=True)]
-    layers = {analysis.name: explorer.content(analysis) for analysis in analyses if len(analysis.layers)}
+    own = _records(pd.concat(stated)) if stated else []
+    claims = _claims_of_paper(analyses)
+    run = [claim for claim in claims if claim["answer"] != NOT_RUN]
     return template("page.html.jinja").render(
         experiments=experiments,
-        overview=overview(analyses),
-        matrix=matrix(analyses),
+        protocols=protocols,
+        chosen=_chosen(analyses, protocols),
+        meanings=PROTOCOLS,
+        overviews=_overviews(analyses, protocols),
         answers=ANSWERS,
-        claims=claims.to_dict("records"),
-        claim_counts=claims["answer"].value_counts().to_dict(),
-        own_claims=own.to_dict("records"),
-        own_counts=own["answer"].value_counts().to_dict(),
-        layers=layers,
+        claims=[*run, *(claim for claim in claims if claim["answer"] == NOT_RUN)],
+        claims_run=len(run),
+        own_claims=own,
+        counts=Counter(str(claim["answer"]) for claim in claims),
+        own_counts=Counter(str(claim["answer"]) for claim in own),
+        claims_note=CLAIMS_NOTE,
+        layers={analysis.name: explorer.content(analysis) for analysis in analyses if len(analysis.layers)},
         titles={each["id"]: each["heading"] for each in experiments},
         explorer=styled(explorer.specification(), PAGE_INK),
+        data=tables,
         tables={each["id"]: each["tables"] for each in experiments},
         settings={analysis.name: _settings(analysis) for analysis in analyses},
         table_titles=TABLES,
@@ -71,8 +90,39 @@ def page(
     )
 
 
-def _experiment(analysis: Analysis, specifications: dict[str, Specification]) -> dict[str, object]:
-    drawn = figures(analysis)
+def _chosen(analyses: Sequence[Analysis], protocols: Sequence[str]) -> str:
+    """The protocol that the page opens with: the figures' if it shows an experiment of the paper under it."""
+    of_paper = any(analysis.protocol == "figures" for analysis in analyses)
+    return "figures" if of_paper else next(iter(protocols), "")
+
+
+def _overviews(analyses: Sequence[Analysis], protocols: Sequence[Protocol]) -> list[tuple[str, dict[str, object]]]:
+    """What was found under each protocol; an experiment that was not measured by it counts under its own."""
+    found = []
+    for protocol in protocols or [None]:
+        seen = [
+            analysis.under(protocol if protocol in analysis.protocols else analysis.protocol) for analysis in analyses
+        ]
+        found.append((protocol or "", overview(seen)))
+    return found if len(found) > 1 else [("", found[0][1])]
+
+
+def _claims_of_paper(analyses: Sequence[Analysis]) -> list[dict[Hashable, Any]]:
+    """The paper's claims beside ours; none where nothing of the paper was run."""
+    if not any(analysis.sweep.of_paper for analysis in analyses):
+        return []
+    return _records(compare_with_paper(analyses))
+
+
+def _records(claims: pd.DataFrame) -> list[dict[Hashable, Any]]:
+    """Claims as rows, with empty text for what is missing."""
+    return claims.astype(object).where(claims.notna(), "").to_dict("records")
+
+
+def _experiment(analysis: Analysis, specifications: Mapping[str, Drawn], tables: Pool) -> dict[str, Any]:
+    of = views(analysis)
+    shown = analysis.under(analysis.protocol)
+    chosen = figures(analysis)
     return {
         "id": analysis.name,
         "analysis": analysis,
@@ -80,31 +130,26 @@ def _experiment(analysis: Analysis, specifications: dict[str, Specification]) ->
         "note": analysis.sweep.note(analysis.scale),
         "statuses": analysis.runs["status"].value_counts().to_dict(),
         "tuned": list(analysis.sweep.at(analysis.scale).tune),
-        "degenerate": int(analysis.networks["degenerate"].sum()) if "degenerate" in analysis.networks else 0,
-        "verdicts": analysis.verdicts.to_dict("records"),
+        "networks": len(shown.networks),
+        "degenerate": int(shown.networks["degenerate"].sum()) if "degenerate" in shown.networks else 0,
+        "protocols": [each for each in of if each],
+        "verdicts": [
+            (protocol or "" if len(of) > 1 else "", matrix(view.verdicts), view.verdicts.to_dict("records"))
+            for protocol, view in of.items()
+            if len(view.verdicts)
+        ],
         "comparison": analysis.comparison.to_dict("records"),
         "held": int(analysis.comparison["holds"].sum()) if len(analysis.comparison) else 0,
         "figures": [
-            {
-                "name": figure.name,
-                "heading": figure.heading,
-                "panels": figure.panels,
-                "caption": " ".join([figure.kind.caption, *details(figure, analysis)]),
-                "specification": _for_page(specifications[figure.name]),
-            }
-            for figure in drawn
+            embedded(figure, specifications[figure.name], of, tables)
+            for figure in chosen
             if figure.name in specifications
         ],
-        "undrawn": [figure.heading for figure in drawn if figure.of_paper and figure.name not in specifications],
+        "undrawn": [figure.heading for figure in chosen if figure.of_paper and figure.name not in specifications],
         "overrides": [f"{path}={value}" for path, value in analysis.sweep.overrides.items()],
         "command": command(analysis),
         "tables": {name: _columns(_shown(analysis, name)) for name in TABLES if len(getattr(analysis, name))},
     }
-
-
-def _for_page(specification: Specification) -> Specification:
-    """A figure's specification without its title, which the page itself shows."""
-    return styled({key: value for key, value in specification.items() if key != "title"}, PAGE_INK)
 
 
 def _shown(analysis: Analysis, name: str) -> pd.DataFrame:
@@ -112,7 +157,7 @@ def _shown(analysis: Analysis, name: str) -> pd.DataFrame:
     table = getattr(analysis, name)
     if name != "summary" or "trial" not in analysis.networks:
         return table
-    keys = ["series", "width_factor"]
+    keys = [key for key in ("protocol", "series", "width_factor") if key in table]
     trials = analysis.networks.groupby(keys)["trial"].agg(list).rename("trials")
     return table.join(trials, on=keys) if "trials" not in table else table
 

@@ -8,8 +8,8 @@ from widthwise.analysis.experiment import TABLES, Analysis
 from widthwise.experiments.store import Store
 from widthwise.files import digest
 from widthwise.reporting import paths
-from widthwise.reporting.composing import Specification
 from widthwise.reporting.csv_tables import to_csv
+from widthwise.reporting.embedding import Drawn, drawn, views
 from widthwise.reporting.figure import Figure, specification
 from widthwise.reporting.figures import figures
 from widthwise.reporting.files import drawing_process, render
@@ -27,7 +27,7 @@ def write(store: Store, analyses: Iterable[Analysis], formats: Sequence[FileForm
     before = _drawn_before(store)
     digests: dict[str, str] = {}
     prepared: list[Analysis] = []
-    specifications: list[dict[str, Specification]] = []
+    specifications: list[dict[str, Drawn]] = []
     drawing: list[tuple[str, Future[bytes]]] = []
     with drawing_process() as pool:
         code = pool.submit(drawing_code)
@@ -35,8 +35,9 @@ def write(store: Store, analyses: Iterable[Analysis], formats: Sequence[FileForm
             prepared.append(analysis)
             for name, table in analysis.tables().items():
                 store.write(paths.table(analysis.name, name), to_csv(table))
-            drawn = {each.name: specification(each, analysis) for each in figures(analysis) if each.shown(analysis)}
-            for name, content in drawn.items():
+            by_protocol = drawn(figures(analysis), views(analysis))
+            for name, contents in by_protocol.items():
+                content = contents[analysis.protocol]
                 drawn_from = digests[f"{analysis.name}/{name}"] = digest([version("widthwise"), content])
                 for file_format in FORMATS:
                     path = paths.figure(analysis.name, name, file_format)
@@ -44,7 +45,7 @@ def write(store: Store, analyses: Iterable[Analysis], formats: Sequence[FileForm
                     changed = before.get(f"{analysis.name}/{name}") != drawn_from
                     if (there or file_format in formats) and (changed or not there):
                         drawing.append((path, pool.submit(render, content, file_format)))
-            specifications.append(drawn)
+            specifications.append(by_protocol)
         content = page(prepared, specifications, store.location, code)
         for path, file in drawing:
             store.write(path, file.result())

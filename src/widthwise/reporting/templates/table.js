@@ -1,10 +1,14 @@
-// A table that can be sorted by any column and filtered by words.
+// A table that can be sorted by any column and filtered by words; on paper it has all its rows.
 const STEP = 200;
-const shown = (value) => value === null ? "–" : typeof value === "number" && !Number.isInteger(value)
-  ? String(+value.toPrecision(4)) : String(value);
+const numberText = (value) => {
+  if (Number.isInteger(value) || Math.abs(value) >= 1000) return value.toLocaleString("en", { maximumFractionDigits: 0 });
+  const [digits, power] = value.toExponential(3).split("e");
+  return +power < -4 ? `${+digits}e${+power}` : String(+value.toPrecision(4));
+};
+const shown = (value) => value === null ? "–" : typeof value === "number" ? numberText(value).replaceAll("-", "−") : String(value);
 const anyCell = (row, word) => row.some((value) => String(value).toLowerCase().includes(word));
 function sortable(container, { titles, numeric, rows }, { controls, matches = anyCell, wanted = () => true, fill } = {}) {
-  let column = -1, descending = false, count = STEP;
+  let column = -1, descending = false, count = STEP, printing = false;
   const table = document.createElement("table"), head = table.createTHead().insertRow(), body = table.createTBody();
   const filter = controls?.querySelector("[data-filter]"), counted = controls?.querySelector("[data-count]");
   const heads = titles.map((title, at) => {
@@ -26,12 +30,12 @@ function sortable(container, { titles, numeric, rows }, { controls, matches = an
     return descending ? -order : order;
   }
   function update() {
-    const words = (filter?.value ?? "").toLowerCase().split(/\s+/).filter(Boolean);
+    const words = (filter?.value ?? "").toLowerCase().replaceAll("−", "-").split(/\s+/).filter(Boolean);
     const found = rows.filter((row) => wanted(row) && words.every((word) => matches(row, word)));
     if (column >= 0) found.sort((one, other) => compare(one[column], other[column]));
     heads.forEach((cell, at) => at === column
       ? cell.setAttribute("aria-sort", descending ? "descending" : "ascending") : cell.removeAttribute("aria-sort"));
-    body.replaceChildren(...found.slice(0, count).map((row) => {
+    body.replaceChildren(...found.slice(0, printing ? found.length : count).map((row) => {
       const line = document.createElement("tr");
       row.forEach((value, at) => {
         const cell = line.insertCell();
@@ -40,9 +44,12 @@ function sortable(container, { titles, numeric, rows }, { controls, matches = an
       });
       return line;
     }));
-    more.hidden = found.length <= count;
+    more.hidden = printing || found.length <= count;
     if (counted) counted.textContent = `${found.length.toLocaleString("en")} of ${rows.length.toLocaleString("en")}`;
   }
   controls?.addEventListener("input", () => { count = STEP; update(); });
+  window.addEventListener("beforeprint", () => { printing = true; update(); });
+  window.addEventListener("afterprint", () => { printing = false; update(); });
   update();
+  return update;
 }
