@@ -13,12 +13,14 @@ from widthwise.analysis.summary import (
     layers_of_networks,
     measure_epochs,
     measure_networks,
+    removability_of_networks,
     summarize,
     summarize_layers,
 )
 from widthwise.analysis.trainings import choose, collect, settings_of
 from widthwise.analysis.verdict import verdicts
 from widthwise.data.source import Source
+from widthwise.experiments.axes import Axes
 from widthwise.experiments.store import Store
 from widthwise.experiments.sweep import PlannedTrial, Scale, Sweep
 
@@ -43,8 +45,9 @@ def analyze(store: Store, sweep: Sweep, scale: Scale, version: str = "") -> Anal
     if chosen.empty:
         return with_claims(analysis)
     varied = {run.trial.id: layers for run in planned if (layers := run.trial.network.varied_layers) is not None}
-    layers = layers_of_networks(chosen, store)
-    at_end = measure_networks(chosen, layers, varied)
+    removability = removability_of_networks(chosen, store)
+    layers = layers_of_networks(chosen, removability, store)
+    at_end = measure_networks(chosen, layers, removability, varied)
     networks = measure_epochs(chosen, store, varied, names) if names else at_end
     axes = sweep.at(scale)
     trend = sweep.analysis != "constructions"
@@ -56,12 +59,22 @@ def analyze(store: Store, sweep: Sweep, scale: Scale, version: str = "") -> Anal
         layers=summarize_layers(layers),
         ablation=ablation_curves(chosen, store, varied),
         correlation=correlation_distributions(chosen, store),
-        verdicts=verdicts(networks, series, axes.widths, axes.replicates) if trend else pd.DataFrame(),
-        comparison=pd.DataFrame() if trend else compare(networks),
+        verdicts=_verdicts(networks, series, axes) if trend else pd.DataFrame(),
+        comparison=pd.DataFrame() if trend else compare(networks[networks["protocol"] == "text"]),
         environment=next(iter(environments.values())),
         data="; ".join(sorted({source.in_words(found.get("data", "")) for source, found in environments.items()})),
     )
     return with_claims(analysis)
+
+
+def _verdicts(networks: pd.DataFrame, series: list[str], axes: Axes) -> pd.DataFrame:
+    """The verdicts under each protocol, one after the other."""
+    tables = [
+        verdicts(rows, series, axes.widths, axes.replicates).assign(protocol=protocol)
+        for protocol, rows in networks.groupby("protocol", sort=False)
+    ]
+    found = pd.concat(tables, ignore_index=True)
+    return found[["protocol", *found.columns.drop("protocol")]]
 
 
 COUNTED = ["series", "width_factor", "parameters", "forward_flops", "training_flops"]

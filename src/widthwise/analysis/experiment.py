@@ -1,24 +1,30 @@
 """An experiment as tidy tables, which its figures, its verdict, its claims and its page are made from."""
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
+from widthwise.errors import RequestError
 from widthwise.experiments.sweep import Scale, Sweep
 from widthwise.experiments.validation import refused
+from widthwise.measurement.settings import Protocol
 from widthwise.training.recipe import Recipe
-from widthwise.wording import counted, suggestion
+from widthwise.wording import counted, listed, suggestion
 
 TABLES = (
     *("summary", "verdicts", "claims", "comparison", "layers", "networks", "runs", "settings"),
     *("ablation", "correlation"),
 )
+BY_PROTOCOL = ("summary", "verdicts", "layers", "networks", "ablation")
+"""The tables with a column `protocol`: a row for each way in which removability was measured."""
 
 
 @dataclass(frozen=True)
 class Analysis:
     """An experiment at a scale, as tidy tables.
+
+    Some have a row for each protocol, in a column `protocol` (`BY_PROTOCOL`); `under` gives those of one alone.
 
     sweep, scale: the experiment.
     runs: every run, including those that diverged or are missing.
@@ -57,6 +63,37 @@ class Analysis:
     def name(self) -> str:
         """The experiment, its version where there is a later one, and its scale: `NAME.SCALE`, `NAME@DIGEST.SCALE`."""
         return f"{self.sweep.name}{f'@{self.version}' if self.version else ''}.{self.scale}"
+
+    @property
+    def protocols(self) -> tuple[Protocol, ...]:
+        """The protocols that the networks were measured by; none where nothing was measured."""
+        return tuple(self.networks["protocol"].unique()) if "protocol" in self.networks else ()
+
+    @property
+    def protocol(self) -> Protocol | None:
+        """The protocol of what is shown and tested unless another is asked for: an experiment of the paper has its
+        figures', a user's own sweep the text's, where it was measured by that; None: none."""
+        preferred = "figures" if self.sweep.of_paper else "text"
+        return preferred if preferred in self.protocols else next(iter(self.protocols), None)
+
+    def under(self, protocol: Protocol | None) -> "Analysis":
+        """The same with the rows of one protocol alone; None: as it is, where nothing was measured.
+
+        Raises:
+            RequestError: the networks were not measured by that protocol.
+        """
+        if protocol is None:
+            return self
+        if self.protocols and protocol not in self.protocols:
+            raise RequestError(
+                f"the networks of {self.sweep.name} were measured by {listed(self.protocols)} alone, not by {protocol}",
+                field="protocol",
+            )
+        tables = {name: getattr(self, name) for name in BY_PROTOCOL}
+        return replace(
+            self,
+            **{name: table[table["protocol"] == protocol] for name, table in tables.items() if "protocol" in table},
+        )
 
     @property
     def label(self) -> str:

@@ -7,102 +7,139 @@ import pandas as pd
 from widthwise.experiments.store import Store
 
 MEAN_OF_LAYERS = "mean of layers"
+"""In the table `ablation`, a network's own curve under the protocol `text`."""
+ALL_TOGETHER = "all layers together"
+"""The same under the protocol `figures`, which drops units of every layer at once."""
+OF_NETWORK = (ALL_TOGETHER, MEAN_OF_LAYERS)
 NETWORK = ["trial", "series"]
 """The key of an experiment's networks: two series may share a trial."""
-MEASURES = ["auc", "auc_std", "similarity", "similarity_std", "dead_fraction"]
+OF_REMOVABILITY = ["auc", "auc_std", "prunability", "prunability_std"]
+"""Measures that depend on the protocol."""
+OF_REPETITION = [
+    *("similarity", "similarity_std", "similarity_reference", "similarity_std_units"),
+    *("redundancy_pca", "dead_fraction"),
+]
+MEASURES = [*OF_REMOVABILITY, *OF_REPETITION]
 
 Varied = Mapping[str, Collection[str]]
 """For trials in which not every layer's width varies, the layers whose width does, by the trial's id."""
 
 
-def layers_of_networks(chosen: pd.DataFrame, store: Store) -> pd.DataFrame:
-    """The table `layers` of every chosen network, after its trial, series, width factor and replicate; and `depth`:
-    the layer's position in its network, counted from 1."""
+def removability_of_networks(chosen: pd.DataFrame, store: Store) -> pd.DataFrame:
+    """The table `removability` of every chosen network, after its trial, series, width factor and replicate."""
+    return _stacked(chosen, store, "removability")
+
+
+def layers_of_networks(chosen: pd.DataFrame, removability: pd.DataFrame, store: Store) -> pd.DataFrame:
+    """The layers of every chosen network, once for each protocol; and `depth`: the layer's position in its network,
+    counted from 1."""
     layers = _stacked(chosen, store, "layers")
-    return layers.assign(depth=layers.groupby(NETWORK, sort=False).cumcount() + 1)
+    return _by_protocol(layers.assign(depth=layers.groupby(NETWORK, sort=False).cumcount() + 1), removability, NETWORK)
 
 
-def measure_networks(chosen: pd.DataFrame, layers: pd.DataFrame, varied: Varied) -> pd.DataFrame:
-    """`chosen` with the measures of each network: means over its layers (Section 3, "Samplings and Replicates").
+def measure_networks(
+    chosen: pd.DataFrame, layers: pd.DataFrame, removability: pd.DataFrame, varied: Varied
+) -> pd.DataFrame:
+    """`chosen` with the measures of each network, one row for each protocol.
 
-    Adds `units` (the sum over layers), `auc, auc_std, similarity, similarity_std, dead_fraction`; the deviations are
-    between samplings. If the width of only some layers varies, as in the paper's Inception-v3-layer, the means are over
-    those.
+    Adds `protocol`, `units` (the sum over layers) and the `MEASURES`. They are means over the network's layers
+    (Section 3, "Samplings and Replicates"); only `figures` has units of all layers dropped together for its
+    removability. If the width of only some layers varies, as in the paper's Inception-v3-layer, all are means over
+    those. Deviations are between samplings, but `similarity_std_units` is that between the units of a layer.
     """
-    counted = _of_varied(layers, varied)
-    measures = counted.groupby(NETWORK)[MEASURES].mean()
-    measures.insert(0, "units", counted.groupby(NETWORK)["units"].sum())
-    return chosen.join(measures, on=NETWORK)
+    measured = pd.merge(chosen, _of_networks(layers, removability, varied, NETWORK), on=NETWORK)
+    return _protocol_by_protocol(measured)
 
 
 def measure_epochs(chosen: pd.DataFrame, store: Store, varied: Varied, names: Mapping[int, str]) -> pd.DataFrame:
-    """The chosen networks at each epoch that they keep, in the form of `measure_networks`, one row each (Fig. B2).
+    """The chosen networks at each epoch that they keep, in the form of `measure_networks` (Fig. B2).
 
     Args:
         names: the series' names by epoch, which is counted from 1, in their order.
     """
-    epochs = _of_varied(_stacked(chosen, store, "epochs"), varied)
-    groups = epochs.groupby(["trial", "epoch"])
-    measures = groups[[*MEASURES, "test_accuracy"]].mean()
-    measures.insert(0, "units", groups["units"].sum())
+    keys = ["trial", "epoch"]
+    removability = _stacked(chosen, store, "epochs_removability")
+    layers = _by_protocol(_stacked(chosen, store, "epochs"), removability, keys)
+    measures = _of_networks(layers, removability, varied, keys)
+    accuracies = layers.groupby(keys, as_index=False)["test_accuracy"].first()
     of_end = chosen.drop(columns=["series", "test_accuracy", "test_loss"])
-    rows = pd.merge(of_end, measures.reset_index(), on="trial")
+    rows = pd.merge(of_end, pd.merge(measures, accuracies, on=keys), on="trial")
     rows.insert(0, "series", rows.pop("epoch").map(names))
     order = {name: index for index, name in enumerate(names.values())}
-    return rows.dropna(subset="series").sort_values("series", key=lambda each: each.map(order), kind="stable")
+    rows = rows.dropna(subset="series").sort_values("series", key=lambda each: each.map(order), kind="stable")
+    return _protocol_by_protocol(rows)
 
 
 def summarize_layers(layers: pd.DataFrame) -> pd.DataFrame:
-    """`series, width_factor, layer, depth, units, n` and the measures: means over replicates, in order of depth.
+    """`protocol, series, width_factor, layer, depth, units, n` and the measures: means over replicates, by depth.
 
     Deviations are as in `summarize`.
     """
-    groups = layers.groupby(["series", "width_factor", "layer"], sort=False)
+    groups = layers.groupby(["protocol", "series", "width_factor", "layer"], sort=False)
     mean, between = groups.mean(numeric_only=True), groups.std(numeric_only=True)
     columns = {"depth": groups["depth"].first(), "units": groups["units"].first(), "n": groups.size()}
     columns |= {name: mean[name] for name in MEASURES}
-    columns["auc_std"] = between["auc"].fillna(mean["auc_std"])
+    columns |= {name: between[name.removesuffix("_std")].fillna(mean[name]) for name in ("auc_std", "prunability_std")}
     return pd.DataFrame(columns).reset_index()
 
 
 def summarize(networks: pd.DataFrame) -> pd.DataFrame:
-    """One row for each series and width factor: means over replicates, deviations and n.
+    """One row for each protocol, series and width factor: means over replicates, deviations and n.
 
-    Deviations are between replicates, but `similarity_std` is the paper's, the mean of the deviations between
-    samplings within a trial; that between replicates is `similarity_between_std`. With one replicate `auc_std` is that
-    between samplings. `degenerate` counts the replicates that have collapsed to one label.
+    Deviations are between replicates, but `similarity_std` is the mean of the deviations between samplings within a
+    trial, and `similarity_std_units` of those between the units of a layer; that between replicates is
+    `similarity_between_std`. With one replicate `auc_std` and `prunability_std` are those between samplings.
+    `degenerate` counts the replicates that have collapsed to one label.
     """
-    groups = networks.groupby(["series", "width_factor"], sort=False)
+    groups = networks.groupby(["protocol", "series", "width_factor"], sort=False)
     mean, between = groups.mean(numeric_only=True), groups.std(numeric_only=True)
     columns: dict[str, pd.Series] = {"n": groups.size()}
-    for name in ("train_accuracy", "validation_accuracy", "test_accuracy", "auc", "similarity", "dead_fraction"):
+    for name in (
+        *("train_accuracy", "validation_accuracy", "test_accuracy"),
+        *("auc", "prunability", "similarity", "similarity_reference", "redundancy_pca", "dead_fraction"),
+    ):
         columns |= {name: mean[name], f"{name}_std": between[name]}
-    columns["auc_std"] = between["auc"].fillna(mean["auc_std"])
+    columns |= {name: columns[name].fillna(mean[name]) for name in ("auc_std", "prunability_std")}
     columns |= {"similarity_std": mean["similarity_std"], "similarity_between_std": between["similarity"]}
+    columns |= {"similarity_std_units": mean["similarity_std_units"]}
     columns |= {"degenerate": groups["degenerate"].sum().astype(int), "parameters": groups["parameters"].first()}
     return pd.DataFrame(columns).reset_index()
 
 
 def ablation_curves(chosen: pd.DataFrame, store: Store, varied: Varied) -> pd.DataFrame:
-    """`series, width_factor, layer, share_dropped, unchanged, unchanged_std, n`: curves, averaged over replicates.
+    """`protocol, series, width_factor, layer, share_dropped, unchanged, unchanged_std, n`: means over replicates.
 
-    With several layers, the mean over those whose width varies is a further "layer", `mean of layers`. The deviation is
-    between replicates.
+    Under `text`, with several layers, the mean over those whose width varies is a further "layer", `mean of layers`;
+    under `figures` units of every layer are dropped in `all layers together`. The deviation is between replicates.
     """
-    curves = _stacked(chosen, store, "ablation")
-    keys = ["trial", "series", "width_factor", "replicate", "layer", "share_dropped"]
+    curves = _stacked(chosen, store, "ablation").replace({"layer": {"": ALL_TOGETHER}})
+    keys = ["protocol", "trial", "series", "width_factor", "replicate", "layer", "share_dropped"]
     curves = curves.groupby(keys, sort=False)[["unchanged"]].mean().reset_index()
-    if curves["layer"].nunique() > 1:
+    of_text = curves[curves["protocol"] == "text"]
+    if of_text["layer"].nunique() > 1:
         keys.remove("layer")
         whole = (
-            _of_varied(curves, varied)
+            _of_varied(of_text, varied)
             .groupby(keys, sort=False, as_index=False)["unchanged"]
             .mean()
             .assign(layer=MEAN_OF_LAYERS)
         )
         curves = pd.concat([curves, whole])
-    groups = curves.groupby(["series", "width_factor", "layer", "share_dropped"], sort=False)["unchanged"]
+    keys = ["protocol", "series", "width_factor", "layer", "share_dropped"]
+    groups = curves.groupby(keys, sort=False)["unchanged"]
     return pd.DataFrame({"unchanged": groups.mean(), "unchanged_std": groups.std(), "n": groups.size()}).reset_index()
+
+
+def curves_of_networks(ablation: pd.DataFrame) -> pd.DataFrame:
+    """The curves of whole networks, of one protocol: those of all layers together, of their mean, or of the only
+    one."""
+    names = ablation["layer"].unique()
+    return ablation[ablation["layer"] == next((name for name in OF_NETWORK if name in names), names[0])]
+
+
+def curves_of_layers(ablation: pd.DataFrame) -> pd.DataFrame:
+    """The curves of single layers."""
+    return ablation[~ablation["layer"].isin(OF_NETWORK)]
 
 
 def correlation_distributions(chosen: pd.DataFrame, store: Store) -> pd.DataFrame:
@@ -113,6 +150,29 @@ def correlation_distributions(chosen: pd.DataFrame, store: Store) -> pd.DataFram
     total = pairs.groupby(keys)["pairs"].transform("sum")
     share = (pairs["pairs"] / total).where(total > 0, 0.0)
     return pairs.drop(columns="pairs").assign(share=share)
+
+
+def _by_protocol(layers: pd.DataFrame, removability: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Layers once for each protocol, with the removability that each has under it."""
+    single = removability.loc[removability["layer"] != "", ["protocol", *keys, "layer", *OF_REMOVABILITY]]
+    others = layers.drop(columns=[name for name in layers if str(name).startswith(("auc", "prunability"))])
+    merged = pd.merge(others, single, on=[*keys, "layer"])
+    return _protocol_by_protocol(merged)
+
+
+def _of_networks(layers: pd.DataFrame, removability: pd.DataFrame, varied: Varied, keys: list[str]) -> pd.DataFrame:
+    """`protocol, units` and the measures of each network, by `keys`."""
+    groups = _of_varied(layers, varied).groupby(["protocol", *keys], sort=False)
+    measures = groups[MEASURES].mean()
+    measures.insert(0, "units", groups["units"].sum())
+    together = removability[(removability["layer"] == "") & ~removability["trial"].isin(varied)]
+    measures.update(together.set_index(["protocol", *keys])[OF_REMOVABILITY])
+    return measures.reset_index()
+
+
+def _protocol_by_protocol(rows: pd.DataFrame) -> pd.DataFrame:
+    order = {"text": 0, "figures": 1}
+    return rows.sort_values("protocol", key=lambda names: names.map(order), kind="stable", ignore_index=True)
 
 
 def _of_varied(layers: pd.DataFrame, varied: Varied) -> pd.DataFrame:

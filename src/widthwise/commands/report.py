@@ -1,6 +1,6 @@
 """`widthwise report`: the page, figures and tables of what was run."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
@@ -8,11 +8,15 @@ from widthwise.commands.options import AsJson
 from widthwise.commands.report_tables import show_tables
 from widthwise.commands.terminal import messages, print_json, results
 from widthwise.errors import RequestError
+from widthwise.measurement.settings import Protocol
 from widthwise.reporting.paths import DEFAULT_FORMATS, FORMATS, FileFormat
 from widthwise.wording import listed
 
 if TYPE_CHECKING:
     from widthwise.reporting.draw import DrawnFigure
+
+
+PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 
 
 def report(
@@ -30,6 +34,15 @@ def report(
             help="The format of the figures' files; svg by default; can be given several times.",
         ),
     ] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            metavar="|".join(PROTOCOLS),
+            autocompletion=lambda: PROTOCOLS,
+            help="How removability was measured in what the figures show; by default as in the paper's own figures for "
+            "its experiments.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the page, the figures and the tables of everything that was run into a store, or figures alone."""
@@ -38,12 +51,15 @@ def report(
     unknown = [name for name in formats or () if name not in FORMATS]
     if unknown:
         raise RequestError(f"there is no format {unknown[0]!r}; there are {listed(FORMATS)}", field="formats")
+    chosen: Protocol | None = next((each for each in PROTOCOLS if each == protocol), None)
+    if protocol is not None and chosen is None:
+        raise RequestError(f"there is no protocol {protocol!r}; there are {listed(PROTOCOLS)}", field="protocol")
     wanted: list[FileFormat] = [each for each in FORMATS if each in (formats or DEFAULT_FORMATS)]
     if figures:
-        _show_figures(draw.draw(store, figures, wanted), as_json)
+        _show_figures(draw.draw(store, figures, wanted, chosen), as_json)
     else:
-        written = report.report(store, formats=wanted)
-        show_tables(written.page, written.tables, as_json)
+        written = report.report(store, formats=wanted, protocol=chosen)
+        show_tables(written, written.tables, as_json)
 
 
 def _show_figures(drawn: "list[DrawnFigure]", as_json: bool) -> None:

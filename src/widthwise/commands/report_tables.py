@@ -12,6 +12,12 @@ from widthwise.commands.terminal import number_column, plain_table, print_json, 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
+    from widthwise.reporting.report import Report
+
+IN_WORDS = {
+    "text": "units of one layer at a time are dropped, each at every position by itself",
+    "figures": "whole units of all layers are dropped together",
+}
 IN_JSON = ("summary", "verdicts", "claims", "comparison")
 """Tables that `--json` prints."""
 ANSWER_STYLES = {
@@ -20,8 +26,8 @@ ANSWER_STYLES = {
 }
 
 
-def show_tables(page: str, reported: Mapping[str, "Mapping[str, DataFrame]"], as_json: bool) -> None:
-    """Print the most important columns of the tables of experiments, by name, and the page's path."""
+def show_tables(report: "Report", reported: Mapping[str, "Mapping[str, DataFrame]"], as_json: bool) -> None:
+    """Print the most important columns of the tables of some experiments of a report, and its page's path."""
     if as_json:
         tables = {
             experiment: {
@@ -29,12 +35,15 @@ def show_tables(page: str, reported: Mapping[str, "Mapping[str, DataFrame]"], as
             }
             for experiment, tables in reported.items()
         }
-        print_json({"page": page, "experiments": tables})
+        print_json({"page": report.page, "experiments": tables})
         return
     for experiment, tables in reported.items():
         results.print(f"\n{experiment}", style="bold", markup=False)
         if "verdicts" in tables:
-            results.print(_verdict_table(tables["verdicts"]))
+            protocol = report.protocols[experiment]
+            results.print(_verdict_table(tables["verdicts"].query("protocol == @protocol")))
+            if protocol:
+                results.print(f"Removability by the protocol {protocol}: {IN_WORDS[protocol]}.", style="dim")
         elif "comparison" in tables:
             results.print(_comparison_table(tables["comparison"]))
         elif "summary" in tables:
@@ -43,7 +52,7 @@ def show_tables(page: str, reported: Mapping[str, "Mapping[str, DataFrame]"], as
             results.print("no trained network yet")
         if "claims" in tables:
             results.print(_claim_table(tables["claims"]))
-    results.print(f"\nThe page: {page}", soft_wrap=True, markup=False)
+    results.print(f"\nThe page: {report.page}", soft_wrap=True, markup=False)
 
 
 def _verdict_table(verdicts: "DataFrame") -> Table:

@@ -95,4 +95,4 @@ def run(
         f"{result.trained} trained in {result.seconds:.1f} s, {result.found} found finished in {store}", markup=False
     )
     tables = {experiment: result.report.tables[experiment] for experiment in result.experiments}
-    show_tables(result.report.page, tables, as_json)
+    show_tables(result.report, tables, as_json)

@@ -14,7 +14,7 @@ from widthwise.execution.machine import Machine
 from widthwise.experiments.store import Store
 from widthwise.experiments.trial import Trial
 from widthwise.measurement.profile import profile
-from widthwise.measurement.settings import Measurement
+from widthwise.measurement.settings import Measurement, Protocol
 from widthwise.networks.build import build_initialized
 from widthwise.networks.cost import EXAMPLES, Arithmetic, NetworkCost, arithmetic, cost_of, network_cost
 from widthwise.networks.own_network import OwnNetwork, called, logits_of
@@ -29,7 +29,10 @@ def trial_cost(trial: Trial, machine: Machine = Machine(), store: Store | None =
         RequestError: a user's own network cannot be trained or measured on its data, or that cannot be loaded.
     """
     if isinstance(trial.network, OwnNetwork):
-        return _cost_of_own(trial.network, trial.initialization, trial.data, machine, store and store.location)
+        location = store and store.location
+        return _cost_of_own(
+            trial.network, trial.initialization, trial.data, trial.measurement.protocols, machine, location
+        )
     data = extent(trial.data, machine, store)
     return network_cost(trial.network, data.shape, data.classes)
 
@@ -48,7 +51,12 @@ def trial_arithmetic(trial: Trial, machine: Machine = Machine()) -> Arithmetic:
 
 @functools.lru_cache(maxsize=256)
 def _cost_of_own(
-    network: OwnNetwork, initialization: Initialization, source: Source, machine: Machine, location: str | None
+    network: OwnNetwork,
+    initialization: Initialization,
+    source: Source,
+    protocols: tuple[Protocol, ...],
+    machine: Machine,
+    location: str | None,
 ) -> NetworkCost:
     """The cost of a user's own network, counted on the first examples of its data, which it is tried on first."""
     store = None if location is None else Store(location)
@@ -60,7 +68,7 @@ def _cost_of_own(
         assert isinstance(data.shape, tuple), "a user's own data alone has inputs of several parts"
         inputs = torch.zeros(EXAMPLES, *data.shape)
     module = build_initialized(network, initialization, data.shape, data.classes, seed=0)
-    _try(network, module, inputs, data.classes)
+    _try(network, module, inputs, data.classes, Measurement(levels=2, samplings=1, protocols=protocols))
     try:
         return cost_of(module, inputs)
     except Exception as error:  # whatever a user's own code raises
@@ -68,7 +76,7 @@ def _cost_of_own(
         raise RequestError(problem, field="network.factory") from error
 
 
-def _try(network: OwnNetwork, module: nn.Module, inputs: Inputs, classes: int) -> None:
+def _try(network: OwnNetwork, module: nn.Module, inputs: Inputs, classes: int, settings: Measurement) -> None:
     """See that a network takes inputs, gives logits for all labels, and has layers that can be measured.
 
     Raises:
@@ -90,8 +98,9 @@ def _try(network: OwnNetwork, module: nn.Module, inputs: Inputs, classes: int) -
         problem = f"{whose} gives logits of shape {tuple(logits.shape)} for {examples} examples of {classes} classes"
         raise RequestError(f"{problem}; ({examples}, {classes}) is right", field="network.factory")
     try:
-        profile(module, [inputs], settings=Measurement(levels=2, samplings=1), predict=logits_of)
+        profile(module, [inputs], settings=settings, predict=logits_of)
     except RequestError as error:
-        raise RequestError(f"{whose} cannot be measured: {error.problem}", field="network.layers") from error
+        field = "measurement.protocols" if error.field == "protocols" else "network.layers"
+        raise RequestError(f"{whose} cannot be measured: {error.problem}", field=field) from error
     except Exception as error:  # whatever a user's own code raises
         raise RequestError(f"{whose} cannot be measured ({one_line(error)})", field="network.layers") from error

@@ -22,6 +22,8 @@ from widthwise.training.trained_network import Parameters, TrainedNetwork
 
 DEGENERATE_SHARE = 0.99
 """A network that predicts one label for a larger share of the test inputs has collapsed; its measures mean nothing."""
+KEPT = ("layers", "removability", "ablation", "correlation", "similarity", "units")
+"""The tables of a profile that a trial keeps."""
 TRAINING_EXAMPLES_EVALUATED = 50_000
 """The training accuracy is computed over at most this many examples."""
 
@@ -78,17 +80,12 @@ def outcome(
     profiled = profile(measured, test, settings=trial.measurement, predict=predicted_by(trial), seed=trial.seed)
     results["most_frequent_label_share"] = profiled.most_frequent_label_share
     results["degenerate"] = profiled.most_frequent_label_share > DEGENERATE_SHARE
-    tables = {
-        "history": history,
-        "layers": profiled.layers,
-        "ablation": profiled.ablation,
-        "correlation": profiled.correlation,
-    }
+    tables = {"history": history, **{name: getattr(profiled, name) for name in KEPT}}
     state = _arrays(measured.state_dict())
     if trained.damaged:
         tables["damaged"] = pd.DataFrame(sorted(trained.damaged.items()), columns=["image", "reason"])
     if trained.kept:
-        tables["epochs"] = _measured_epochs(trial, dataset, network, trained.kept, batch_size)
+        tables |= _measured_epochs(trial, dataset, network, trained.kept, batch_size)
     kept = {epoch: _arrays(each) for epoch, each in trained.kept.items()}
     return Outcome("trained", results, tables, state, kept, dataset.description)
 
@@ -124,13 +121,17 @@ def _note_damaged(dataset: Dataset, trained: TrainedNetwork) -> dict[str, str]:
 
 def _measured_epochs(
     trial: Trial, dataset: Dataset, network: nn.Module, kept: dict[int, Parameters], batch_size: int
-) -> pd.DataFrame:
-    """The table `layers` of each kept epoch, with the epoch and its test accuracy (Fig. B2)."""
+) -> dict[str, pd.DataFrame]:
+    """The tables `layers` and `removability` of each kept epoch, with the epoch and its test accuracy (Fig. B2)."""
     test = SplitInputs(dataset.test, batch_size)
-    tables = []
+    layers, removability = [], []
     for epoch, parameters_then in sorted(kept.items()):
         network.load_state_dict(parameters_then)
         accuracy, _ = evaluate(network, dataset.test, batch_size)
-        layers = profile(network, test, settings=trial.measurement, predict=predicted_by(trial), seed=trial.seed).layers
-        tables.append(layers.assign(epoch=epoch, test_accuracy=accuracy))
-    return pd.concat(tables, ignore_index=True)
+        profiled = profile(network, test, settings=trial.measurement, predict=predicted_by(trial), seed=trial.seed)
+        layers.append(profiled.layers.assign(epoch=epoch, test_accuracy=accuracy))
+        removability.append(profiled.removability.assign(epoch=epoch))
+    return {
+        "epochs": pd.concat(layers, ignore_index=True),
+        "epochs_removability": pd.concat(removability, ignore_index=True),
+    }

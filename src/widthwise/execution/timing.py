@@ -98,7 +98,9 @@ def _seconds_to_measure(
     else:
         number = len(found)
     settings = trial.measurement
-    runs = ((settings.levels - 2) * settings.samplings + 2) * SHARE_THAT_FOLLOWS * number
+    together = 1 if "figures" in settings.protocols else 0  # ablations of all layers, which run nearly the whole
+    curves = SHARE_THAT_FOLLOWS * number * len(settings.protocols) + together
+    runs = ((settings.levels - 2) * settings.samplings + 2) * curves
     if runs * flops * data.test > TIMED_FLOPS:
         return predicted, predicted * runs * data.test
     test = SplitInputs(_examples(trial, data, data.test, machine), SINGLE_BATCH)

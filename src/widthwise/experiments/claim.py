@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from widthwise.config import Config
+from widthwise.measurement.settings import Protocol
 
 
 class Claim(Config):
@@ -20,6 +21,8 @@ class Claim(Config):
     """The outcome in one sentence."""
     source: str = ""
     """The text that states it, such as `Section 4, Fig. 6a`."""
+    protocol: Protocol | None = None
+    """How removability is measured where it is tested; None: as the experiment's figures show it."""
     check: dict[str, object]
     """The kind of check by its name in the field `kind`, beside the check's arguments."""
 

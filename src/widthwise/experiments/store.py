@@ -4,8 +4,10 @@ DIR/store.json                marks the folder as a store; the format, and the p
 DIR/sweeps/NAME.SCALE.json    the sweeps that were run into it
            NAME@DIGEST.SCALE.json    an earlier version of a sweep, with other trials
 DIR/trials/ID/trial.json      the resolved trial, and the environment that it ran in
-              network.safetensors, history.parquet, layers.parquet, ablation.parquet, correlation.parquet
-              network-epoch-N.safetensors, epochs.parquet: other epochs that the trial keeps
+              network.safetensors, history.parquet
+              layers.parquet, removability.parquet, ablation.parquet, correlation.parquet, similarity.parquet,
+              units.parquet: the tables of its profile
+              network-epoch-N.safetensors, epochs.parquet, epochs_removability.parquet: other epochs that it keeps
               damaged.parquet: images that could not be decoded, and why
               checkpoint.safetensors: from which an unfinished trial continues
               outcome.json    written last: a trial without it is not finished, and is never read
@@ -81,7 +83,7 @@ class Store(StoreFiles):
         return found
 
     def table(self, identity: str, name: str) -> pd.DataFrame:
-        """One of a trial's tables: `history`, `layers`, `ablation` or `correlation`."""
+        """One of a trial's tables, such as `history` or `layers`."""
         return pq.read_table(io.BytesIO(self.read(f"trials/{identity}/{name}.parquet"))).to_pandas()
 
     def stacked(self, identities: Iterable[str], name: str) -> pd.DataFrame:

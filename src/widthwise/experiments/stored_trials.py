@@ -27,7 +27,7 @@ class Outcome:
     status: `trained`; `diverged` if the loss stopped being finite, and the network is not kept or measured; or
         `counted` if it was not to be trained.
     results: single numbers by name, such as `test_accuracy`.
-    tables: `history` and, of a trained network, `layers`, `ablation` and `correlation`.
+    tables: `history` and, of a trained network, those of its profile that are kept.
     network: the parameters by name.
     kept: the parameters of other epochs that the trial keeps.
     data: the images, in a phrase; empty for data that was drawn.

@@ -18,11 +18,13 @@ from widthwise.networks.description import Construction, NetworkDescription
 from widthwise.networks.scheme import Initialization
 from widthwise.training.recipe import Recipe
 
-RESULTS_VERSION = 3
+RESULTS_VERSION = 4
 """Part of every trial's id. It increases when the same settings begin to give other numbers."""
 
 NOT_FOR_STACKS = ("augmentation", "precision", "compile", "micro_batch_size")
 """Settings of training that stacks do not have."""
+MEASURED = {"measurement": {"protocols": ["text", "figures"]}}
+"""What every trial measures unless it says otherwise."""
 REMEMBERED = 10_000
 """Number of the latest trials whose ids are kept, not computed again."""
 
@@ -39,7 +41,8 @@ class Trial(Config):
     training: Recipe = Recipe()
     construction: Construction | None = None
     """Measure this network of Section 2.3, built from the trained one, instead of the trained one itself."""
-    measurement: Measurement = Measurement()
+    measurement: Measurement = Measurement(protocols=("text", "figures"))
+    """The options of the two measures; removability is measured in both protocols unless it says otherwise."""
     seed: Annotated[int, Field(ge=0)] = 0
     """The seed of the initial weights, the order of examples and the measurement's draws."""
 
@@ -48,7 +51,7 @@ class Trial(Config):
     def _laid_over_the_recipe(cls, content: Any) -> Any:
         if not isinstance(content, Mapping):
             return content
-        return overlaid(_recipe(content.get("network", {})), content)
+        return overlaid({**_recipe(content.get("network", {})), **MEASURED}, content)
 
     @model_validator(mode="after")
     def _sections_fit_together(self):

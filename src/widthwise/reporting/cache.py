@@ -7,22 +7,26 @@ import pandas as pd
 
 from widthwise.experiments.store import Store, StoredSweep
 from widthwise.files import digest
+from widthwise.measurement.settings import Protocol
 from widthwise.reporting import paths
 from widthwise.reporting.csv_tables import from_csv
 from widthwise.reporting.paths import FileFormat
 
 
-def stamp(store: Store, sweeps: Sequence[StoredSweep], formats: Sequence[FileFormat]) -> str:
+def stamp(store: Store, sweeps: Sequence[StoredSweep], formats: Sequence[FileFormat], protocol: Protocol | None) -> str:
     """A digest of all that a report is made from: the program's version, the sweeps, and their trials' outcomes."""
     made_from = [
         [sweep.model_dump(mode="json"), scale, other, store.outcome_digests(sweep.trials(scale))]
         for sweep, scale, other in sweeps
     ]
-    return digest([version("widthwise"), sorted(formats), made_from])
+    return digest([version("widthwise"), sorted(formats), protocol, made_from])
 
 
-def read_tables(store: Store, stamp: str, formats: Sequence[FileFormat]) -> dict[str, dict[str, pd.DataFrame]] | None:
-    """The tables of the existing report, if its stamp is `stamp` and all its files exist."""
+def read_tables(
+    store: Store, stamp: str, formats: Sequence[FileFormat]
+) -> tuple[dict[str, dict[str, pd.DataFrame]], dict[str, Protocol | None]] | None:
+    """The tables of the existing report, and each experiment's protocol, if its stamp is `stamp` and all its files
+    exist."""
     try:
         found = store.read_json(paths.STAMP)
         if found["stamp"] != stamp:
@@ -32,9 +36,10 @@ def read_tables(store: Store, stamp: str, formats: Sequence[FileFormat]) -> dict
         files = [paths.figure(experiment, name, each) for experiment, _, name in drawn for each in formats]
         if not all(map(store.has, files)):
             return None
-        return {
+        tables = {
             key: {name: from_csv(store.read(paths.table(key, name))) for name in names}
             for key, names in found["tables"].items()
         }
+        return tables, dict(found["protocols"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):  # not there, damaged, or of another format
         return None

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from widthwise.analysis.experiment import Analysis
-from widthwise.analysis.summary import MEAN_OF_LAYERS
+from widthwise.analysis.summary import curves_of_networks
 from widthwise.reporting.composing import Specification, joined, layered, named, view, where_isolated
 from widthwise.reporting.theme import SERIES_COLOURS, SERIES_SHAPES, width_colours
 
@@ -150,9 +150,7 @@ def _over_widths(
 
 def ablation_curves(analysis: Analysis, series: Sequence[str]) -> Specification:
     """The share of unchanged labels against the share of dropped units, one line per width (as the paper's Fig. 2)."""
-    layers = list(analysis.ablation["layer"].unique())
-    shown = MEAN_OF_LAYERS if MEAN_OF_LAYERS in layers else layers[0]
-    curves = analysis.ablation[analysis.ablation["layer"] == shown].drop(columns="layer")
+    curves = curves_of_networks(analysis.ablation).drop(columns="layer")
     line = (
         alt.Chart()
         .mark_line(point=alt.OverlayMarkDef(size=22, filled=True), strokeWidth=1.6)

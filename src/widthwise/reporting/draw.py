@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from widthwise.errors import RequestError
 from widthwise.experiments.catalogue_table import named_figures
 from widthwise.experiments.store import Store
+from widthwise.measurement.settings import Protocol
 from widthwise.reporting.paths import DEFAULT_FORMATS, FileFormat
 from widthwise.reporting.report import stored_sweeps
 
@@ -29,12 +30,22 @@ class DrawnFigure:
 
 
 def draw(
-    store: str | os.PathLike[str] | Store, figures: Sequence[str], formats: Sequence[FileFormat] = DEFAULT_FORMATS
+    store: str | os.PathLike[str] | Store,
+    figures: Sequence[str],
+    formats: Sequence[FileFormat] = DEFAULT_FORMATS,
+    protocol: Protocol | None = None,
 ) -> list[DrawnFigure]:
     """Draw figures of the paper by name (`6` is 6a and 6b, `§2.3` those of a section) from the results in a store.
 
+    Args:
+        store: a store, its folder or its URL.
+        figures: their names.
+        formats: the formats of the files.
+        protocol: how removability was measured in what they show; None: as in the paper's figures.
+
     Raises:
-        RequestError: the paper has no such figure, or the experiment that draws it was not run into the store.
+        RequestError: the paper has no such figure, or the experiment that draws it was not run into the store, or not
+            measured by the protocol.
     """
     from widthwise.analysis.analyze import analyze
     from widthwise.reporting.figures import figures as figures_of
@@ -52,7 +63,8 @@ def draw(
                     f"figure {wanted} is made by {experiment}, and nothing of it was run into {source.location}; "
                     "run that experiment first"
                 )
-            for analysis in map(analyzed, found):
+            for whole in map(analyzed, found):
+                analysis = whole.under(protocol or whole.protocol)
                 for figure in (each for each in figures_of(analysis) if each.name in names or not names):
                     paths = write_figure(source, analysis, figure, formats) if figure.shown(analysis) else []
                     drawn.append(DrawnFigure(figure.name, analysis.name, paths, figure.left_out(analysis)))

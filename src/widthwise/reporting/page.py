@@ -46,12 +46,14 @@ def page(
     specifications: Sequence[Mapping[str, Drawn]],
     store: str,
     code: Future[str],
+    protocol: Protocol | None = None,
 ) -> str:
     """The page's HTML: the analyses in order, each with its figures' Vega-Lite specifications by name and protocol.
 
     Args:
         store: its location, for the commands that the page names.
         code: a future of the script that draws the figures, whose result is needed last.
+        protocol: the one that the page opens with; None: the paper's figures' if it shows any of its experiments.
     """
     tables: Pool = {}
     protocols = [each for each in PROTOCOLS if any(each in analysis.protocols for analysis in analyses)]
@@ -63,7 +65,7 @@ def page(
     return template("page.html.jinja").render(
         experiments=experiments,
         protocols=protocols,
-        chosen=_chosen(analyses, protocols),
+        chosen=protocol or _chosen(analyses, protocols),
         meanings=PROTOCOLS,
         overviews=_overviews(analyses, protocols),
         answers=ANSWERS,

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import overload
 
@@ -13,6 +13,7 @@ from widthwise.experiments.store import Store, StoredSweep
 from widthwise.experiments.sweep import Sweep
 from widthwise.files import write_whole
 from widthwise.measurement.result import Profile
+from widthwise.measurement.settings import Protocol
 from widthwise.reporting import paths
 from widthwise.reporting.cache import read_tables, stamp
 from widthwise.reporting.paths import DEFAULT_FORMATS, FORMATS, FileFormat
@@ -24,10 +25,12 @@ class Report:
 
     page: the path or URL of the page.
     tables: each experiment's tables by `EXPERIMENT.SCALE` and name.
+    protocols: the protocol of each experiment's figures; None: nothing was measured.
     """
 
     page: str
     tables: dict[str, dict[str, pd.DataFrame]]
+    protocols: dict[str, Protocol | None]
 
 
 @overload
@@ -40,6 +43,7 @@ def report(
     path: str | os.PathLike[str] | None = None,
     *,
     formats: Sequence[FileFormat] = DEFAULT_FORMATS,
+    protocol: Protocol | None = None,
 ) -> Report: ...
 
 
@@ -48,6 +52,7 @@ def report(
     path: str | os.PathLike[str] | None = None,
     *,
     formats: Sequence[FileFormat] = DEFAULT_FORMATS,
+    protocol: Protocol | None = None,
 ) -> Report | str:
     """Write the page of a profile to `path`, or the report of everything that was run into a store.
 
@@ -59,11 +64,14 @@ def report(
         source: a profile; or a store, its folder or its URL.
         path: a file whose folder exists.
         formats: the file formats of a store's figures.
+        protocol: how removability was measured in what a store's figures show, `text` or `figures`; None: in the
+            paper's experiments as in its figures, in others as its text says.
 
     Returns: the path of a profile's page, or the store's report.
 
     Raises:
-        RequestError: nothing was run into the store, or `path` is missing or of the wrong kind.
+        RequestError: nothing was run into the store, or not measured by `protocol`, or `path` is missing or of the
+            wrong kind.
         OSError: the page cannot be written.
     """
     if isinstance(source, Profile):
@@ -74,11 +82,11 @@ def report(
             field="path",
         )
     store = source if isinstance(source, Store) else Store(source)
-    written = _report_store(store, formats)
+    written = _report_store(store, formats, protocol)
     if path is None:
         return written
     write_whole(path, store.read(paths.PAGE))
-    return Report(os.fspath(path), written.tables)
+    return replace(written, page=os.fspath(path))
 
 
 def stored_sweeps(source: Store) -> list[StoredSweep]:
@@ -122,18 +130,20 @@ def _report_profile(profile: Profile, path: str | os.PathLike[str] | None) -> st
     return os.fspath(path)
 
 
-def _report_store(source: Store, formats: Sequence[FileFormat]) -> Report:
+def _report_store(source: Store, formats: Sequence[FileFormat], protocol: Protocol | None) -> Report:
     sweeps = stored_sweeps(source)
-    made_from = stamp(source, sweeps, formats)
-    tables = read_tables(source, made_from, formats)
-    if tables is not None:
-        return Report(source.path(paths.PAGE), tables)
+    made_from = stamp(source, sweeps, formats, protocol)
+    found = read_tables(source, made_from, formats)
+    if found is not None:
+        return Report(source.path(paths.PAGE), *found)
 
     # SciPy and the drawing code are needed only for what is new
     from widthwise.analysis.analyze import analyze
     from widthwise.reporting.write import write
 
-    page, analyses = write(source, (analyze(source, *stored) for stored in sweeps), formats)
+    page, analyses = write(source, (analyze(source, *stored) for stored in sweeps), formats, protocol)
     tables = {each.name: each.tables() for each in analyses}
-    source.write_json(paths.STAMP, {"stamp": made_from, "tables": {key: list(value) for key, value in tables.items()}})
-    return Report(page, tables)
+    protocols: dict[str, Protocol | None] = {each.name: protocol or each.protocol for each in analyses}
+    names = {key: list(value) for key, value in tables.items()}
+    source.write_json(paths.STAMP, {"stamp": made_from, "tables": names, "protocols": protocols})
+    return Report(page, tables, protocols)

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from widthwise.analysis.experiment import TABLES, Analysis
 from widthwise.experiments.store import Store
 from widthwise.files import digest
+from widthwise.measurement.settings import Protocol
 from widthwise.reporting import paths
 from widthwise.reporting.csv_tables import to_csv
 from widthwise.reporting.embedding import Drawn, drawn, views
@@ -18,11 +19,19 @@ from widthwise.reporting.page import page
 from widthwise.reporting.paths import FORMATS, FileFormat
 
 
-def write(store: Store, analyses: Iterable[Analysis], formats: Sequence[FileFormat]) -> tuple[str, list[Analysis]]:
+def write(
+    store: Store, analyses: Iterable[Analysis], formats: Sequence[FileFormat], protocol: Protocol | None = None
+) -> tuple[str, list[Analysis]]:
     """Write the report of `analyses` into the store, and return the page's path and the analyses.
 
     Figures whose files are already up to date are not drawn again; files in other formats that were drawn before are
     kept up to date, too. Figures are drawn in another process while the next ones are prepared.
+
+    Args:
+        protocol: that of the figures; None: each experiment's own.
+
+    Raises:
+        RequestError: an experiment was not measured by the protocol.
     """
     before = _drawn_before(store)
     digests: dict[str, str] = {}
@@ -35,9 +44,10 @@ def write(store: Store, analyses: Iterable[Analysis], formats: Sequence[FileForm
             prepared.append(analysis)
             for name, table in analysis.tables().items():
                 store.write(paths.table(analysis.name, name), to_csv(table))
+            shown = analysis.under(protocol or analysis.protocol)
             by_protocol = drawn(figures(analysis), views(analysis))
             for name, contents in by_protocol.items():
-                content = contents[analysis.protocol]
+                content = contents[shown.protocol]
                 drawn_from = digests[f"{analysis.name}/{name}"] = digest([version("widthwise"), content])
                 for file_format in FORMATS:
                     path = paths.figure(analysis.name, name, file_format)
@@ -46,7 +56,7 @@ def write(store: Store, analyses: Iterable[Analysis], formats: Sequence[FileForm
                     if (there or file_format in formats) and (changed or not there):
                         drawing.append((path, pool.submit(render, content, file_format)))
             specifications.append(by_protocol)
-        content = page(prepared, specifications, store.location, code)
+        content = page(prepared, specifications, store.location, code, protocol)
         for path, file in drawing:
             store.write(path, file.result())
     _remove_earlier(store, prepared, before.keys() - digests.keys())

@@ -10,7 +10,7 @@ from widthwise.analysis.claims.claim import CheckedClaim, Finding
 from widthwise.analysis.experiment import Analysis
 from widthwise.experiments.sweep import SCALES
 
-COLUMNS = ["name", "statement", "source", "experiment", "scale", "criterion", "answer", "evidence"]
+COLUMNS = ["name", "statement", "source", "experiment", "scale", "protocol", "criterion", "answer", "evidence"]
 NOT_RUN = Finding("not run", "Nothing was run.")
 
 
@@ -21,8 +21,9 @@ def compare_with_paper(analyses: Sequence[Analysis]) -> pd.DataFrame:
     only the number of replicates is changed, to more, counts too, since the paper may have only one. Sweeps with other
     changes do not count, nor do earlier versions.
 
-    Returns: `name, statement, source, experiment, scale, criterion, answer, evidence`. `answer` is `agrees`,
-        `disagrees`, `cannot be told` (there is too little) or `not run`; `scale` is empty where nothing was run.
+    Returns: `name, statement, source, experiment, scale, protocol, criterion, answer, evidence`. `answer` is `agrees`,
+        `disagrees`, `cannot be told` (there is too little) or `not run`; `scale` is empty where nothing was run, and
+        `protocol` where nothing was measured.
     """
     counting = [each for each in analyses if set(each.sweep.overrides) <= {"replicates"} and not each.version]
     rows = []
@@ -46,13 +47,14 @@ def with_claims(analysis: Analysis) -> Analysis:
 
 
 def _row(claim: CheckedClaim, analysis: Analysis | None) -> dict[str, str]:
-    finding = claim.check(analysis) if analysis else NOT_RUN
+    finding = claim.find(analysis) if analysis else NOT_RUN
     return {
         "name": claim.name,
         "statement": claim.statement,
         "source": claim.source,
         "experiment": analysis.sweep.name if analysis else claim.experiment,
         "scale": analysis.scale if analysis else "",
+        "protocol": (claim.under(analysis) if analysis else None) or "",
         "criterion": claim.criterion,
         "answer": finding.answer,
         "evidence": finding.evidence,

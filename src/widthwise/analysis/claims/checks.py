@@ -73,7 +73,8 @@ def checked(sweep: Sweep) -> tuple[CheckedClaim, ...]:
         reason = f"the analysis of {sweep.analysis}"
         check = of_kind(CHECKS, claim.check, source, within, possible=possible, reason=reason)
         check_series(sweep, check.named_series, source, within)
-        claims.append(CheckedClaim(claim.identity, claim.statement, claim.source, sweep.experiment, check))
+        identity, experiment = claim.identity, sweep.experiment
+        claims.append(CheckedClaim(identity, claim.statement, claim.source, experiment, check, claim.protocol))
     return tuple(claims)
 
 

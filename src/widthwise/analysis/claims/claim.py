@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from widthwise.analysis.experiment import Analysis
+from widthwise.measurement.settings import Protocol
 from widthwise.wording import counted, listed
 
 Answer = Literal["agrees", "disagrees", "cannot be told", "not run"]
@@ -91,6 +92,7 @@ class CheckedClaim:
     source: the text that states it.
     experiment: the experiment that shows it.
     check: the test that decides whether our networks agree.
+    protocol: the protocol that it is tested under; None: the experiment's own (`Analysis.protocol`).
     """
 
     name: str
@@ -98,6 +100,18 @@ class CheckedClaim:
     source: str
     experiment: str
     check: Check
+    protocol: Protocol | None = None
+
+    def under(self, analysis: Analysis) -> Protocol | None:
+        """The protocol that an experiment is tested under."""
+        return self.protocol or analysis.protocol
+
+    def find(self, analysis: Analysis) -> Finding:
+        """The finding on an experiment's networks."""
+        protocol = self.under(analysis)
+        if protocol and analysis.protocols and protocol not in analysis.protocols:
+            return Finding("cannot be told", f"Nothing was measured by the protocol {protocol}.")
+        return self.check(analysis.under(protocol))
 
     @property
     def criterion(self) -> str:

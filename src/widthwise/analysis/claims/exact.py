@@ -9,7 +9,7 @@ from pydantic import Field
 from widthwise.analysis.claims.claim import Check, Finding, Names
 from widthwise.analysis.claims.measures import SIMILARITY, collapsed_widths, counting, of_each, series_in_words
 from widthwise.analysis.experiment import Analysis
-from widthwise.analysis.summary import MEAN_OF_LAYERS
+from widthwise.analysis.summary import curves_of_networks
 from widthwise.analysis.trainings import ENOUGH_ACCURACY
 from widthwise.wording import counted, listed
 
@@ -123,9 +123,8 @@ def curves_fall(series: Names = ()) -> Check:
     def judge(analysis: Analysis, name: str) -> Finding:
         curves = analysis.ablation
         of_series = curves[curves["series"] == name]
-        if of_series["layer"].nunique() > 1:
-            of_series = of_series[of_series["layer"] == MEAN_OF_LAYERS]
-        mean = of_series[~of_series["width_factor"].isin(collapsed_widths(analysis, name))]
+        of_network = curves_of_networks(of_series) if len(of_series) else of_series
+        mean = of_network[~of_network["width_factor"].isin(collapsed_widths(analysis, name))]
         if mean.empty:
             return Finding("cannot be told", f"{name}: every width has a network that has collapsed to one label")
         steps = mean.pivot(index="width_factor", columns="share_dropped", values="unchanged").diff(axis=1).iloc[:, 1:]
