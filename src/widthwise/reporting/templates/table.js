@@ -1,5 +1,5 @@
-// A table that can be sorted by any column and filtered by words; on paper it has all its rows.
-const STEP = 200;
+// A table that can be sorted by any column and filtered by words; on paper it has all its rows, up to a number of pages.
+const STEP = 200, ON_PAPER = 2000;
 const numberText = (value) => {
   if (Number.isInteger(value) || Math.abs(value) >= 1000) return value.toLocaleString("en", { maximumFractionDigits: 0 });
   const [digits, power] = value.toExponential(3).split("e");
@@ -12,7 +12,7 @@ function sortable(container, { titles, numeric, rows }, { controls, matches = an
   const table = document.createElement("table"), head = table.createTHead().insertRow(), body = table.createTBody();
   const filter = controls?.querySelector("[data-filter]"), counted = controls?.querySelector("[data-count]");
   const heads = titles.map((title, at) => {
-    const cell = document.createElement("th"), button = element("button", title, { type: "button" });
+    const cell = element("th", "", { scope: "col" }), button = element("button", title, { type: "button" });
     if (numeric[at]) cell.className = "number";
     button.addEventListener("click", () => {
       descending = column === at ? !descending : numeric[at];
@@ -35,7 +35,8 @@ function sortable(container, { titles, numeric, rows }, { controls, matches = an
     if (column >= 0) found.sort((one, other) => compare(one[column], other[column]));
     heads.forEach((cell, at) => at === column
       ? cell.setAttribute("aria-sort", descending ? "descending" : "ascending") : cell.removeAttribute("aria-sort"));
-    body.replaceChildren(...found.slice(0, printing ? found.length : count).map((row) => {
+    const shownRows = printing ? Math.max(count, ON_PAPER) : count;
+    body.replaceChildren(...found.slice(0, shownRows).map((row) => {
       const line = document.createElement("tr");
       row.forEach((value, at) => {
         const cell = line.insertCell();
@@ -44,7 +45,8 @@ function sortable(container, { titles, numeric, rows }, { controls, matches = an
       });
       return line;
     }));
-    more.hidden = printing || found.length <= count;
+    more.hidden = found.length <= shownRows;
+    more.textContent = printing ? `${numberText(found.length - shownRows)} more rows` : "Show more";
     if (counted) counted.textContent = `${found.length.toLocaleString("en")} of ${rows.length.toLocaleString("en")}`;
   }
   controls?.addEventListener("input", () => { count = STEP; update(); });
