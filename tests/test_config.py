@@ -136,8 +136,9 @@ def test_a_record_is_read_back():
 
 
 def test_a_newer_record_is_refused_in_a_sentence():
-    record = {**Trial().record(), "trial_format": config.TRIAL_FORMAT + 1}
-    with pytest.raises(RequestError, match=r"runs/trial\.json has fields of format 4 and this version"):
+    newer = config.TRIAL_FORMAT + 1
+    record = {**Trial().record(), "trial_format": newer}
+    with pytest.raises(RequestError, match=rf"runs/trial\.json has fields of format {newer} and this version"):
         Trial.from_record(record, "runs/trial.json")
     with pytest.raises(RequestError, match=r"runs/trial\.json is no trial"):
         Trial.from_record({"trial_format": config.TRIAL_FORMAT}, "runs/trial.json")

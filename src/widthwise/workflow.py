@@ -36,6 +36,7 @@ def run(
     scale: Scale = "paper",
     store: str | os.PathLike[str] = "runs",
     *,
+    recipe: str | None = None,
     settings: Mapping[str, object] = {},
     workers: int | None = None,
     machine: Machine = Machine(),
@@ -48,6 +49,8 @@ def run(
             trainings share the processes.
         scale: `smoke` (seconds), `quick` (minutes) or `paper` (the paper's setting).
         store: a folder or an fsspec URL. What it already holds is not run again.
+        recipe: one of each sweep's recipes, such as `authors-code`; None: the one that it has now, which is `paper` for
+            one that is named.
         settings: axes by name and fields of the trial by path that are set at every scale, such as
             `{"replicates": 5, "training.epochs": 20}`. The sweep gets a name of its own.
         workers: processes to train in; None: as many as there are processors, or one on a GPU; 0: train in this
@@ -64,7 +67,7 @@ def run(
     """
     given = [sweep] if isinstance(sweep, (str, Sweep)) else sweep
     loaded = [each if isinstance(each, Sweep) else Sweep.load(each) for each in given]
-    sweeps = [each.with_values(settings) for each in loaded]
+    sweeps = [(each if recipe is None else each.with_recipe(recipe)).with_values(settings) for each in loaded]
     trials = [trial for each in sweeps for trial in each.trials(scale)]
     for each in sweeps:
         check_figures_and_claims(each)

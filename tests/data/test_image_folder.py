@@ -143,3 +143,16 @@ def test_a_label_larger_than_all_images_is_no_number_of_classes():
     check_largest(5000, 5001, "images have")
     with pytest.raises(RequestError, match=r"data\.classes: images have the label 5,000 and only 4,000 examples"):
         check_largest(5000, 4000, "images have")
+
+
+def test_the_middle_of_each_image_may_be_enlarged(tmp_path: Path):
+    """A column becomes that of the middle six rows, at the eight places between them."""
+    write(tmp_path)
+    whole, middle = (next(loaded(tmp_path, **settings).train.batches(16))[0] for settings in ({}, {"crop": 6}))
+    assert middle.shape == whole.shape
+    places = np.clip((np.arange(SIZE) + 0.5) * 6 / SIZE - 0.5, 0, 5)
+    for before, after in zip(whole[:, 0, :, 3].double().numpy(), middle[:, 0, :, 3].double().numpy(), strict=True):
+        expected = np.interp(places, np.arange(6), before[1:7])
+        slope = (after[-1] - after[0]) / (expected[-1] - expected[0])  # standardized by other values
+        np.testing.assert_allclose(after - after[0], slope * (expected - expected[0]), atol=1e-4)
+        assert slope > 0

@@ -10,7 +10,7 @@ from tests.data import generated
 
 from widthwise.data.dataset import Dataset, Split
 from widthwise.data.load import load_dataset
-from widthwise.data.source import CIFAR10Data, ImageNetData
+from widthwise.data.source import CIFAR10Data, ImageFolderData, ImageNetData
 from widthwise.errors import RequestError
 
 CPU = torch.device("cpu")
@@ -158,3 +158,46 @@ def test_too_few_photographs_are_told(photographs: Path):
     ):
         with pytest.raises(RequestError, match=said):
             large(photographs, **settings)
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_labels_of_one_split_alone_may_be_random(cifar10: Path, split: str):
+    true = small(cifar10)
+    both, one = (
+        small(cifar10, random_label_share=1.0, random_label_splits=splits)
+        for splits in (("train", "validation"), (split,))
+    )
+    for name in ("train", "validation", "test"):
+        expected = both if name == split else true
+        assert np.array_equal(labels(getattr(one, name)), labels(getattr(expected, name)))
+    assert (labels(getattr(one, split)) != labels(getattr(true, split))).any()
+
+
+def test_no_split_with_random_labels_is_refused():
+    with pytest.raises(ValueError, match="random_label_splits names no split; leave it out"):
+        CIFAR10Data(random_label_splits=())
+
+
+def test_the_authors_split_has_47500_images_to_train():
+    assert CIFAR10Data(validation_examples=2500).training_examples == 47_500
+
+
+def test_images_are_cropped_to_their_middle_and_enlarged(cifar10: Path):
+    dataset = small(cifar10, crop=28)
+    assert dataset.shape == (3, 32, 32)
+    for split, images in ((dataset.train, CIFAR10["train"].images[:180]), (dataset.test, CIFAR10["test"].images)):
+        found = torch.cat([some for some, _ in split.batches(64)])
+        assert found.shape[1:] == (3, 32, 32)
+        values = images[:, 2:30, 2:30].astype(np.float64)
+        middle = (values - values.mean((1, 2, 3), keepdims=True)) / values.std((1, 2, 3), keepdims=True)
+        corners = middle[:, [0, 0, -1, -1], [0, -1, 0, -1]]  # which bilinear enlarging keeps
+        np.testing.assert_allclose(found[:, :, [0, 0, -1, -1], [0, -1, 0, -1]].mT.numpy(), corners, atol=1e-5)
+    whole = torch.cat([some for some, _ in small(cifar10, crop=32).test.batches(64)])
+    torch.testing.assert_close(whole, torch.cat([some for some, _ in small(cifar10).test.batches(64)]))
+
+
+def test_a_crop_larger_than_the_images_is_refused():
+    with pytest.raises(ValueError, match="crop is 33 and images are 32×32 pixels; it must be at most 32"):
+        CIFAR10Data(crop=33)
+    with pytest.raises(ValueError, match="crop is 33 and images are 24×24 pixels; it must be at most 24"):
+        ImageFolderData(crop=33, image_size=24)

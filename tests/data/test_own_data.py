@@ -134,7 +134,7 @@ def test_an_epoch_has_each_example_once_in_an_order_of_seed_and_epoch(tmp_path: 
 
     def order(seed: int, epoch: int, **share: int) -> list[float]:
         batches = list(split.epoch(seed, epoch, 16, augment=False, part=Part(**share)))
-        assert [whole for *_, whole in batches] == [16, 16, 8][share.get("start", 0) :]
+        assert [whole for *_, whole in batches] == [16, 16, 8][share.get("start", 0) : share.get("stop")]
         return torch.cat([inputs for inputs, *_ in batches]).flatten().tolist()
 
     assert sorted(order(1, 0)) == list(range(40))
@@ -143,8 +143,12 @@ def test_an_epoch_has_each_example_once_in_an_order_of_seed_and_epoch(tmp_path: 
     assert order(1, 0, start=2) == order(1, 0)[32:]
     shares = [order(1, 0, rank=rank, processes=3) for rank in range(3)]
     assert sorted(sum(shares, [])) == list(range(40))  # noqa: RUF017
-    with pytest.raises(ValueError, match="augmentation is for images"):
-        next(iter(split.epoch(1, 0, 16, augment=True)))
+    assert order(1, 0, stop=2) == order(1, 0)[:32]
+    fixed = split.epoch(1, 0, 16, augment=False, shuffled=False)
+    assert torch.cat([inputs for inputs, *_ in fixed]).flatten().tolist() == values(split).flatten().tolist()
+    for options in ({"augment": True}, {"augment": False, "recolour": True}):
+        with pytest.raises(ValueError, match="augmentation is for images"):
+            next(iter(split.epoch(1, 0, 16, **options)))
 
 
 @pytest.mark.parametrize(

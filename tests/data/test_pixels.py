@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from widthwise.data.pixels import bordered, crop_and_flip, standardized
+from widthwise.data.pixels import bordered, crop_and_flip, middle, resized, standardized
 
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.integers(0, 256, (6, 5, 7, 3), dtype=np.uint8)
@@ -61,3 +61,28 @@ def test_the_deviation_is_at_least_one_over_the_root_of_the_number_of_values():
     assert image.std() < 105**-0.5
     found = standardized(torch.from_numpy(image[None]))[0].permute(1, 2, 0).numpy()
     np.testing.assert_allclose(found, (image - image.mean()) * 105**0.5, rtol=1e-5)
+
+
+def test_a_middle_of_other_sizes_is_cut_out():
+    for border, (first, height, width) in {0: (0, 5, 7), 1: (0, 4, 6), 2: (1, 3, 5), 4: (2, 1, 3)}.items():
+        found = middle(torch.from_numpy(IMAGES), border).numpy()
+        assert np.array_equal(found, IMAGES[:, first : first + height, first : first + width])
+
+
+def test_windows_of_images_without_a_border():
+    for top, left, mirror in ((0, 0, False), (2, 1, True), (2, 2, False)):
+        corner = (torch.tensor([each]) for each in (4, top, left))
+        (found,) = crop_and_flip(torch.from_numpy(IMAGES), *corner, torch.tensor([mirror]), border=2).numpy()
+        part = IMAGES[4][top : top + 3, left : left + 5]
+        assert np.array_equal(found, part[:, ::-1] if mirror else part)
+
+
+def test_resizing_interpolates_between_the_centres_of_pixels():
+    image = RANDOM.random((4, 4)).astype(np.float32)
+    found = resized(torch.from_numpy(image).expand(2, 3, 4, 4), 6)
+    assert found.shape == (2, 3, 6, 6)
+    places = np.clip((np.arange(6) + 0.5) * 4 / 6 - 0.5, 0, 3)
+    rows = np.stack([np.interp(places, np.arange(4), row) for row in image])
+    expected = np.stack([np.interp(places, np.arange(4), column) for column in rows.T]).T
+    np.testing.assert_allclose(found[1, 2].numpy(), expected, atol=1e-6)
+    assert resized(torch.zeros(0, 3, 4, 4), 6).shape == (0, 3, 6, 6)

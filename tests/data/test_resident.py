@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from widthwise.data.colour import drawn_colours
 from widthwise.data.dataset import Part
 from widthwise.data.resident import ResidentImages
 
@@ -122,3 +123,80 @@ def test_an_epoch_is_continued_from_a_batch():
     assert same(epoch(start=2), epoch()[2:])
     assert same(epoch(start=2, rank=1, processes=2), epoch(rank=1, processes=2)[2:])
     assert epoch(start=5) == []
+
+
+def test_a_fixed_order_is_that_of_the_data_in_every_epoch():
+    for number in (0, 1):
+        batches = list(split().epoch(3, number, 5, augment=False, shuffled=False))
+        assert torch.cat([labels for _, labels, _ in batches]).tolist() == list(range(EXAMPLES))
+    images = split()
+    assert order() == torch.cat([labels for _, labels, _ in images.epoch(3, 1, 5, augment=True)]).tolist()
+    fixed = images.epoch(3, 1, 5, augment=True, shuffled=False)
+    assert torch.cat([labels for _, labels, _ in fixed]).tolist() == list(range(EXAMPLES))
+
+
+def test_an_epoch_may_end_before_its_examples():
+    assert same(epoch(stop=3), epoch()[:3])
+    assert same(epoch(start=1, stop=3, rank=1, processes=2), epoch(rank=1, processes=2)[1:3])
+
+
+def enlarged(crop: np.ndarray) -> np.ndarray:
+    """A crop of 4 × 4 pixels, standardized and then interpolated to 6 × 6."""
+    places = np.clip((np.arange(6) + 0.5) * 4 / 6 - 0.5, 0, 3)
+    rows = np.apply_along_axis(lambda line: np.interp(places, np.arange(4), line), 2, standardized(crop))
+    return np.apply_along_axis(lambda line: np.interp(places, np.arange(4), line), 1, rows)
+
+
+def cropping() -> ResidentImages:
+    return ResidentImages(IMAGES, torch.arange(EXAMPLES), torch.device("cpu"), crop=4)
+
+
+def test_the_middle_of_each_image_is_enlarged():
+    for batches in (list(cropping().batches(10)), [each[:2] for each in cropping().epoch(0, 0, 5, augment=False)]):
+        for images, labels in batches:
+            expected = np.stack([enlarged(IMAGES[label].double().numpy()[:, 1:5, 1:5]) for label in labels])
+            np.testing.assert_allclose(images.numpy(), expected, atol=1e-5)
+
+
+def test_an_augmented_crop_is_a_window_of_the_image_itself():
+    found, windows = by_number(list(cropping().epoch(3, 1, 5, augment=True))), set()
+    for number, pixels in enumerate(IMAGES.double().numpy()):
+        crops = {
+            (top, left, mirrored): enlarged(part[:, :, ::-1] if mirrored else part)
+            for top in range(3)
+            for left in range(3)
+            for mirrored in (False, True)
+            for part in [pixels[:, top : top + 4, left : left + 4]]
+        }
+        fitting = {window for window, crop in crops.items() if np.allclose(crop, found[number].numpy(), atol=1e-4)}
+        assert len(fitting) == 1
+        windows |= fitting
+    assert {top for top, _, _ in windows} == {left for _, left, _ in windows} == {0, 1, 2}
+    assert len(windows) > 9
+
+
+def test_colours_are_drawn_for_each_image_by_seed_and_epoch():
+    def recoloured(seed: int = 3, number: int = 1, **options: Any) -> dict[int, Tensor]:
+        return by_number(list(split().epoch(seed, number, 5, **{"augment": False, **options}, recolour=True)))
+
+    found, plain = recoloured(), by_number(epoch(augment=False))
+    added, factor = drawn_colours(3, 1, EXAMPLES).double().numpy()
+    for number, pixels in enumerate(IMAGES.double().numpy()):
+        mean = pixels.mean((1, 2), keepdims=True)
+        expected = standardized((pixels - mean) * factor[number] + mean + added[number])
+        np.testing.assert_allclose(found[number].numpy(), expected, atol=1e-4)
+    assert sum(torch.allclose(found[number], plain[number], atol=1e-3) for number in plain) < 3
+    for other in (recoloured(seed=4), recoloured(number=2)):
+        assert not any(torch.equal(other[number], found[number]) for number in found)
+    fixed = recoloured(shuffled=False)
+    assert all(torch.equal(fixed[number], found[number]) for number in found)
+
+
+@pytest.mark.parametrize("processes", [2, 7])
+def test_the_shares_of_processes_are_the_batch_with_crops_and_colours(processes: int):
+    options = {"augment": True, "recolour": True}
+    whole = list(cropping().epoch(3, 1, 5, **options))
+    shares = [list(cropping().epoch(3, 1, 5, **options, part=Part(rank, processes))) for rank in range(processes)]
+    for (images, labels, _), parts in zip(whole, zip(*shares, strict=True), strict=True):
+        assert torch.equal(torch.cat([part[1] for part in parts]), labels)
+        torch.testing.assert_close(torch.cat([part[0] for part in parts]), images, atol=1e-6, rtol=0)

@@ -15,6 +15,7 @@ from PIL import Image
 from tests.data import generated
 from torch import Tensor
 
+from widthwise.data.colour import drawn_colours
 from widthwise.data.dataset import Part
 from widthwise.data.photographs import FolderPhotographs, Photographs, read_photographs
 from widthwise.data.streamed import Decoding, StreamedImages, cut, middle, random_region
@@ -276,3 +277,33 @@ def test_where_no_random_region_fits_the_middle_is_taken():
     always_too_wide = [0.99] * 40
     assert random_region(1000, 10, always_too_wide) == (493, 0, 506, 10)
     assert random_region(10, 1000, always_too_wide) == (0, 493, 10, 506)
+
+
+def test_an_epoch_may_be_in_the_order_of_the_examples_and_end_early(location: Path):
+    photographs = read_photographs(location, 3).train
+    chosen = torch.tensor([7, 1, 2, 9, 4])
+    images = StreamedImages(photographs, chosen, torch.arange(5), SIZE, "refuse", 0)
+    for number in (0, 1):
+        found = list(images.epoch(3, number, 2, augment=False, shuffled=False, part=Part(stop=2)))
+        assert torch.cat([labels for _, labels, _ in found]).tolist() == [0, 1, 2, 3]
+        plain = torch.cat([some for some, _ in images.batches(4)])[:4]
+        assert torch.equal(torch.cat([some for some, *_ in found]), plain)
+    everything = streamed(photographs)
+    assert same(epoch(everything, stop=2), epoch(everything)[:2])
+
+
+def test_colours_are_drawn_for_each_photograph_by_seed_and_epoch(location: Path):
+    images = streamed(read_photographs(location, 3).train)
+    options = {"augment": False, "shuffled": False}
+    added, factor = drawn_colours(3, 1, len(images))
+    plain = torch.cat([some for some, *_ in images.epoch(3, 1, 5, **options)])
+    found = torch.cat([some for some, *_ in images.epoch(3, 1, 5, **options, recolour=True)])
+    pixels = 255 * (plain.permute(0, 2, 3, 1) * DEVIATION + MEAN)
+    mean = pixels.mean((1, 2), keepdim=True)
+    changed = (pixels - mean) * factor.view(-1, 1, 1, 1) + mean + added.view(-1, 1, 1, 1)
+    expected = (changed / 255 - MEAN) / DEVIATION
+    torch.testing.assert_close(found.permute(0, 2, 3, 1), expected, atol=1e-4, rtol=0)
+    whole = list(images.epoch(3, 1, 5, augment=True, recolour=True))
+    shares = [list(images.epoch(3, 1, 5, augment=True, recolour=True, part=Part(rank, 2))) for rank in (0, 1)]
+    for (some, *_), parts in zip(whole, zip(*shares, strict=True), strict=True):
+        torch.testing.assert_close(torch.cat([part[0] for part in parts]), some, atol=1e-5, rtol=0)

@@ -231,7 +231,10 @@ def test_equal_trials_have_equal_ids_and_any_difference_another():
             "trial: {network: {name: vgg}}",
             "network.name: input should be 'mlp', 'alexnet',",
         ),
-        ("trial: {initialization: {scheme: normal}}", "initialization: scheme normal needs standard_deviation"),
+        (
+            "trial: {initialization: {scheme: truncated_normal}}",
+            "initialization: scheme truncated_normal needs standard_deviation",
+        ),
         ("series: {training.optimiser: [sgd]}", "there is no field training.optimiser; did you mean optimizer?"),
         ("series: {training.optimizer: [lion]}", "training.optimizer: input should be 'momentum', 'sgd', 'adam'"),
         ("series: {training.optimizer: [sgd, adam]}\nlabel: '{network.name}'", "gives several series one name"),
@@ -312,3 +315,56 @@ def test_a_scale_that_a_sweep_lacks_is_refused(tmp_path: Path):
 def test_what_a_file_of_ones_own_cannot_say(tmp_path: Path, text: str, said: str):
     with pytest.raises(RequestError, match=said):
         load(tmp_path, text)
+
+
+RECIPES = """
+title: Two recipes
+trial: {training: {epochs: 50, learning_rate: 0.1}}
+series: {initialization.standard_deviation: [0.01, 1]}
+tune: {training.learning_rate: [1, 0.1]}
+recipes:
+  authors-code:
+    note: fewer epochs and one rate
+    trial: {training: {epochs: 7, learning_rate: 0.3}}
+    tune: {}
+    replicates: 2
+scales:
+  quick: {widths: [0.5], replicates: 1, tune: {training.learning_rate: [0.01]}, trial: {training: {batch_size: 16}}}
+"""
+
+
+def test_a_recipe_lies_between_the_experiment_and_the_scale(tmp_path: Path):
+    (tmp_path / "two.yaml").write_text(RECIPES)
+    paper = Sweep.load(str(tmp_path / "two.yaml"))
+    authors = paper.with_recipe("authors-code")
+    assert (paper.recipe, authors.recipe, authors.name) == ("paper", "authors-code", "two+authors-code")
+    assert authors.experiment == "two"
+    assert {trial.training.epochs for trial in authors.trials("paper")} == {7}
+    assert {trial.training.learning_rate for trial in authors.trials("quick")} == {0.3}, "the recipe's tuning stays"
+    assert {trial.training.batch_size for trial in authors.trials("quick")} == {16}
+    assert (authors.at("paper").replicates, authors.at("quick").replicates) == (2, 1)
+    assert {trial.training.epochs for trial in paper.trials("paper")} == {50}
+    assert authors.with_recipe("paper") == paper
+
+
+def test_a_recipe_and_settings_of_a_run_have_one_name(tmp_path: Path):
+    (tmp_path / "two.yaml").write_text(RECIPES)
+    sweep = Sweep.load(str(tmp_path / "two.yaml"))
+    one = sweep.with_recipe("authors-code").with_values({"training.epochs": 3})
+    assert one == sweep.with_values({"training.epochs": 3}).with_recipe("authors-code")
+    assert one.name.startswith("two+authors-code+")
+    assert {trial.training.epochs for trial in one.trials("paper")} == {3}
+
+
+def test_a_recipe_is_inherited_and_its_fields_explained(tmp_path: Path):
+    (tmp_path / "mine.yaml").write_text("extends: mlp10k-initialization\ntrial: {data: {dimensions: 50}}\n")
+    authors = Sweep.load(str(tmp_path / "mine.yaml")).with_recipe("authors-code")
+    [found] = authors.explain("training.batches_per_epoch")
+    assert found.values == (6,)
+    assert found.layer == "recipe authors-code of the base mlp10k-initialization"
+    assert {trial.data.dimensions for trial in authors.trials("paper")} == {50}  # type: ignore[union-attr]
+
+
+def test_there_is_no_other_recipe():
+    with pytest.raises(RequestError, match=r"constructions has no recipe 'authors-code': it has paper$"):
+        Sweep.load("constructions").with_recipe("authors-code")

@@ -1,5 +1,6 @@
 """Training on images: unbroken, continued, in pieces and on several processes it gives the same."""
 
+import dataclasses
 import math
 import subprocess
 import sys
@@ -40,10 +41,10 @@ RECIPE = Recipe(
 )
 
 
-def split(examples: int, seed: int) -> ResidentImages:
+def split(examples: int, seed: int, crop: int | None = None) -> ResidentImages:
     stream = torch.Generator().manual_seed(seed)
     images = torch.randint(256, (examples, 3, 32, 32), generator=stream, dtype=torch.uint8)
-    return ResidentImages(images, torch.randint(10, (examples,), generator=stream), torch.device("cpu"))
+    return ResidentImages(images, torch.randint(10, (examples,), generator=stream), torch.device("cpu"), crop)
 
 
 DATA = Dataset(split(70, 0), split(20, 1), split(20, 2), 10, (3, 32, 32), "random images")
@@ -123,6 +124,78 @@ def test_a_training_continues_within_an_epoch(monkeypatch: pytest.MonkeyPatch):
     times_left = [progress.seconds_left for progress in seen]
     assert all(seconds is not None and seconds > 0 for seconds in times_left)
     assert same(trained(checkpoints=InMemory(checkpoints.written[-1])), unbroken)
+
+
+def test_with_every_option_a_training_continues_within_a_shorter_epoch(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("widthwise.training.loop.LOOK_EVERY", 2)
+    fields = {"batches_per_epoch": 4, "order": "fixed", "colour_augmentation": True, "weight_decay_layers": ("dense1",)}
+    recipe = RECIPE.model_copy(update=fields)
+    cropped = dataclasses.replace(DATA, train=split(70, 0, crop=28), validation=split(20, 1, crop=28))
+    unbroken, checkpoints, seen = trained(recipe, data=cropped), InMemory(), []
+
+    def interrupt(progress: Progress) -> None:
+        seen.append(progress)
+        if progress.done == pytest.approx(1.5):
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        trained(recipe, data=cropped, checkpoints=checkpoints, interval=Interval(minutes=0.0), on_progress=interrupt)
+    assert [progress.done for progress in seen] == pytest.approx([0.5, 1, 1.5]), "of four batches each"
+    for progress, examples in zip(seen, (32, 64, 96), strict=True):
+        assert progress.seconds_left is not None
+        left = progress.seconds_left * progress.numbers["examples_per_second"]
+        assert left == pytest.approx(3 * 64 - examples)
+    assert same(trained(recipe, data=cropped, checkpoints=InMemory(checkpoints.written[-1])), unbroken)
+
+
+@pytest.mark.parametrize("order", ["fixed", "shuffled"])
+def test_an_epoch_may_be_of_fewer_batches_and_only_some_weights_decay(order: str):
+    fields = {"batches_per_epoch": 2, "order": order, "weight_decay": 0.5, "weight_decay_layers": ("dense1", "dense2")}
+    recipe = Recipe(learning_rate=0.05, batch_size=32, epochs=2, **fields)
+    architecture = AlexNetDescription(width_factor=0.05)
+    result = trained(recipe, architecture)
+    network = build_initialized(architecture, GLOROT, (3, 32, 32), 10, seed=4)
+    decaying = [network.dense1.dense.weight, network.dense2.dense.weight]
+    others = [value for value in network.parameters() if all(value is not each for each in decaying)]
+    steps = torch.optim.SGD([{"params": decaying, "weight_decay": 0.5}, {"params": others}], 0.05, momentum=0.9)
+    inputs, labels = next(DATA.train.batches(70))
+    accuracies = []
+    for epoch in range(2):
+        shuffled = torch.cat([labels for _, labels, _ in DATA.train.epoch(4, epoch, 32, augment=False)])
+        correct, seen = 0, []
+        for number in range(2):
+            if order == "fixed":
+                batch, answers = inputs[32 * number :][:32], labels[32 * number :][:32]
+            else:
+                batch, answers, _ = list(DATA.train.epoch(4, epoch, 32, augment=False))[number]
+            logits = network(batch)
+            steps.zero_grad()
+            torch.nn.functional.cross_entropy(logits, answers).backward()
+            steps.step()
+            correct += int((logits.argmax(1) == answers).sum())
+            seen.append(answers)
+        assert torch.equal(torch.cat(seen), labels[:64] if order == "fixed" else shuffled[:64])
+        accuracies.append(correct / 64)
+    assert result.history["train_accuracy"] == pytest.approx(accuracies)
+    close(result.parameters, network.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        (
+            {"batches_per_epoch": 6},
+            "^training.batches_per_epoch: it is 6 and the training set has only 5 batches of 16; set it to less$",
+        ),
+        (
+            {"weight_decay_layers": ("pool1",)},
+            "^training.weight_decay_layers: the network has no layer with weights in",
+        ),
+    ],
+)
+def test_batches_and_layers_that_are_not_there_are_refused(fields: dict, said: str):
+    with pytest.raises(RequestError, match=said):
+        trained(RECIPE.model_copy(update=fields))
 
 
 def test_the_history_is_that_of_a_plain_loop():

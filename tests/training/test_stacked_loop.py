@@ -11,6 +11,7 @@ from widthwise.data.dataset import Dataset
 from widthwise.data.examples import ResidentExamples
 from widthwise.data.source import TeacherData
 from widthwise.data.teacher import teacher_data
+from widthwise.errors import RequestError
 from widthwise.networks.build import build_initialized
 from widthwise.networks.mlp import MLPDescription
 from widthwise.networks.scheme import Initialization
@@ -91,9 +92,65 @@ def test_each_member_of_a_stack_is_exactly_what_it_is_alone(optimizer, width: fl
         assert same(result, alone)
 
 
+@pytest.mark.parametrize("order", ["fixed", "shuffled"])
+def test_an_epoch_may_be_of_fewer_batches_and_in_the_order_of_the_data(order: str):
+    """And only the weights of some layers may decay."""
+    recipe = RECIPE.model_copy(
+        update={"batches_per_epoch": 2, "order": order, "weight_decay": 0.5, "weight_decay_layers": ("hidden",)}
+    )
+    dataset = data(0)
+    trained = train_stack([network(), network(seed=1)], [dataset] * 2, [7, 8], recipe)
+    for result, plain, seed in zip(trained, (network(), network(seed=1)), (7, 8), strict=True):
+        decaying = plain.hidden.linear.weight
+        others = [value for value in plain.parameters() if value is not decaying]
+        groups = [{"params": [decaying], "weight_decay": 0.5}, {"params": others}]
+        steps, shuffle = torch.optim.SGD(groups, 0.1, momentum=0.9), generator(seed, "order")
+        for epoch in range(4):
+            examples = torch.randperm(100, generator=shuffle)[:64] if order == "shuffled" else torch.arange(64)
+            total, correct = 0.0, 0
+            for batch in (examples[:32], examples[32:]):
+                logits, labels = plain(dataset.train.inputs[batch]), dataset.train.labels[batch]
+                loss = functional.cross_entropy(logits, labels)
+                steps.zero_grad()
+                loss.backward()
+                steps.step()
+                total, correct = total + loss.item(), correct + int((logits.argmax(1) == labels).sum())
+            assert result.history["train_loss"][epoch] == pytest.approx(total / 2, rel=1e-4)
+            assert result.history["train_accuracy"][epoch] == correct / 64
+        for name, parameter in plain.named_parameters():
+            torch.testing.assert_close(result.parameters[name], parameter.detach(), rtol=1e-3, atol=1e-5)
+
+
+def test_all_batches_are_the_epoch():
+    (limited,) = train_stack([network()], [data(0)], [7], RECIPE.model_copy(update={"batches_per_epoch": 4}))
+    (whole,) = train_stack([network()], [data(0)], [7], RECIPE)
+    assert same(limited, whole), "of 100 examples in batches of 32"
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        (
+            {"batches_per_epoch": 5},
+            "^training.batches_per_epoch: it is 5 and the training set has only 4 batches of 32; set it to less$",
+        ),
+        (
+            {"weight_decay_layers": ("dense",)},
+            "^training.weight_decay_layers: .* in 'dense'; there are hidden and output$",
+        ),
+    ],
+)
+def test_batches_and_layers_that_are_not_there_are_refused(fields: dict, said: str):
+    with pytest.raises(RequestError, match=said):
+        train_stack([network()], [data(0)], [7], RECIPE.model_copy(update=fields))
+
+
+@pytest.mark.parametrize("decaying", [None, ("hidden",)], ids=["all decay", "hidden decays"])
 @pytest.mark.parametrize("optimizer", ["momentum", "sgd", "adam", "rmsprop"])
-def test_a_diverging_member_ends_and_its_neighbours_do_not_notice(optimizer):
-    recipe = RECIPE.model_copy(update={"epochs": 8, "optimizer": optimizer})
+def test_a_diverging_member_ends_and_its_neighbours_do_not_notice(optimizer, decaying: tuple[str, ...] | None):
+    recipe = RECIPE.model_copy(
+        update={"epochs": 8, "optimizer": optimizer, "weight_decay": 0.01, "weight_decay_layers": decaying}
+    )
     healthy = data(0)
     broken = dataclasses.replace(healthy, train=ResidentExamples(healthy.train.inputs.clone(), healthy.train.labels))
     broken.train.inputs[3] = torch.inf

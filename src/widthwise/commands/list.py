@@ -1,5 +1,6 @@
 """`widthwise list`: the paper's Table 1, experiment by experiment."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +14,7 @@ from widthwise.commands.terminal import print_json, results, scaled
 from widthwise.wording import counted
 
 if TYPE_CHECKING:
-    from widthwise.experiments.catalogue_table import Entry, Setting
+    from widthwise.experiments.catalogue_table import Difference, Entry, Setting
     from widthwise.experiments.sweep import Sweep
 
 STAR = "★"
@@ -78,7 +79,25 @@ def _show(each: "Entry") -> None:
         cost = f"{scaled(each.flops, 'FLOP')}" if each.flops else "counted, not trained"
         note = f"{cost}, {_widths(sweep)}" if scale == "paper" else sweep.note(scale) or "the same"
         counts.add_row(scale, counted(trials, "run"), Text(note))
-    results.print(Padding(counts, (0, 0, 1, 2)))
+    results.print(Padding(counts, (0, 0, 0 if each.recipes else 1, 2)))
+    for name, differences in each.recipes.items():
+        _show_recipe(name, sweep.recipes[name].note, differences)
+
+
+def _show_recipe(name: str, note: str, differences: "Sequence[Difference]") -> None:
+    """A recipe: what it is, and each setting beside the paper's."""
+    results.print(Padding(Text.assemble(("recipe ", "dim"), (name, "bold"), f"  {note}"), (0, 0, 0, 2)))
+    table = Table(box=None, pad_edge=False, header_style="dim", show_edge=False, expand=False)
+    for heading in ("Setting", "paper", name):
+        table.add_column(heading, overflow="fold")
+    for each in differences:
+        table.add_row(each.path, *(", ".join(map(_short, values)) or "–" for values in (each.paper, each.recipe)))
+    results.print(Padding(table, (0, 0, 1, 4)))
+
+
+def _short(value: object) -> str:
+    """A value as YAML writes it."""
+    return "none" if value is None or value == [] else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _widths(sweep: "Sweep") -> str:
@@ -103,4 +122,8 @@ def _plain(each: "Entry") -> dict[str, object]:
         "trials": each.trials,
         "notes": {scale: sweep.note(scale) for scale in sweep.scales},
         "training_flops": each.flops,
+        "recipes": {
+            name: {"note": sweep.recipes[name].note, "differences": list(map(asdict, differences))}
+            for name, differences in each.recipes.items()
+        },
     }

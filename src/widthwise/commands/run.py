@@ -43,6 +43,14 @@ def run(
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Every experiment of `widthwise list`.")] = False,
     scale: Scale = "paper",
+    recipe: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="How to train: paper, as its text says, or another one that `widthwise list` shows, such as "
+            "authors-code, as the authors' own program did. With --all: the experiments that have it.",
+        ),
+    ] = "paper",
     store: Store = "runs",
     data: Data = None,
     device: Device = "auto",
@@ -62,14 +70,18 @@ def run(
     Runs that the store already holds are not run again, so the same command continues what was interrupted.
     """
     from widthwise.execution.machine import Machine
-    from widthwise.experiments.sweep import Sweep, catalogue
+    from widthwise.experiments.sweep import PAPER, Sweep, catalogue
     from widthwise.reporting.report import check_figures_and_claims
 
     if (name is None) != every:
         raise RequestError("name an experiment, or give --all for every one; widthwise list shows them")
     names = list(catalogue()) if name is None else [name]
     given = parsed_settings(settings)
-    sweeps = [Sweep.load(each).with_values(given) for each in names]
+    loaded = [Sweep.load(each) for each in names]
+    having = [each for each in loaded if name or recipe in (PAPER, *each.recipes)]
+    if not having:
+        raise RequestError(f"no experiment has the recipe {recipe!r}; widthwise list shows them", field="recipe")
+    sweeps = [each.with_recipe(recipe).with_values(given) for each in having]
     if explain is not None:
         if name is None:
             raise RequestError("name one experiment whose field is explained", field="explain")
@@ -80,7 +92,8 @@ def run(
     machine = Machine(tuple(data or ()), device, processes, decoders=decoders)
     if dry_run:
         trials = [trial for sweep in sweeps for trial in sweep.trials(scale)]
-        title = f"{sweeps[0].title if name else 'Every experiment'}, scale {scale}"
+        of_recipe = "" if recipe == PAPER else f", recipe {recipe}"
+        title = f"{sweeps[0].title if name else 'Every experiment'}{of_recipe}, scale {scale}"
         reduced = sweeps[0].note(scale) if name else "" if scale == "paper" else "widthwise list says what each reduces"
         note = f"Not at the paper's scale: {reduced}." if reduced else ""
         show_plan(trials, store, workers, machine, as_json, title, note)

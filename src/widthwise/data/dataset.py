@@ -19,12 +19,19 @@ class Part:
     """The part of an epoch's batches that one process trains on.
 
     rank, processes: the process, counted from 0, and the number of processes that share each batch.
-    start: the number of the first batch, counted from 0.
+    start, stop: the number of the first batch, counted from 0, and of the batch before which the epoch ends; None: it
+        ends with the examples.
     """
 
     rank: int = 0
     processes: int = 1
     start: int = 0
+    stop: int | None = None
+
+    @property
+    def batches(self) -> slice:
+        """The batches from the first one on."""
+        return slice(self.start, self.stop)
 
 
 WHOLE = Part()
@@ -45,10 +52,18 @@ class Split(Protocol):
         ...
 
     def epoch(
-        self, seed: int, epoch: int, batch_size: int, *, augment: bool, part: Part = WHOLE
+        self,
+        seed: int,
+        epoch: int,
+        batch_size: int,
+        *,
+        augment: bool,
+        recolour: bool = False,
+        shuffled: bool = True,
+        part: Part = WHOLE,
     ) -> Iterator[tuple[Inputs, Tensor, int]]:
-        """A part of an epoch's batches, in an order of its own: inputs and labels of the share, and the number
-        of examples in the whole batch."""
+        """A part of an epoch's batches, in an order of its own or, unless `shuffled`, in that of the data: inputs and
+        labels of the share, and the number of examples in the whole batch."""
         ...
 
 

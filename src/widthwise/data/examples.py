@@ -42,9 +42,17 @@ class ResidentExamples:
             yield self._chosen(examples)
 
     def epoch(
-        self, seed: int, epoch: int, batch_size: int, *, augment: bool, part: Part = WHOLE
+        self,
+        seed: int,
+        epoch: int,
+        batch_size: int,
+        *,
+        augment: bool,
+        recolour: bool = False,
+        shuffled: bool = True,
+        part: Part = WHOLE,
     ) -> Iterator[tuple[Inputs, Int[Tensor, " share"], int]]:
-        """A part of an epoch's batches, in an order of its own.
+        """A part of an epoch's batches, in an order of its own or, unless `shuffled`, in that of the data.
 
         The order depends only on `seed` and `epoch`. For each batch, one process's share is returned, and the number of
         examples in the whole batch.
@@ -52,10 +60,11 @@ class ResidentExamples:
         Raises:
             ValueError: augmentation is asked for, which is only for images.
         """
-        if augment:
+        if augment or recolour:
             raise ValueError("augmentation is for images")
-        order = torch.randperm(len(self), generator=generator(seed, "order", epoch)).to(self.labels.device)
-        for batch in order.split(batch_size)[part.start :]:
+        shuffle = generator(seed, "order", epoch)
+        order = torch.randperm(len(self), generator=shuffle) if shuffled else torch.arange(len(self))
+        for batch in order.to(self.labels.device).split(batch_size)[part.batches]:
             yield *self._chosen(batch.tensor_split(part.processes)[part.rank]), len(batch)
 
     def _chosen(self, examples: Int[Tensor, " chosen"]) -> tuple[Inputs, Int[Tensor, " chosen"]]:

@@ -65,7 +65,7 @@ def image_folder(source: ImageFolderData, location: Path, device: torch.device, 
         if not len(kept):
             raise RequestError(f"no image for {name} at {location} can be decoded", field="data")
         labels = partly_random(given[held_in].labels[kept], source, name, classes)
-        splits[name] = ResidentImages(pixels, labels, device)
+        splits[name] = ResidentImages(pixels, labels, device, source.crop)
         splits[name].damaged.update(damaged)
     description = f"{sum(map(len, splits.values())):,} images of {classes} classes ({kind})"
     shape = (3, source.image_size, source.image_size)

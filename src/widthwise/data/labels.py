@@ -11,11 +11,11 @@ from widthwise.randomness import generator
 def partly_random(
     labels: Int[Tensor, " examples"], source: DataSource, split: str, classes: int
 ) -> Int[Tensor, " examples"]:
-    """The labels of a split, a share of them replaced by uniform draws; those of test examples stay.
+    """The labels of a split, a share of them replaced by uniform draws if it is one of `random_label_splits`.
 
     The draws come from a separate stream of the source's seed: nothing else changes with the share.
     """
-    if source.random_label_share == 0 or split == "test":
+    if source.random_label_share == 0 or split not in source.random_label_splits:
         return labels
     count = round(source.random_label_share * len(labels))
     stream = generator(source.seed, "random labels", split)

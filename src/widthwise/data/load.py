@@ -70,7 +70,7 @@ def _cifar10(source: CIFAR10Data, location: Path, device: torch.device) -> Datas
     files = _cifar10_files(location, source.damaged)
 
     def split(pixels: Pixels, chosen: Indices, labels: Tensor) -> Split:
-        return ResidentImages(pixels.images[chosen], labels, device)
+        return ResidentImages(pixels.images[chosen], labels, device, source.crop)
 
     dataset = _in_splits(source, files, torch.arange(len(files.train.labels)), location, split)
     dataset.train.damaged.update(dict.fromkeys(files.damaged, "left out"))

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, PositiveInt
+from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
-from widthwise.config import Config
+from widthwise.config import Config, Since
 from widthwise.networks.description import Shape
 from widthwise.networks.user_function import UserFunction
 
@@ -29,8 +29,16 @@ class DataSource(Config):
     """Drawn with `seed` from the test examples; None: all of them."""
     random_label_share: Share = 0.0
     """The share of training and of validation labels that uniform draws replace; 1 in the paper's Section 4.3."""
+    random_label_splits: Annotated[tuple[Literal["train", "validation"], ...], Since(4)] = ("train", "validation")
+    """The splits whose labels are replaced; test labels always stay."""
     seed: Seed = 0
     """The seed of random labels and of the choice of examples."""
+
+    @model_validator(mode="after")
+    def _random_labels_are_somewhere(self):
+        if not self.random_label_splits:
+            raise ValueError("random_label_splits names no split; leave it out, or set random_label_share to 0")
+        return self
 
     @property
     def called(self) -> str:
@@ -146,6 +154,14 @@ class CIFAR10Data(PublishedImages):
     name: Literal["cifar10"] = "cifar10"  # pyright: ignore[reportIncompatibleVariableOverride]
     validation_examples: PositiveInt = 5000
     """The last training images."""
+    crop: Annotated[PositiveInt | None, Since(4)] = None
+    """Use only the middle `crop` × `crop` pixels of each image, or with `training.augmentation` random ones, resized to
+    32×32; None: use the whole image."""
+
+    @model_validator(mode="after")
+    def _images_hold_the_crop(self):
+        _check_crop(self.crop, self.shape[-1])
+        return self
 
 
 class ImageNetData(PublishedImages):
@@ -184,11 +200,24 @@ class ImageFolderData(ImageFiles):
     """The number of labels; None: as many as the files have."""
     validation_examples: PositiveInt | None = None
     """None: all that the files have for it, or a tenth of the training images."""
+    crop: Annotated[PositiveInt | None, Since(4)] = None
+    """Use only the middle `crop` × `crop` pixels of each image at `image_size`, or with `training.augmentation` random
+    ones, resized to `image_size`; None: use the whole image."""
+
+    @model_validator(mode="after")
+    def _images_hold_the_crop(self):
+        _check_crop(self.crop, self.image_size)
+        return self
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of one input."""
         return (3, self.image_size, self.image_size)
+
+
+def _check_crop(crop: int | None, size: int) -> None:
+    if crop is not None and crop > size:
+        raise ValueError(f"crop is {crop} and images are {size}×{size} pixels; it must be at most {size}")
 
 
 class OwnData(UserFunction, DataSource):

@@ -10,11 +10,12 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Int64, Num, UInt8
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from widthwise.data.colour import drawn_colours, recoloured
 from widthwise.data.dataset import WHOLE, Part, spread
 from widthwise.data.parquet_images import in_bytes, why_undecodable
 from widthwise.data.photographs import Photographs
@@ -87,32 +88,50 @@ class StreamedImages:
         return self._decoded(list(spread(len(self), limit).split(batch_size)), None)
 
     def epoch(
-        self, seed: int, epoch: int, batch_size: int, *, augment: bool, part: Part = WHOLE
+        self,
+        seed: int,
+        epoch: int,
+        batch_size: int,
+        *,
+        augment: bool,
+        recolour: bool = False,
+        shuffled: bool = True,
+        part: Part = WHOLE,
     ) -> Iterator[tuple[Float[Tensor, "share 3 size size"], Int64[Tensor, " share"], int]]:
-        """A part of an epoch's batches, in an order of its own.
+        """A part of an epoch's batches, in an order of its own or, unless `shuffled`, in that of the chosen examples.
 
-        The order depends only on `seed` and `epoch`, and an image's crop and flip also on its index. For each batch,
-        one process's share is returned, and the number of examples in the whole batch, including those that cannot be
-        decoded.
+        The order depends only on `seed` and `epoch`, and an image's crop, flip and colours also on its index. For each
+        batch, one process's share is returned, and the number of examples in the whole batch, including those that
+        cannot be decoded.
 
         Args:
             augment: cut out a random region and mirror half of the images, instead of the middle.
+            recolour: change brightness and contrast at random.
 
         Raises:
             RequestError: an image cannot be decoded, and that is refused.
             TrialError: a file cannot be read, or a worker process was killed.
         """
-        position = torch.full((len(self._photographs),), -1)
-        position[self._chosen] = torch.arange(len(self))
-        order = position[self._photographs.order(generator(seed, "order", epoch))]
-        batches = order[order >= 0].split(batch_size)[part.start :]
+        order = self._shuffled(seed, epoch) if shuffled else torch.arange(len(self))
+        batches = order.split(batch_size)[part.batches]
         shares = [batch.tensor_split(part.processes)[part.rank] for batch in batches]
-        with closing(self._decoded(shares, (seed, epoch) if augment else None)) as decoded:
+        colours = drawn_colours(seed, epoch, len(self)) if recolour else None
+        with closing(self._decoded(shares, (seed, epoch) if augment else None, colours)) as decoded:
             for batch, (images, labels) in zip(batches, decoded, strict=True):
                 yield images, labels, len(batch)
 
+    def _shuffled(self, seed: int, epoch: int) -> Int64[Tensor, " examples"]:
+        """The examples in the order of an epoch."""
+        position = torch.full((len(self._photographs),), -1)
+        position[self._chosen] = torch.arange(len(self))
+        order = position[self._photographs.order(generator(seed, "order", epoch))]
+        return order[order >= 0]
+
     def _decoded(
-        self, indices: list[Int64[Tensor, " _"]], augmentation: tuple[int, int] | None
+        self,
+        indices: list[Int64[Tensor, " _"]],
+        augmentation: tuple[int, int] | None,
+        colours: Float[Tensor, "2 examples"] | None = None,
     ) -> Generator[tuple[Float[Tensor, "batch 3 size size"], Int64[Tensor, " batch"]], None, None]:
         """Batches of the examples at `indices` among the chosen."""
         decoding = Decoding(self._photographs, self._image_size, augmentation)
@@ -121,13 +140,16 @@ class StreamedImages:
             for each, (pixels, failures) in zip(indices, decoded, strict=True):
                 self.damaged |= noted(failures.values(), self._refused)
                 kept = [number for number in range(len(each)) if number not in failures]
+                pixels = pixels.to(self._device)
+                if colours is not None:
+                    pixels = recoloured(pixels, colours[:, each[kept]].to(self._device))
                 yield self._standardized(pixels), self.labels[each[kept].to(self._device)]
 
-    def _standardized(self, pixels: UInt8[Tensor, "batch size size 3"]) -> Float[Tensor, "batch 3 size size"]:
+    def _standardized(self, pixels: Num[Tensor, "batch size size 3"]) -> Float[Tensor, "batch 3 size size"]:
         mean, deviation = (
             255 * torch.tensor(numbers, device=self._device).view(-1, 1, 1) for numbers in (MEAN, STANDARD_DEVIATION)
         )
-        return pixels.to(self._device).permute(0, 3, 1, 2).float().sub_(mean).div_(deviation)
+        return pixels.permute(0, 3, 1, 2).float().sub_(mean).div_(deviation)
 
 
 def noted(failures: Iterable[Failure], refused: bool) -> dict[str, str]:

@@ -42,7 +42,7 @@ def seconds_alone(trial: Trial, machine: Machine) -> float:
     cost = trial_arithmetic(trial, machine)
     count = _affordable(recipe.scaled_batch_size, cost.training_flops)
     cheap = RUNS * MORE_BATCHES * count * cost.training_flops < TIMED_FLOPS
-    batches = -(-data.train // recipe.scaled_batch_size)
+    batches, in_epoch = recipe.batches_in_epoch(data.train), recipe.examples_in_epoch(data.train)
     network = build_initialized(trial.network, trial.initialization, data.shape, data.classes, trial.seed)
     with computing(machine.threads):
         fabric = fabric_on(replace(machine, processes=1), recipe.precision)
@@ -56,6 +56,7 @@ def seconds_alone(trial: Trial, machine: Machine) -> float:
                     "epochs": RUNS if cheap else 2,
                     "micro_batch_size": None,
                     "keep_epochs": (),
+                    "batches_per_epoch": None,
                 }
                 | {"patience": None, "stop_at": None, "learning_rate": 1e-9}
             )
@@ -69,7 +70,7 @@ def seconds_alone(trial: Trial, machine: Machine) -> float:
             of_a_batch = max(epoch(1 + MORE_BATCHES) - one, 0.0) / MORE_BATCHES
             an_epoch = max(one - of_a_batch, 0.0) + of_a_batch * batches
         else:
-            an_epoch = one / count * data.train
+            an_epoch = one / count * in_epoch
         network.to(machine.device).eval()
         predicted, measured = _seconds_to_measure(trial, network, data, cost.forward_flops, machine)
     an_epoch += predicted * data.validation
@@ -132,4 +133,4 @@ def _examples(trial: Trial, data: Extent, count: int, machine: Machine) -> Split
     assert isinstance(data.shape, tuple), "images have one shape"
     images = torch.randint(256, (count, *data.shape), generator=stream, dtype=torch.uint8)
     labels = torch.randint(data.classes, (count,), generator=stream)
-    return ResidentImages(images, labels, device)
+    return ResidentImages(images, labels, device, getattr(trial.data, "crop", None))

@@ -93,7 +93,8 @@ def cohorts(trials: Sequence[Trial], machine: Machine = Machine()) -> list[Cohor
         first = cohort[0]
         data = extent(first.data, machine)
         cost = trial_arithmetic(first, machine)
-        return len(cohort) * cost.training_flops * first.training.epochs * data.train
+        examples = first.training.epochs * first.training.examples_in_epoch(data.train)
+        return len(cohort) * cost.training_flops * examples
 
     found = [cohort for trainer, theirs in by_trainer(trials).items() for cohort in trainer.group(theirs)]
     return sorted(found, key=flops, reverse=True)

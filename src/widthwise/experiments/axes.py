@@ -50,10 +50,10 @@ class Axes(Config):
 
 
 class ScaledAxes(Axes):
-    """The changes of a scale to its sweep; `trial` is laid over the sweep's and over its series' named parts."""
+    """The changes of a scale or a recipe to its sweep; `trial` is laid over the sweep's and its series' named parts."""
 
     note: str = ""
-    """The reductions of the scale in one sentence."""
+    """The changes in one sentence."""
 
 
 def chosen(axis: Any, values: Any, source: str, path: str) -> Any:

@@ -1,12 +1,15 @@
 """The experiments that come with the program as a table, like the paper's Table 1, and found by their figures."""
 
+import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from widthwise.errors import RequestError
+from widthwise.experiments.axes import AXIS_OF
 from widthwise.experiments.figure import in_order_of_paper, is_named
-from widthwise.experiments.sweep import SCALES, PlannedTrial, Scale, Sweep, catalogue
+from widthwise.experiments.settings import by_path
+from widthwise.experiments.sweep import PAPER, SCALES, PlannedTrial, Scale, Sweep, catalogue
 from widthwise.experiments.trial import Trial
 
 VARIANCES = {"glorot": "Glorot", "he": "He", "lecun": "LeCun", "given": ""}
@@ -33,13 +36,24 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Difference:
+    """A field of the trial, or an axis, that another recipe sets otherwise: the values of each, over all series."""
+
+    path: str
+    paper: tuple[object, ...]
+    recipe: tuple[object, ...]
+
+
+@dataclass(frozen=True)
 class Entry:
-    """An experiment: its rows, and at each scale its trials and its arithmetic in floating-point operations."""
+    """An experiment: its rows, at each scale its trials and its arithmetic in floating-point operations, and what each
+    other recipe changes."""
 
     sweep: Sweep
     rows: tuple[Row, ...]
     trials: dict[Scale, int]
     flops: int
+    recipes: dict[str, tuple[Difference, ...]]
 
 
 def entry(sweep: Sweep) -> Entry:
@@ -54,7 +68,28 @@ def entry(sweep: Sweep) -> Entry:
         tuple(_row(network, of_network) for network, of_network in groups.items()),
         {scale: len({trial.id for trial in sweep.trials(scale)}) for scale in scales},
         training_flops(run.trial for run in runs),
+        {name: differences(sweep, name) for name in sweep.recipes},
     )
+
+
+def differences(sweep: Sweep, recipe: str) -> tuple[Difference, ...]:
+    """The fields of the trial, and the axes, in which a recipe differs from the paper's at the paper's scale."""
+    of_paper, of_recipe = (_values(each) for each in (sweep.with_recipe(PAPER), sweep.with_recipe(recipe)))
+    paths = dict.fromkeys([*of_paper, *of_recipe])
+    pairs = {path: (of_paper.get(path, ()), of_recipe.get(path, ())) for path in paths}
+    return tuple(Difference(path, *pair) for path, pair in pairs.items() if pair[0] != pair[1])
+
+
+def _values(sweep: Sweep) -> dict[str, tuple[object, ...]]:
+    """The values of each field of the trial by path, over all series; and those of the axes."""
+    axes = sweep.at("paper")
+    found: dict[str, tuple[object, ...]] = {"replicates": (axes.replicates,), "widths": tuple(axes.widths)}
+    trials = [by_path(run.trial.model_dump(mode="json")) for run in sweep.runs("paper")]
+    for path in dict.fromkeys(itertools.chain.from_iterable(trials)):
+        if path not in AXIS_OF:
+            values = [each[path] for each in trials if path in each]
+            found[path] = tuple(value for index, value in enumerate(values) if value not in values[:index])
+    return found
 
 
 def named_figures(wanted: str) -> dict[str, tuple[str, ...]]:
@@ -90,7 +125,8 @@ def _flops(trial: Trial) -> int:
     assert data.shape is not None, "the catalogue's data have known sizes"
     assert data.classes is not None
     assert examples is not None
-    return arithmetic(trial.network, data.shape, data.classes).training_flops * trial.training.epochs * examples
+    examples = trial.training.epochs * trial.training.examples_in_epoch(examples)
+    return arithmetic(trial.network, data.shape, data.classes).training_flops * examples
 
 
 def _row(network: str, runs: list[PlannedTrial]) -> Row:
@@ -125,7 +161,7 @@ def _initialization(trial: Trial) -> str:
 def _regularizers(trial: Trial) -> str:
     present = {
         "BN": trial.network.normalized,
-        "DA": trial.training.augmentation,
+        "DA": trial.training.augmentation or trial.training.colour_augmentation,
         "DO": getattr(trial.network, "dropout", 0.0) > 0,
         "WD": trial.training.weight_decay > 0,
     }

@@ -21,12 +21,14 @@ from widthwise.experiments.trial import Trial
 from widthwise.experiments.user_code import with_code, without_folders
 from widthwise.experiments.validation import SETTINGS, refused, validated
 from widthwise.files import digest
-from widthwise.wording import suggestion
+from widthwise.wording import listed, suggestion
 
 __all__ = ["SCALES", "Axes", "PlannedTrial", "Scale", "Sweep", "catalogue"]
 
 OVERRIDDEN = "+"
-"""Precedes, in a sweep's name, a digest of the values that were set outside of its file."""
+"""Precedes, in a sweep's name, its recipe, and a digest of the values that were set outside of its file."""
+PAPER = "paper"
+"""The recipe of the paper's text, which every sweep has."""
 DIGEST_DIGITS = 6
 
 
@@ -42,14 +44,18 @@ class PlannedTrial:
 
 
 class Base(Config):
-    """A file that a sweep extends: its fields of the trial, and of the trial at each scale."""
+    """A file that a sweep extends: its fields of the trial, and of the trial in each recipe and at each scale."""
 
     trial: dict[str, Any] = {}
+    recipes: dict[str, dict[str, Any]] = {}
     scales: dict[Scale, dict[str, Any]] = {}
 
 
+RecipeName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
+
+
 class Sweep(Axes):
-    """An experiment: its axes, the changes of each scale, its name, its figures and its claims."""
+    """An experiment: its axes, the changes of each recipe and scale, its name, its figures and its claims."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_+-]*$")]
     title: str
@@ -66,6 +72,11 @@ class Sweep(Axes):
     analysis: Literal["trend", "constructions", "parameters", "convergence"] = "trend"
     """`trend`: does a measure grow with width? `constructions`: do the measures move as Section 2.3 says?
     `parameters`: how many are there? `convergence`: `trend` at each of the epochs that were kept (Fig. B2)."""
+    recipes: dict[RecipeName, ScaledAxes] = {}
+    """Other ways to train the same networks, such as the authors' own program's: what each changes of the sweep. Its
+    `tune` also replaces that of a scale."""
+    recipe: str = PAPER
+    """The recipe that it has now."""
     scales: dict[Scale, ScaledAxes] = {}
     bases: dict[str, Base] = {}
     """The files that it extends, the lowest first."""
@@ -112,13 +123,14 @@ class Sweep(Axes):
     def _parse(cls, file: Path, source: str, name: str) -> "Sweep":
         content = {"name": name, "title": name, **read_sweep(file, source)}
         sweep = validated(cls, with_code(content, file.parent), source)
-        for scale in sweep.scales or ("paper",):
-            next(sweep.runs(scale, source=source))
+        for each in (sweep, *map(sweep.with_recipe, sweep.recipes)):
+            for scale in sweep.scales or ("paper",):
+                next(each.runs(scale, source=source))
         return sweep
 
     @property
     def experiment(self) -> str:
-        """Its name without the digest of values that were set outside of its file."""
+        """Its name without its recipe and the digest of values that were set outside of its file."""
         return self.name.partition(OVERRIDDEN)[0]
 
     @property
@@ -142,12 +154,15 @@ class Sweep(Axes):
             known = ", ".join(["paper", *(each for each in self.scales if each != "paper")])
             raise RequestError(f"{self.experiment} has no scale {scale!r}: it has {known}")
         source = source or self._source
-        changes = self.scales.get(scale, ScaledAxes())
-        given = changes.model_dump(exclude_unset=True, exclude={"note", "trial"})
-        if "series" in given:
-            own = given["series"].items()
-            given["series"] = {path: chosen(self.series.get(path), axis, source, path) for path, axis in own}
-        axes: dict[str, Any] = {field: getattr(self, field) for field in Axes.model_fields} | given
+        axes: dict[str, Any] = {field: getattr(self, field) for field in Axes.model_fields}
+        for changes in (self._changes, self.scales.get(scale, ScaledAxes())):
+            given = changes.model_dump(exclude_unset=True, exclude={"note", "trial"})
+            if "series" in given:
+                own = given["series"].items()
+                given["series"] = {path: chosen(axes["series"].get(path), axis, source, path) for path, axis in own}
+            axes |= given
+        if "tune" in self._changes.model_fields_set:
+            axes["tune"] = self._changes.tune
         for path, value in self.overrides.items():
             varied = next((axis for axis in ("series", "tune") if path in axes[axis]), None)
             if path in AXES:
@@ -168,6 +183,28 @@ class Sweep(Axes):
         """A sentence on what the scale reduces; empty at the paper's."""
         return self.scales[scale].note if scale in self.scales else ""
 
+    def with_recipe(self, recipe: str) -> "Sweep":
+        """The sweep by another of its recipes, under a name of its own, so that a store keeps its results apart.
+
+        Raises:
+            RequestError: it has no such recipe.
+        """
+        if recipe != PAPER and recipe not in self.recipes:
+            known = listed([PAPER, *self.recipes])
+            raise RequestError(f"{self.experiment} has no recipe {recipe!r}: it has {known}", field="recipe")
+        return self._named(recipe, self.overrides)
+
+    def _named(self, recipe: str, overrides: Mapping[str, object]) -> "Sweep":
+        """The sweep with a recipe and values set outside of its file, and the name that belongs to them."""
+        parts = [self.experiment, *([recipe] if recipe != PAPER else [])]
+        parts += [digest(without_folders(dict(overrides)))[:DIGEST_DIGITS]] if overrides else []
+        return self.model_copy(update={"recipe": recipe, "overrides": dict(overrides), "name": OVERRIDDEN.join(parts)})
+
+    @property
+    def _changes(self) -> ScaledAxes:
+        """What its recipe changes."""
+        return self.recipes.get(self.recipe, ScaledAxes())
+
     def with_values(self, settings: Mapping[str, object]) -> "Sweep":
         """The sweep with `PATH=VALUE` set at every scale: an axis by its name, or a field of the trial by its path.
 
@@ -179,8 +216,7 @@ class Sweep(Axes):
         overrides = {**self.overrides, **with_code(settings, Path.cwd())}
         if overrides == self.overrides:
             return self
-        name = f"{self.experiment}{OVERRIDDEN}{digest(without_folders(overrides))[:DIGEST_DIGITS]}"
-        return self.model_copy(update={"overrides": overrides, "name": name})
+        return self._named(self.recipe, overrides)
 
     def trials(self, scale: Scale) -> list[Trial]:
         """Every trial at a scale."""
@@ -216,8 +252,8 @@ class Sweep(Axes):
         """The value of a field of the trial in each series, and the layer of settings that set it.
 
         From the lowest, the layers are: the program's default, the paper's recipe for the network, the files that the
-        sweep extends, its own `trial`, a named part of a series, the scale, values set for this run (`--set`), and
-        the axes.
+        sweep extends, its own `trial`, a named part of a series, the recipe, the scale, values set for this run
+        (`--set`), and the axes.
 
         Args:
             path: a field, such as `training.epochs`, or a section, such as `training`, for each of its fields.
@@ -245,12 +281,17 @@ class Sweep(Axes):
 
     def _above(self, axes: Axes, scale: Scale) -> list[Layer]:
         """The layers above the named parts of a series."""
+        recipe = [
+            Layer(f"recipe {self.recipe} of the base {name}", base.recipes.get(self.recipe, {}))
+            for name, base in self.bases.items()
+        ]
+        recipe.append(Layer(f"recipe {self.recipe}", self._changes.trial))
         bases = [
             Layer(f"scale {scale} of the base {name}", base.scales.get(scale, {})) for name, base in self.bases.items()
         ]
         varied = {*AXES, *axes.series, *axes.tune}
         values = [Layer(SET, nested(*each)) for each in self.overrides.items() if each[0] not in varied]
-        return [*bases, Layer(f"scale {scale}", self.scales.get(scale, ScaledAxes()).trial), *values]
+        return [*recipe, *bases, Layer(f"scale {scale}", self.scales.get(scale, ScaledAxes()).trial), *values]
 
     def _series(self, axes: Axes, scale: Scale, source: str) -> list[tuple[str, list[Layer]]]:
         """The name of each series, and the layers that make its base trial."""

@@ -10,7 +10,9 @@ from widthwise.experiments.axes import Axes, chosen
 from widthwise.experiments.yaml_files import read_yaml
 
 EXTENDS = "extends"
-NOT_INHERITED = ("name", "figures", "section", "claims", "trial", "scales", "bases")
+CHANGES = ("recipes", "scales")
+"""Fields with changes to the sweep, by name."""
+NOT_INHERITED = ("name", "figures", "section", "claims", "trial", "recipes", "scales", "bases")
 """Fields that stay with their file, or override the base's in layers of their own."""
 
 
@@ -42,25 +44,31 @@ def read_sweep(file: Path, source: str) -> dict[str, Any]:
     if base not in files:
         raise RequestError(f"{source}: {EXTENDS}: there is no experiment {base!r}; there are {', '.join(catalogue())}")
     below = read_sweep(files[base], f"{base}.yaml")
-    for holder in (content, *_mapping(content, "scales", source).values()):
+    for holder in (content, *(each for group in CHANGES for each in _mapping(content, group, source).values())):
         for field in ("trial", "series"):
             _mapping(holder, field, source)
     own = _mapping(content, "series", source)
     if own:
         named = below.get("series", {})
         content["series"] = {path: chosen(named.get(path), axis, source, path) for path, axis in own.items()}
-    scales = {
-        scale: _scale(below.get("scales", {}).get(scale, {}), content, content.get("scales", {}).get(scale, {}))
-        for scale in {**below.get("scales", {}), **content.get("scales", {})}
+    changes = {group: _inherited(group, below, content) for group in CHANGES}
+    trials = {
+        group: {name: each["trial"] for name, each in below.get(group, {}).items() if "trial" in each}
+        for group in CHANGES
     }
-    trials = {scale: changes["trial"] for scale, changes in below.get("scales", {}).items() if "trial" in changes}
-    bases = {**below.get("bases", {}), base: {"trial": below.get("trial", {}), "scales": trials}}
+    bases = {**below.get("bases", {}), base: {"trial": below.get("trial", {}), **trials}}
     inherited = {field: value for field, value in below.items() if field not in NOT_INHERITED}
-    return {**inherited, **content, "bases": bases, **({"scales": scales} if scales else {})}
+    return {**inherited, **content, "bases": bases, **{group: each for group, each in changes.items() if each}}
 
 
-def _scale(inherited: dict[str, Any], content: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """The changes of a scale: the base's, except for the axes that the file or its own scale sets."""
+def _inherited(group: str, below: dict[str, Any], content: dict[str, Any]) -> dict[str, Any]:
+    """The recipes, or the scales, of a file and of the one that it extends."""
+    under, own = below.get(group, {}), content.get(group, {})
+    return {name: _changes(under.get(name, {}), content, own.get(name, {})) for name in {**under, **own}}
+
+
+def _changes(inherited: dict[str, Any], content: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """The changes of a recipe or a scale: the base's, except for the axes that the file or its own one sets."""
     kept = {field: value for field, value in inherited.items() if field != "trial" and field not in content}
     replaced = [field for field in Axes.model_fields if field in content and field in inherited and field != "trial"]
     if replaced and kept.get("note"):
@@ -75,7 +83,7 @@ def _mapping(content: object, field: str, source: str) -> dict[str, Any]:
         RequestError: it is something else.
     """
     if not isinstance(content, dict) or not isinstance(content.get(field, {}), dict):
-        what = field if isinstance(content, dict) else "each scale"
+        what = field if isinstance(content, dict) else "each recipe and each scale"
         raise RequestError(f"{source}: {what} must be a mapping of fields and values")
     return content.get(field, {})
 

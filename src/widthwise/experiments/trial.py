@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -14,14 +14,17 @@ from widthwise.experiments.overlay import overlaid
 from widthwise.files import digest
 from widthwise.measurement.settings import Measurement
 from widthwise.networks.catalogue import AnyNetwork, described, network_name, paper_recipe
-from widthwise.networks.description import Construction, NetworkDescription
+from widthwise.networks.description import Construction, NetworkDescription, PublishedNetwork
 from widthwise.networks.scheme import Initialization
 from widthwise.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from torch import nn
 
 RESULTS_VERSION = 4
 """Part of every trial's id. It increases when the same settings begin to give other numbers."""
 
-NOT_FOR_STACKS = ("augmentation", "precision", "compile", "micro_batch_size")
+NOT_FOR_STACKS = ("augmentation", "colour_augmentation", "precision", "compile", "micro_batch_size")
 """Settings of training that stacks do not have."""
 MEASURED = {"measurement": {"protocols": ["text", "figures"]}}
 """What every trial measures unless it says otherwise."""
@@ -61,8 +64,12 @@ class Trial(Config):
             self.network.check_construction()
             if not self.stackable:
                 raise ValueError("construction is for teacher data")
-        if self.training.augmentation and not self.data.augmentable:
-            raise ValueError("training.augmentation is for networks that learn images; leave it out")
+        for name in ("augmentation", "colour_augmentation"):
+            if getattr(self.training, name) and not self.data.augmentable:
+                raise ValueError(f"training.{name} is for networks that learn images; leave it out")
+        if self.data.training_examples is not None:
+            self.training.batches_in_epoch(self.data.training_examples)
+        self._check_named_layers()
         if self.stackable:
             defaults = Recipe.model_fields
             wrong = [name for name in NOT_FOR_STACKS if getattr(self.training, name) != defaults[name].default]
@@ -72,6 +79,22 @@ class Trial(Config):
                     "images; leave it out"
                 )
         return self
+
+    def _check_named_layers(self) -> None:
+        """Check that the network has the layers that are named; a user's own is built, and so checked, only to run it.
+
+        Raises:
+            RequestError: it does not.
+        """
+        initialization, layers = self.initialization, self.training.weight_decay_layers
+        named = initialization.layer_factors or initialization.biases or layers
+        if named and self.data.shape is not None and isinstance(self.network, PublishedNetwork):
+            from widthwise.networks.initialization import check_initialized_layers  # PyTorch, which imports slowly
+            from widthwise.training.optimizer import decaying_weights
+
+            network = _shapes_alone(self.network, self.data)
+            check_initialized_layers(network, initialization)
+            decaying_weights(self.training, network)
 
     @property
     def id(self) -> str:
@@ -117,6 +140,16 @@ def _recipe(network: object) -> dict[str, Any]:
         return type(network).recipe
     name = network_name(network) if isinstance(network, Mapping) else None
     return paper_recipe(name) if isinstance(name, str) else {}
+
+
+@lru_cache(maxsize=64)
+def _shapes_alone(network: PublishedNetwork, data: Source) -> "nn.Module":
+    """The network of a trial, without memory for its weights."""
+    import torch
+
+    assert data.shape is not None
+    with torch.device("meta"):
+        return network.build(data.shape, data.classes or 1)
 
 
 @lru_cache(maxsize=REMEMBERED)

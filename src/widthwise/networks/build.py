@@ -23,7 +23,8 @@ def build_initialized(
             on it; afterwards their state is restored.
 
     Raises:
-        ValueError: the network cannot take inputs of that shape, or a user's own function fails.
+        ValueError: the network cannot take inputs of that shape, has no layer that the initialization names, or a
+            user's own function fails.
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.set_state(generator(seed, "network").get_state())

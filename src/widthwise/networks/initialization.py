@@ -7,10 +7,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from widthwise.networks.layer_names import check_names, value_of
 from widthwise.networks.scheme import Initialization
 
 TRUNCATION = 2.0
 """For a truncated normal, values beyond this many standard deviations are drawn again."""
+LEFT_BY_TRUNCATION = 0.87962566103423978
+"""The standard deviation of a standard normal that is truncated so."""
 
 
 def fans(weight: Float[Tensor, "outputs inputs *kernel"]) -> tuple[int, int]:
@@ -20,10 +23,11 @@ def fans(weight: Float[Tensor, "outputs inputs *kernel"]) -> tuple[int, int]:
 
 
 def standard_deviation(initialization: Initialization, fan_in: int, fan_out: int) -> float:
-    """The standard deviation that the weights are drawn with.
+    """The standard deviation of the weights.
 
-    Glorot 2 / (fan_in + fan_out), He 2 / fan_in and LeCun 1 / fan_in are variances, the same for the normal and the
-    uniform form (Section 3). For the plain and the truncated normal the deviation is a setting.
+    Glorot 2 / (fan_in + fan_out), He 2 / fan_in and LeCun 1 / fan_in are variances, the same for the normal, the
+    uniform (Section 3) and the truncated form. For the plain and the truncated normal the deviation is a setting, that
+    of the truncated one before truncation.
 
     Raises:
         ValueError: nothing is drawn with the scheme.
@@ -65,10 +69,40 @@ def draw_(
 
 @torch.no_grad()
 def initialize(network: nn.Module, initialization: Initialization, generator: torch.Generator) -> None:
-    """Draw every dense and convolution weight of `network` again, in module order; biases become 0."""
-    for module in network.modules():
-        if isinstance(module, (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)):
-            deviation = standard_deviation(initialization, *fans(module.weight))
-            draw_(module.weight, initialization.distribution, deviation, generator)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
+    """Draw every dense and convolution weight of `network` again, in module order; biases become constants, mostly 0.
+
+    Raises:
+        RequestError: a layer is named that the network does not have.
+    """
+    check_initialized_layers(network, initialization)
+    scaled_afterwards = initialization.distribution == "truncated_normal" and initialization.variance != "given"
+    for path, module in _layers(network).items():
+        deviation = standard_deviation(initialization, *fans(module.weight))
+        deviation *= value_of(path, initialization.layer_factors, 1.0)
+        if scaled_afterwards:
+            deviation /= LEFT_BY_TRUNCATION
+        draw_(module.weight, initialization.distribution, deviation, generator)
+        if module.bias is not None:
+            nn.init.constant_(module.bias, value_of(path, initialization.biases, 0.0))
+
+
+def check_initialized_layers(network: nn.Module, initialization: Initialization) -> None:
+    """Check that the network has the layers that `initialization` names.
+
+    Raises:
+        RequestError: it does not.
+    """
+    layers = _layers(network)
+    biased = [path for path, module in layers.items() if module.bias is not None]
+    field = "initialization.layer_factors"
+    check_names(initialization.layer_factors, layers, "dense layer or convolution", field)
+    check_names(initialization.biases, biased, "dense layer or convolution with biases", "initialization.biases")
+
+
+def _layers(network: nn.Module) -> dict[str, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d]:
+    """The layers whose weights are drawn, by their paths."""
+    return {
+        path: module
+        for path, module in network.named_modules()
+        if isinstance(module, (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d))
+    }

@@ -1,7 +1,7 @@
 """The paper's multilayer perceptron (Appendix A.1), with one hidden layer of 128 ReLU units at 1x, or deeper."""
 
 from collections import OrderedDict
-from typing import ClassVar, Literal, cast, no_type_check
+from typing import Any, ClassVar, Literal, cast, no_type_check
 
 from jaxtyping import Float
 from pydantic import PositiveInt
@@ -15,9 +15,12 @@ HIDDEN_UNITS = 128
 
 
 class MLPDescription(PublishedNetwork):
-    """The multilayer perceptron, whose recipe is the fields' defaults."""
+    """The multilayer perceptron, whose recipe but for the initialization is the fields' defaults."""
 
     title: ClassVar[str] = "MLP"
+    recipe: ClassVar[dict[str, dict[str, Any]]] = {
+        "initialization": {"scheme": "normal", "standard_deviation": 0.01},
+    }
     stackable: ClassVar[bool] = True
     shapes_in_words: ClassVar[str] = "(features,)"
 

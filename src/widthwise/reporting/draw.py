@@ -57,7 +57,11 @@ def draw(
     analyzed = functools.cache(lambda index: analyze(source, *sweeps[index]))
     for wanted in figures:
         for experiment, names in named_figures(wanted).items():
-            found = [index for index, stored in enumerate(sweeps) if stored.sweep.name == experiment]
+            found = [
+                index
+                for index, (sweep, _, _) in enumerate(sweeps)
+                if sweep.experiment == experiment and not sweep.overrides
+            ]
             if not found:
                 raise RequestError(
                     f"figure {wanted} is made by {experiment}, and nothing of it was run into {source.location}; "

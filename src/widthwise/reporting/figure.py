@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from widthwise.analysis.claims.measures import ACCURACY, AUC, SIMILARITY
 from widthwise.analysis.experiment import Analysis
+from widthwise.experiments.sweep import PAPER
 from widthwise.reporting.composing import Specification, complete
 from widthwise.reporting.kinds import Kind
 from widthwise.wording import counted
@@ -78,7 +79,8 @@ def scale_in_words(analysis: Analysis) -> str:
     sweep = analysis.sweep
     note = sweep.note(analysis.scale)
     changed = ", ".join(f"{path} = {value}" for path, value in sweep.overrides.items())
-    words = f"Scale {analysis.scale}{f': {note}' if note else ''}."
+    recipe = "" if sweep.recipe == PAPER else f"Recipe {sweep.recipe}. "
+    words = f"{recipe}Scale {analysis.scale}{f': {note}' if note else ''}."
     return f"{words} Set otherwise: {changed}." if changed else words
 
 

@@ -1,6 +1,7 @@
 """All of a store's experiments together: a summary in numbers, and a matrix of series by measures."""
 
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -46,15 +47,22 @@ def overview(analyses: Sequence[Analysis]) -> dict[str, object]:
     }
 
 
-def matrix(verdicts: pd.DataFrame) -> list[dict[str, object]]:
-    """A row for each series of an experiment: whether removability and similarity grow and accuracy is kept, each with
-    its effect, and the verdict. Those of an experiment's verdicts under one protocol."""
+@dataclass(frozen=True)
+class MatrixRow:
+    """A series: its cells for removability, similarity and accuracy, and its verdict."""
+
+    series: str
+    cells: list[Cell]
+    verdict: str
+
+
+def matrix(verdicts: pd.DataFrame) -> list[MatrixRow]:
+    """A row for each series of an experiment's verdicts under one protocol: whether removability and similarity grow
+    and accuracy is kept, each with its effect."""
     return [
-        {
-            "series": row["series"],
-            "cells": [_growth(row, "removability"), _growth(row, "similarity"), _accuracy(row)],
-            "verdict": row["verdict"],
-        }
+        MatrixRow(
+            row["series"], [_growth(row, "removability"), _growth(row, "similarity"), _accuracy(row)], row["verdict"]
+        )
         for row in verdicts.to_dict("records")
     ]
 

@@ -14,7 +14,7 @@ from widthwise.analysis.claims import compare_with_paper
 from widthwise.analysis.experiment import Analysis
 from widthwise.analysis.trainings import ENOUGH_ACCURACY, NEARLY_BEST
 from widthwise.analysis.verdict import ACCURACY_MARGIN, SIGNIFICANCE
-from widthwise.experiments.sweep import catalogue
+from widthwise.experiments.sweep import PAPER, catalogue
 from widthwise.measurement.settings import Protocol
 from widthwise.reporting import explorer
 from widthwise.reporting.embedding import Drawn, Pool, embedded, views
@@ -32,8 +32,8 @@ DIGITS = 6
 PROTOCOLS: dict[Protocol, str] = {
     "figures": "as the paper's figures were measured: the same share of whole channels is dropped in every layer at "
     "once, and AUC is the mean of the curve's points",
-    "text": "as the paper's text defines it: one layer at a time, each application of a unit dropped by itself, and AUC "
-    "is the area under the curve, the mean of the layers",
+    "text": "as the paper's text defines it: one layer at a time, each application of a unit dropped by itself, and "
+    "AUC is the area under the curve, the mean of the layers",
 }
 """How removability is measured, in the words that the page has beside its switch; in the switch's order."""
 NOT_RUN = "not run"
@@ -130,6 +130,7 @@ def _experiment(analysis: Analysis, specifications: Mapping[str, Drawn], tables:
         "analysis": analysis,
         "heading": f"{analysis.label}, scale {analysis.scale}",
         "note": analysis.sweep.note(analysis.scale),
+        "recipe": "" if analysis.sweep.recipe == PAPER else analysis.sweep.recipe,
         "statuses": analysis.runs["status"].value_counts().to_dict(),
         "tuned": list(analysis.sweep.at(analysis.scale).tune),
         "networks": len(shown.networks),
@@ -187,6 +188,7 @@ def command(analysis: Analysis) -> str:
     sweep = analysis.sweep
     name = sweep.experiment
     words = ["widthwise", "run", name if name in catalogue() else f"{name}.yaml", "--scale", analysis.scale]
+    words += [] if sweep.recipe == PAPER else ["--recipe", sweep.recipe]
     for path, value in sweep.overrides.items():
         words += ["--set", f"{path}={json.dumps(value)}"]
     return shlex.join(words)

@@ -73,8 +73,9 @@ def train(
         on_progress: receives an event every few batches and at each epoch's end, in the first process.
 
     Raises:
-        RequestError: there are fewer examples than a batch holds, the last batch cannot be shared between the
-            processes, a checkpoint does not fit, or an image cannot be decoded.
+        RequestError: there are fewer examples than a batch holds or fewer batches than an epoch has, the last batch
+            cannot be shared between the processes, no layer has a name that the recipe gives, a checkpoint does not
+            fit, or an image cannot be decoded.
     """
     _check(len(data.train), recipe, fabric.world_size)
     _channels_last(network.to(fabric.device))
@@ -86,8 +87,8 @@ def train(
         partial(_copied, network),
         network=network,
         optimizer=optimizer,
-        examples=len(data.train),
-        batches=-(-len(data.train) // recipe.scaled_batch_size),
+        examples=recipe.examples_in_epoch(len(data.train)),
+        batches=recipe.batches_in_epoch(len(data.train)),
     )
     if checkpoints is not None:
         resume(state, checkpoints)
@@ -128,8 +129,15 @@ def _train_epoch(state: SingleTrainingState, step: BatchStep, split: Split, call
         group["lr"] = recipe.rate(position.epoch)
     before = [position.loss, position.correct] if fabric.is_global_zero else [0.0, 0.0]
     totals = torch.tensor(before, dtype=torch.float64, device=fabric.device)
-    part = Part(fabric.global_rank, fabric.world_size, position.batch)
-    batches = split.epoch(step.seed, position.epoch, recipe.scaled_batch_size, augment=recipe.augmentation, part=part)
+    batches = split.epoch(
+        step.seed,
+        position.epoch,
+        recipe.scaled_batch_size,
+        augment=recipe.augmentation,
+        recolour=recipe.colour_augmentation,
+        shuffled=recipe.order == "shuffled",
+        part=Part(fabric.global_rank, fabric.world_size, position.batch, state.batches),
+    )
     seen = time.perf_counter()
     for inputs, labels, examples in batches:
         totals += step(inputs, labels, examples, position.step)
@@ -191,7 +199,7 @@ def _check(examples: int, recipe: Recipe, processes: int) -> None:
             f"a batch has {batch} examples and the training set only {examples}",
             settings={"training.batch_size": examples},
         )
-    for size in (batch, examples % batch):
+    for size in (batch, recipe.examples_in_epoch(examples) % batch):
         if 0 < size < processes:
             raise RequestError(
                 f"a batch of {size} cannot be shared between {processes} processes; choose another batch size",

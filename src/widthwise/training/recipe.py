@@ -5,7 +5,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from widthwise.config import Config
+from widthwise.config import Config, Since
+from widthwise.errors import RequestError
+from widthwise.wording import counted
 
 
 class ConstantRate(Config):
@@ -57,12 +59,20 @@ class Recipe(Config):
     """Added by `adam` and `rmsprop` to the root that they divide by."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     """Applies to the weights of dense layers and convolutions; in a perceptron, also to its biases."""
+    weight_decay_layers: Annotated[tuple[str, ...] | None, Since(4)] = None
+    """Only the weights of these layers decay, and no biases. A layer is named by its path in the network or by the path
+    of what it lies in; None: all layers."""
     batch_size: PositiveInt = 128
     scale: PositiveFloat = 1.0
     """The paper's k: multiplies the batch size and the learning rate together."""
     micro_batch_size: PositiveInt | None = None
     """Compute a batch's gradient in pieces of at most this many examples, for a batch that does not fit in memory.
     Batch normalization then works on each piece by itself."""
+    batches_per_epoch: Annotated[PositiveInt | None, Since(4)] = None
+    """The number of batches in an epoch, which does not train on the examples after them; None: all."""
+    order: Annotated[Literal["shuffled", "fixed"], Since(4)] = "shuffled"
+    """`shuffled`: the order of the examples is drawn afresh each epoch. `fixed`: it is that of the data, so that every
+    epoch has the same batches."""
     epochs: NonNegativeInt = 50
     """With 0 the network is neither trained nor measured: its parameters and its arithmetic are counted."""
     stop_on: Literal["validation_accuracy", "train_accuracy"] = "validation_accuracy"
@@ -74,6 +84,9 @@ class Recipe(Config):
     """Stop when the accuracy reaches this."""
     augmentation: bool = False
     """Crop and flip training images at random."""
+    colour_augmentation: Annotated[bool, Since(4)] = False
+    """Change brightness and contrast of training images at random, before they are standardized. Where each image is
+    standardized by itself, brightness alone has no effect; contrast, which is around each channel's mean, has one."""
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     """Lightning Fabric's name: all in float32, or matrix products and convolutions in bfloat16."""
     compile: bool = False
@@ -89,6 +102,8 @@ class Recipe(Config):
                 f"micro_batch_size is {self.micro_batch_size} and the batch {self.scaled_batch_size}; "
                 "it must be at most the batch"
             )
+        if self.weight_decay_layers == ():
+            raise ValueError("weight_decay_layers names no layer; leave it out, or set weight_decay to 0")
         wrong = [epoch for epoch in self.keep_epochs if not 1 <= abs(epoch) <= self.epochs]
         if wrong:
             raise ValueError(f"keep_epochs names epoch {wrong[0]}; there are 1 to {self.epochs}, or -1 for the last")
@@ -98,6 +113,31 @@ class Recipe(Config):
     def scaled_batch_size(self) -> int:
         """Examples in a batch."""
         return max(1, math.floor(self.batch_size * self.scale + 0.5))
+
+    def batches_in_epoch(self, examples: int) -> int:
+        """The number of batches in an epoch on a training set of `examples`.
+
+        Raises:
+            RequestError: it has fewer than `batches_per_epoch`.
+        """
+        available = -(-examples // self.scaled_batch_size)
+        if self.batches_per_epoch is None:
+            return available
+        if self.batches_per_epoch > available:
+            has = f"{counted(available, 'batch', 'batches')} of {self.scaled_batch_size:,}"
+            raise RequestError(
+                f"it is {self.batches_per_epoch:,} and the training set has only {has}; set it to less",
+                field="training.batches_per_epoch",
+            )
+        return self.batches_per_epoch
+
+    def examples_in_epoch(self, examples: int) -> int:
+        """The number of examples that an epoch trains on, of a training set of `examples`.
+
+        Raises:
+            RequestError: as for `batches_in_epoch`.
+        """
+        return min(examples, self.batches_in_epoch(examples) * self.scaled_batch_size)
 
     def rate(self, epoch: int) -> float:
         """The learning rate in `epoch`, counted from 0."""

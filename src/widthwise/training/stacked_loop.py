@@ -13,7 +13,7 @@ from widthwise.randomness import generator
 from widthwise.training.callbacks.divergence import Divergence
 from widthwise.training.callbacks.early_stop import EarlyStop
 from widthwise.training.history import History
-from widthwise.training.optimizer import build_optimizer, keep_members
+from widthwise.training.optimizer import build_optimizer, keep_members, stacked_groups
 from widthwise.training.recipe import Recipe
 from widthwise.training.stack import Stack
 from widthwise.training.state import TrainingState
@@ -28,20 +28,24 @@ def train_stack(
 ) -> list[TrainedNetwork]:
     """Train each network on its data set by `recipe`, all as one stack; the networks themselves stay as they are.
 
-    The order of the examples is drawn afresh each epoch from the network's seed. A network whose loss is no longer
-    finite has diverged: it ends there and is recorded as diverged. Each result is that of training the network by
-        itself, bit for bit on one CPU thread.
+    The order of the examples is drawn afresh each epoch from the network's seed, or is that of the data. A network
+    whose loss is no longer finite has diverged: it ends there and is recorded as diverged. Each result is that of
+    training the network by itself, bit for bit on one CPU thread.
 
     Args:
         networks: initial networks of one architecture, one per member.
         datasets: each member's data; members may share one.
         seeds: each member's seed.
+
+    Raises:
+        RequestError: there are fewer batches than an epoch has, or no layer has a name that the recipe gives.
     """
     stack = Stack(networks)
-    optimizer = build_optimizer(recipe, list(stack.parameters.values()))
+    optimizer = build_optimizer(recipe, stacked_groups(recipe, stack.parameters, networks[0]))
     train = _StackedSplit([dataset.train for dataset in datasets])
     validation = _StackedSplit([dataset.validation for dataset in datasets])
     shuffles = {seed: generator(seed, "order") for seed in seeds}
+    in_epoch = recipe.examples_in_epoch(train.examples)
 
     states = [TrainingState(recipe, partial(stack.member, member)) for member in range(len(networks))]
     histories = [History(state.trained.history) for state in states]
@@ -50,9 +54,13 @@ def train_stack(
     started = time.perf_counter()
     for epoch in range(recipe.epochs):
         rate = recipe.rate(epoch)
-        optimizer.param_groups[0]["lr"] = rate
-        orders = {seed: torch.randperm(train.examples, generator=shuffle) for seed, shuffle in shuffles.items()}
-        order = torch.stack([orders[seeds[member]] for member in running.tolist()])
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        if recipe.order == "fixed":
+            order = torch.arange(in_epoch).expand(len(stack), -1)
+        else:
+            orders = {seed: torch.randperm(train.examples, generator=shuffle) for seed, shuffle in shuffles.items()}
+            order = torch.stack([orders[seeds[member]][:in_epoch] for member in running.tolist()])
         trained = _train_epoch(stack, optimizer, train, running, order, recipe.scaled_batch_size)
         validated = _evaluate(stack, validation, running, recipe.scaled_batch_size)
         seconds = time.perf_counter() - started
@@ -71,8 +79,9 @@ def train_stack(
             break
         if alive.sum() * 2 <= len(stack):  # a smaller stack is traced anew, so shrink seldom
             running = running[alive]
+            before = list(stack.parameters.values())
             stack.keep(alive)
-            keep_members(optimizer, list(stack.parameters.values()), alive)
+            keep_members(optimizer, dict(zip(before, stack.parameters.values(), strict=True)), alive)
             for index, member in enumerate(running.tolist()):
                 states[member].parameters = partial(stack.member, index)
     return [state.trained for state in states]
@@ -116,7 +125,7 @@ def _train_epoch(
         optimizer.step()
         loss += evaluation.loss
         correct += evaluation.correct
-    return loss / split.examples, correct / split.examples
+    return loss / order.shape[1], correct / order.shape[1]
 
 
 def _evaluate(

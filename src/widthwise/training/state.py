@@ -52,8 +52,7 @@ class SingleTrainingState(TrainingState):
     """The training of a network by itself, batch by batch.
 
     network, optimizer: their current state.
-    examples: the number of examples in the training set.
-    batches: the number of batches in an epoch.
+    examples, batches: the numbers of examples and of batches in an epoch.
     position: the position of the training.
     metrics: the numbers of the epoch that just ended, by name; callbacks add theirs before they are logged.
     speed: examples per second since this process began to train.
