@@ -2,6 +2,7 @@
 
 import functools
 import math
+from decimal import ROUND_HALF_UP, Context
 from typing import Any
 
 import altair
@@ -10,6 +11,9 @@ import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from widthwise.wording import with_minus
+
+LIKE_A_BROWSER = Context(prec=4, rounding=ROUND_HALF_UP)
+"""How a browser rounds; Python rounds a 5 that nothing follows to the even digit."""
 
 
 def template(name: str) -> Template:
@@ -39,7 +43,9 @@ def number(value: Any) -> str:
         return "" if value is None or value is pd.NA else str(value)
     if math.isnan(value):
         return "–"
-    return with_minus(f"{value:,.0f}" if isinstance(value, int) or abs(value) >= 1000 else f"{value:.4g}")
+    if isinstance(value, float):
+        value = LIKE_A_BROWSER.create_decimal_from_float(value) if abs(value) < 1000 else _rounded(value)
+    return with_minus(f"{value:,}" if isinstance(value, int) else f"{float(value):.4g}")
 
 
 def signed(value: float) -> str:
@@ -47,4 +53,10 @@ def signed(value: float) -> str:
     if pd.isna(value):
         return "–"
     digits = 3 if abs(value) < 1 else 1
-    return with_minus(f"{value:+.{digits}f}")
+    rounded = round(value, digits)
+    return with_minus(f"{value:+.{digits}f}") if rounded else f"{abs(rounded):.{digits}f}"
+
+
+def _rounded(value: float) -> int:
+    """The nearest whole number; of two that are as near, the one farther from 0."""
+    return int(math.copysign(math.floor(abs(value) + 0.5), value))
