@@ -130,6 +130,9 @@ def test_report_draws_figures_by_their_number(own_smoke_store: Path):
         (["--figure", "6"], "figure 6 is made by alexnet-initialization, and nothing of it was run"),
         (["--figure", "C1"], "the paper has no figure 'C1'"),
         (["--format", "gif"], "--format: there is no format 'gif'; there are png, svg and pdf"),
+        (["--caption", "above"], "--caption: there is no caption 'above'; there are none and below"),
+        (["--theme", "blue"], "--theme: there is no theme 'blue'; there are light and dark"),
+        (["--width", "20"], "--width: a figure is 100 to 10,000 pixels wide, and not 20"),
     ):
         refused = widthwise("report", own_smoke_store, *words)
         assert (refused.returncode, refused.stdout) == (2, "")

@@ -1,5 +1,7 @@
 """Which trainer a trial gets, and what each does with networks and data that the other could have."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
@@ -114,6 +116,27 @@ def test_any_network_on_any_data_is_trained_measured_and_timed(own: Trial):
     ((_, again),) = SingleTrainer().train([own], Machine(threads=1))
     assert all((again.network[name] == value).all() for name, value in result.network.items())
     assert 0 < SingleTrainer().seconds([own], Machine(threads=1)) < 60
+
+
+@pytest.mark.parametrize(
+    ("flops", "seconds_of_an_example"), [(timing.TIMED_FLOPS, 1000 / 32), (0, 1000 / 2)], ids=["cheap", "costly"]
+)
+def test_the_estimate_counts_the_batches_that_an_epoch_trains_on(
+    own: Trial, monkeypatch: pytest.MonkeyPatch, flops: float, seconds_of_an_example: float
+):
+    """Each batch takes a thousand seconds; the costly network is timed on batches of two examples."""
+
+    def train(network: nn.Module, data: Dataset, recipe: Recipe, *arguments: object) -> SimpleNamespace:
+        seconds = 1000.0 * recipe.batches_in_epoch(len(data.train))
+        return SimpleNamespace(history={"seconds": [seconds * (epoch + 1) for epoch in range(recipe.epochs)]})
+
+    monkeypatch.setattr(timing, "train", train)
+    monkeypatch.setattr(timing, "TIMED_FLOPS", flops)
+    shorter = own.model_copy(update={"training": own.training.model_copy(update={"batches_per_epoch": 1})})
+    found = SingleTrainer().seconds([shorter], Machine(threads=1))
+    assert found == pytest.approx(3 * 32 * seconds_of_an_example, rel=0.01), (
+        "three epochs of 32 examples, and little else"
+    )
 
 
 def test_the_size_of_a_source_that_says_it_is_known_without_loading():

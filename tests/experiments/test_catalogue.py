@@ -4,9 +4,9 @@ import pytest
 
 from widthwise.analysis.experiment import planned_series
 from widthwise.errors import RequestError
-from widthwise.experiments.catalogue_table import entry, named_figures
+from widthwise.experiments.catalogue_table import differences, entry, named_figures
 from widthwise.experiments.figure import in_order_of_paper
-from widthwise.experiments.sweep import Sweep, catalogue
+from widthwise.experiments.sweep import PlannedTrial, Sweep, catalogue
 from widthwise.reporting.figures import chosen_figures
 
 ARTEFACTS = {
@@ -97,11 +97,12 @@ def test_random_labels_are_fitted_to_the_end():
             25,
             1,
         )
-        assert (training.augmentation, training.weight_decay, run.trial.network.dropout) == (True, 1e-3, 0.5)
+        regularizers = (training.augmentation, training.weight_decay, run.trial.network.dropout)
+        assert regularizers == (False, 0, 0), "regularized networks hardly fit random labels"
     for run in only("cifar10-labels", "ResNet-56, random labels"):
         assert run.trial.data.random_label_share == 1
         assert run.trial.training.augmentation is False
-        assert (run.trial.training.epochs, run.trial.training.weight_decay) == (182, 2e-4)
+        assert (run.trial.training.epochs, run.trial.training.weight_decay) == (182, 0)
 
 
 def test_regularizers_are_the_papers():
@@ -141,6 +142,71 @@ def test_imagenet_is_trained_once_for_each_width_with_inception_as_published():
         assert sorted(run.trial.training.kept_epochs) == [70, 80, 85, 90]
 
 
+def by_authors(name: str) -> list[PlannedTrial]:
+    return list(SWEEPS[name].with_recipe("authors-code").runs("paper"))
+
+
+def test_the_authors_perceptrons_see_six_batches_of_small_weights():
+    for name, rate in (("mlp10-initialization", 0.1), ("mlp10k-initialization", 0.01)):
+        for run in by_authors(name):
+            training, initialization = run.trial.training, run.trial.initialization
+            assert (training.batches_per_epoch, training.order, training.learning_rate) == (6, "fixed", rate)
+            assert (training.rate(1) / training.rate(0), training.patience) == (pytest.approx(0.95), 50)
+            assert (initialization.scheme, initialization.layer_factors) == ("truncated_normal", {"hidden": 0.1})
+            assert run.series == f"σ = {initialization.standard_deviation:g}"
+    rates = {run.series: run.trial.training.learning_rate for run in by_authors("mlp10k-optimizer")}
+    assert rates == {"momentum": 0.01, "sgd": 0.01, "adam": 0.001, "rmsprop": 0.001}
+
+
+def test_the_authors_alexnets_see_the_middle_of_an_image():
+    for name, replicates in (
+        ("alexnet-initialization", 3),
+        ("alexnet-regularization", 2),
+        ("cifar10-labels", 2),
+        ("cifar10-batch-size", 2),
+    ):
+        runs = [run for run in by_authors(name) if run.trial.network.name == "alexnet"]
+        assert {run.replicate for run in runs} == set(range(replicates))
+        for run in runs:
+            data, initialization = run.trial.data, run.trial.initialization
+            assert (data.crop, data.validation_examples, data.training_examples) == (28, 2500, 47_500)
+            assert initialization.scheme.endswith("uniform" if "uniform" in run.series else "truncated_normal")
+            assert initialization.biases == {"conv2": 0.1, "dense1": 0.1, "dense2": 0.1}
+            if run.trial.training.weight_decay:
+                assert run.trial.training.weight_decay_layers == ("dense1", "dense2", "output")
+            assert run.trial.training.colour_augmentation == run.trial.training.augmentation
+            assert run.trial.training.epochs == (1000 if run.trial.training.augmentation else run.trial.training.epochs)
+
+
+def test_the_authors_resnets_draw_by_the_fan_in():
+    for name in ("cifar10-labels", "cifar10-batch-size", "resnet18-batch-size", "resnet18-convergence"):
+        runs = [run for run in by_authors(name) if run.trial.network.name.startswith("resnet")]
+        assert {run.trial.initialization.scheme for run in runs} == {"lecun_truncated_normal"}
+
+
+def test_the_authors_largest_batch_shrinks_with_width():
+    batches = {}
+    for run in by_authors("resnet18-batch-size"):
+        batches.setdefault(run.series, {})[run.width_factor] = run.trial.training.scaled_batch_size
+        recipe = run.trial.training
+        assert recipe.rate(0) / recipe.scaled_batch_size == pytest.approx(recipe.learning_rate / 256)
+    assert batches == {
+        "batch 1024": dict.fromkeys((0.25, 0.5, 1, 2), 1024),
+        "batch 2048": dict.fromkeys((0.25, 0.5, 1), 2048),
+        "batch 4096": dict.fromkeys((0.25, 0.5), 4096),
+        "largest batch": {0.25: 8192, 0.5: 4096, 1: 3072, 2: 1024, 4: 512},
+    }
+
+
+def test_it_is_said_where_the_authors_program_differs():
+    found = {
+        each.path: (each.paper, each.recipe) for each in differences(SWEEPS["mlp10-initialization"], "authors-code")
+    }
+    assert found["training.batches_per_epoch"] == ((None,), (6,))
+    assert found["training.learning_rate"] == ((1.0, 0.1, 0.01, 0.001, 0.0001), (0.1,))
+    assert "training.epochs" not in found
+
+
 def test_smoke_needs_no_files():
     for sweep in SWEEPS.values():
         for trial in sweep.trials("smoke"):
@@ -156,8 +222,8 @@ def test_the_table_tells_what_varies_with_a_star():
     assert row.rate_and_batch.values == ("0.01 × 128",)
     rows = {row.network: row for row in entry(SWEEPS["cifar10-labels"]).rows}
     assert rows["AlexNet"].data.starred
-    assert rows["AlexNet"].regularizers.values == ("DA DO WD",)
-    assert rows["ResNet-56"].regularizers.values == ("BN DA WD", "BN WD")
+    assert rows["AlexNet"].regularizers.values == ("DA DO WD", "none")
+    assert rows["ResNet-56"].regularizers.values == ("BN DA WD", "BN")
     (perceptron,) = entry(SWEEPS["mlp10-initialization"]).rows
     assert perceptron.rate_and_batch.values == ("best × 128",)
 

@@ -32,12 +32,12 @@ def sweep(tmp_path: Path) -> Sweep:
         ("training.optimizer", ("momentum",), "the paper's recipe for alexnet"),
         ("training.epsilon", (1e-8,), "the program's default"),
         ("network.name", ("alexnet",), "the base alexnet"),
-        ("training.epochs", (2,), "scale quick of the base alexnet"),
-        ("training.patience", (None,), "scale quick of the base cifar10"),
-        ("training.batch_size", (16,), "scale quick of the base alexnet"),
+        ("training.epochs", (200,), "scale quick of the base alexnet"),
+        ("training.patience", (15,), "scale quick of the base alexnet"),
+        ("training.batch_size", (32,), "scale quick of the base cifar10"),
         ("training.momentum", (0.5,), "set for this run"),
         ("training.learning_rate", (0.1, 0.01), "the axis tune"),
-        ("network.width_factor", (0.125, 0.15625, 0.21875, 0.28125), "the axis widths"),
+        ("network.width_factor", (0.125, 0.25, 0.5), "the axis widths"),
         ("seed", (0, 1), "the axis replicates, set for this run"),
     ],
 )
@@ -62,7 +62,7 @@ def test_series_that_differ_are_told_apart(sweep: Sweep):
 def test_a_section_is_explained_field_by_field(sweep: Sweep):
     found = {each.path: each.layer for each in sweep.explain("training.decay", "quick")}
     assert found == {
-        "training.decay.every": "the paper's recipe for alexnet",
+        "training.decay.every": "scale quick of the base alexnet",
         "training.decay.kind": "scale quick of the base alexnet",
         "training.decay.rate": "scale quick of the base alexnet",
     }

@@ -236,7 +236,7 @@ def test_equal_trials_have_equal_ids_and_any_difference_another():
             "initialization: scheme truncated_normal needs standard_deviation",
         ),
         ("series: {training.optimiser: [sgd]}", "there is no field training.optimiser; did you mean optimizer?"),
-        ("series: {training.optimizer: [lion]}", "training.optimizer: input should be 'momentum', 'sgd', 'adam'"),
+        ("series: {training.optimizer: [lion]}", "training.optimizer: input should be 'momentum', 'nesterov', 'sgd'"),
         ("series: {training.optimizer: [sgd, adam]}\nlabel: '{network.name}'", "gives several series one name"),
         ("label: '{training.patience:g}'", "label: '{training.patience:g}' cannot be filled in"),
         ("series: {network: {wide: {}}}", "series: network with named values needs a name of its own"),
@@ -361,10 +361,38 @@ def test_a_recipe_is_inherited_and_its_fields_explained(tmp_path: Path):
     authors = Sweep.load(str(tmp_path / "mine.yaml")).with_recipe("authors-code")
     [found] = authors.explain("training.batches_per_epoch")
     assert found.values == (6,)
-    assert found.layer == "recipe authors-code of the base mlp10k-initialization"
+    assert found.layer == "recipe authors-code of the base teacher"
     assert {trial.data.dimensions for trial in authors.trials("paper")} == {50}  # type: ignore[union-attr]
 
 
 def test_there_is_no_other_recipe():
     with pytest.raises(RequestError, match=r"constructions has no recipe 'authors-code': it has paper$"):
         Sweep.load("constructions").with_recipe("authors-code")
+
+
+AT_WIDTHS = """
+title: Two series, one with two widths of its own
+series:
+  variant:
+    every: {}
+    some: {at_width: {0.25: {training: {batch_size: 8}}, 2: {}}}
+widths: [0.25, 1, 2]
+replicates: 1
+scales: {quick: {widths: [0.5, 1]}}
+"""
+
+
+def test_a_named_part_may_have_fields_by_width(tmp_path: Path):
+    (tmp_path / "widths.yaml").write_text(AT_WIDTHS)
+    sweep = Sweep.load(str(tmp_path / "widths.yaml"))
+    runs = [(run.series, run.width_factor, run.trial.training.batch_size) for run in sweep.runs("paper")]
+    assert runs == [("every", 0.25, 128), ("every", 1, 128), ("every", 2, 128), ("some", 0.25, 8), ("some", 2, 128)]
+    others = [(run.series, run.width_factor) for run in sweep.runs("quick")]
+    assert others == [("every", 0.5), ("every", 1), ("some", 0.5)], "0.5 is a width of the scale alone"
+
+
+@pytest.mark.parametrize("wrong", ["{wide: {}}", "[0.25]", "{0.25: 8}", "{0.25: {training: {batch: 8}}}"])
+def test_widths_of_a_named_part_are_checked(tmp_path: Path, wrong: str):
+    (tmp_path / "widths.yaml").write_text(AT_WIDTHS.replace("{0.25: {training: {batch_size: 8}}, 2: {}}", wrong))
+    with pytest.raises(RequestError, match=r"at_width|batch"):
+        Sweep.load(str(tmp_path / "widths.yaml")).trials("paper")

@@ -42,7 +42,7 @@ def test_layers_are_named_by_any_path_around_them():
         (
             {"network": RESNET, "initialization": {"biases": {"conv1": 0.1}}},
             "sweep.yaml: initialization.biases: the network has no dense layer or convolution with biases in 'conv1'; "
-            "there are linear",
+            "there is linear",
         ),
         (
             {"training": {"weight_decay_layers": []}},

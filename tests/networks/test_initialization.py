@@ -139,7 +139,7 @@ def test_a_layer_that_is_not_there_is_refused(fields: dict, said: str):
 
 def test_a_layer_without_biases_is_given_none():
     network = ResNet56Description(width_factor=0.125, blocks=1).build((3, 32, 32), 10)
-    with pytest.raises(RequestError, match="with biases in 'conv1'; there are linear"):
+    with pytest.raises(RequestError, match="with biases in 'conv1'; there is linear"):
         drawn(network, biases={"conv1": 0.1})
 
 

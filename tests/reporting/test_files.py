@@ -3,6 +3,7 @@
 import re
 import shutil
 from pathlib import Path
+from xml.etree import ElementTree
 
 import altair as alt
 import pandas as pd
@@ -13,14 +14,19 @@ from widthwise.errors import RequestError
 from widthwise.experiments.store import Store
 from widthwise.experiments.sweep import Sweep, catalogue
 from widthwise.reporting import draw, report
-from widthwise.reporting.figure import details, specification, wrapped
+from widthwise.reporting.figure import details, specification
 from widthwise.reporting.figures import figures
-from widthwise.reporting.files import render
-from widthwise.reporting.theme import SERIES_COLOURS, width_colours
+from widthwise.reporting.files import SIZE, render, wrapped
+from widthwise.reporting.look import Look
 
 MAGIC = {"png": b"\x89PNG", "svg": b"<svg", "pdf": b"%PDF"}
 NO_MARKS = re.compile(r'class="mark-\w+ role-mark[^>]*/>')
 FIGURES = {"mlp10-initialization": ["B5"], "constructions": ["constructions"]}
+
+
+def texts(svg: bytes) -> list[str]:
+    """The texts of an SVG, in their order."""
+    return ["".join(text.itertext()) for text in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
 
 
 @pytest.mark.parametrize("experiment", FIGURES)
@@ -38,8 +44,8 @@ def test_every_figure_is_there_in_every_format_that_is_wanted(own_smoke_store: P
 
 def test_a_figure_says_what_it_shows_of_what_and_at_which_scale(smoke_store: Path):
     analysis = analyze(Store(smoke_store), Sweep.load("mlp10-initialization"), "smoke")
-    text = render(specification(figures(analysis)[0], analysis), "svg").decode()
-    shown = ("σ = 0.01", "σ = 1", "Test accuracy", "Removability (AUC)", "Similarity", "Width factor", "1/4x")
+    text = " ".join(texts(render(specification(figures(analysis)[0], analysis), "svg"))).replace("\u00a0", " ")
+    shown = ("σ = 0.01", "σ = 1", "Test accuracy", "Removability (AUC)", "Similarity", "Width factor", "1/4×")
     said = ("Figure B5.", "Scale smoke: 2 series, 3 widths", "n = 2 replicates at each width.", "teacher data of 10")
     bars = ("Error bars: of accuracy and AUC one SD between replicates",)
     for word in (*shown, *said, *bars):
@@ -57,19 +63,17 @@ def test_tables_are_written_beside_them(smoke_store: Path):
 def test_a_chart_holds_the_numbers_of_its_table(smoke_store: Path):
     analysis = analyze(Store(smoke_store), Sweep.load("mlp10-initialization"), "smoke")
     content = specification(figures(analysis)[0], analysis)
-    drawn = pd.concat(pd.DataFrame(rows) for rows in content["datasets"].values())
-    for measure in ("test_accuracy", "auc", "similarity"):
-        means = drawn.dropna(subset=[measure, "n"])
-        pd.testing.assert_series_equal(
-            means[measure].reset_index(drop=True), analysis.summary[measure], check_names=False
-        )
-
-
-def test_widths_keep_their_order_of_colours():
-    assert width_colours(1) == width_colours(3)[:1]
-    assert all(len(set(width_colours(count))) == count for count in range(1, 8))
-    assert len(width_colours(30)) == 30
-    assert len(set(SERIES_COLOURS)) == 8
+    tables = {name: pd.DataFrame(rows) for name, rows in content["datasets"].items()}
+    for panel, measure in zip(content["hconcat"], ("test_accuracy", "auc", "similarity"), strict=True):
+        lines = next(layer for layer in panel["layer"] if layer["mark"]["type"] == "line")
+        drawn = tables[lines["data"]["name"]]
+        summary, deviation = analysis.summary, analysis.summary[f"{measure}_std"].fillna(0)
+        for column, expected in {
+            "value": summary[measure],
+            "low": summary[measure] - deviation,
+            "high": summary[measure] + deviation,
+        }.items():
+            pd.testing.assert_series_equal(drawn[column], expected, check_names=False)
 
 
 def test_every_figure_of_the_paper_is_drawn_from_a_store_that_has_everything(whole_store: Path):
@@ -102,6 +106,21 @@ def test_figures_are_drawn_by_their_number_alone(own_smoke_store: Path):
         draw.draw(own_smoke_store, ["6"])
     with pytest.raises(RequestError, match="the paper has no figure '7'"):
         draw.draw(own_smoke_store, ["7"])
+
+
+def test_figures_look_as_wanted_by_their_number_and_in_a_report(own_smoke_store: Path):
+    file = own_smoke_store / "report/mlp10-initialization.smoke/figures/B5.svg"
+    light = file.read_bytes()
+    draw.draw(own_smoke_store, ["B5"], ["svg"], look=Look(caption="none", width=700, theme="dark"))
+    dark = file.read_bytes()
+    report.report(own_smoke_store)
+    assert file.read_bytes() == light, "the report has its own look again"
+    report.report(own_smoke_store, caption="none", width=700, theme="dark")
+    assert file.read_bytes() == dark
+    found = SIZE.match(dark.decode())
+    assert found is not None
+    assert float(found[1]) == 700
+    assert [" ".join(texts(each)).count("Figure B5. Perceptrons") for each in (light, dark)] == [1, 0]
 
 
 def test_figures_of_a_section_are_drawn_by_its_number(own_smoke_store: Path):

@@ -9,6 +9,7 @@ from widthwise.commands.report_tables import show_tables
 from widthwise.commands.terminal import messages, print_json, results
 from widthwise.errors import RequestError
 from widthwise.measurement.settings import Protocol
+from widthwise.reporting.look import CAPTIONS, THEMES, look_of
 from widthwise.reporting.paths import DEFAULT_FORMATS, FORMATS, FileFormat
 from widthwise.wording import listed
 
@@ -34,6 +35,25 @@ def report(
             help="The format of the figures' files; svg by default; can be given several times.",
         ),
     ] = None,
+    caption: Annotated[
+        str,
+        typer.Option(
+            metavar="|".join(CAPTIONS),
+            autocompletion=lambda: CAPTIONS,
+            help="In the figures' files, the caption is below the picture, or there is none.",
+        ),
+    ] = "below",
+    width: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PIXELS",
+            help="The width of the figures' files; by default as large as their panels need, in a PNG twice that.",
+        ),
+    ] = None,
+    theme: Annotated[
+        str,
+        typer.Option(metavar="|".join(THEMES), autocompletion=lambda: THEMES, help="The ground of the figures' files."),
+    ] = "light",
     protocol: Annotated[
         str | None,
         typer.Option(
@@ -55,10 +75,11 @@ def report(
     if protocol is not None and chosen is None:
         raise RequestError(f"there is no protocol {protocol!r}; there are {listed(PROTOCOLS)}", field="protocol")
     wanted: list[FileFormat] = [each for each in FORMATS if each in (formats or DEFAULT_FORMATS)]
+    look = look_of(caption, width, theme)
     if figures:
-        _show_figures(draw.draw(store, figures, wanted, chosen), as_json)
+        _show_figures(draw.draw(store, figures, wanted, chosen, look), as_json)
     else:
-        written = report.report(store, formats=wanted, protocol=chosen)
+        written = report.report(store, formats=wanted, protocol=chosen, **vars(look))
         show_tables(written, written.tables, as_json)
 
 

@@ -11,6 +11,8 @@ from widthwise.experiments.trial import Trial
 
 BYTES = 4
 """Size of a number in float32."""
+SLOTS = {"sgd": 0, "momentum": 1, "nesterov": 1, "adagrad": 1, "rmsprop": 2, "adam": 2, "adadelta": 2}
+"""Numbers that an optimizer keeps for each parameter."""
 
 
 def training_memory(
@@ -25,7 +27,7 @@ def training_memory(
     """
     recipe = trial.training
     cost, shape = trial_cost(trial, machine, store), extent(trial.data, machine, store).shape
-    slots = {"sgd": 0, "momentum": 1, "rmsprop": 2, "adam": 2}[recipe.optimizer]
+    slots = SLOTS[recipe.optimizer]
     copies = 2 + slots + (1 if recipe.patience else 0)
     examples = examples or recipe.micro_batch_size or recipe.scaled_batch_size
     shapes = shape.values() if isinstance(shape, dict) else [shape]

@@ -7,6 +7,7 @@ from pydantic import Discriminator, Field, PositiveFloat, PositiveInt, Tag, fiel
 from widthwise.config import Config
 from widthwise.experiments.trial import Trial
 from widthwise.experiments.validation import LISTED, NAMED, refused
+from widthwise.wording import listed
 
 Scale = Literal["smoke", "quick", "paper"]
 SCALES: tuple[Scale, ...] = ("smoke", "quick", "paper")
@@ -21,6 +22,8 @@ Axis = Annotated[
 AXIS_OF = {"network.width_factor": "widths", "seed": "replicates", "data.seed": "replicates"}
 """Fields of a trial that are set by an axis in every sweep."""
 AXES = ("widths", "replicates")
+AT_WIDTH = "at_width"
+"""Within a named part of a series: further fields of the trial by width factor."""
 
 
 class Axes(Config):
@@ -30,7 +33,8 @@ class Axes(Config):
     """The base trial, section by section; what it leaves out has its default."""
     series: dict[str, Axis] = {}
     """The axes that make the series of a figure, in every combination: a field and its values, or under a name of its
-    own a mapping from names to parts of a trial."""
+    own a mapping from names to parts of a trial. A part may have `at_width`, a mapping from width factors to further
+    fields: its series then has, of the sweep's widths, these alone."""
     widths: list[PositiveFloat] = Field(default=[0.25, 0.5, 1.0, 2.0, 4.0], min_length=1)
     """Width factors."""
     tune: dict[str, Values] = {}
@@ -46,6 +50,8 @@ class Axes(Config):
                 raise ValueError(
                     f"{name} with named values needs a name of its own, such as variant: {name} is that of a field"
                 )
+            for part, content in axis.items() if isinstance(axis, dict) else ():
+                _check_widths(content.get(AT_WIDTH, {}), f"{name}.{part}.{AT_WIDTH}")
         return series
 
 
@@ -54,6 +60,17 @@ class ScaledAxes(Axes):
 
     note: str = ""
     """The changes in one sentence."""
+
+
+def _check_widths(by_width: Any, where: str) -> None:
+    if not isinstance(by_width, dict) or not all(isinstance(content, dict) for content in by_width.values()):
+        raise ValueError(f"{where} must be a mapping from width factors to fields of the trial")
+    try:
+        [float(width) for width in by_width]
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{where} must name width factors, such as 0.25, not {listed(list(map(repr, by_width)))}"
+        ) from None
 
 
 def chosen(axis: Any, values: Any, source: str, path: str) -> Any:

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from widthwise.config import Config
 from widthwise.errors import RequestError
-from widthwise.experiments.axes import AXES, AXIS_OF, SCALES, Axes, Scale, ScaledAxes, Value, chosen
+from widthwise.experiments.axes import AT_WIDTH, AXES, AXIS_OF, SCALES, Axes, Scale, ScaledAxes, Value, chosen
 from widthwise.experiments.claim import Claim
 from widthwise.experiments.explanation import Explanation, explained
 from widthwise.experiments.figure import FigureName, SweepFigure, without_panels
@@ -65,6 +65,8 @@ class Sweep(Axes):
     Without any it has those that suit its analysis."""
     section: str = ""
     """The section of the paper that it follows, if the paper has no figure of it."""
+    publication: str = ""
+    """Where it was published, if not in the paper's first version, such as `AAAI 2021`."""
     claims: list[Claim] = []
     """Outcomes stated in words, each with the check that tests it."""
     label: str = ""
@@ -125,7 +127,7 @@ class Sweep(Axes):
         sweep = validated(cls, with_code(content, file.parent), source)
         for each in (sweep, *map(sweep.with_recipe, sweep.recipes)):
             for scale in sweep.scales or ("paper",):
-                next(each.runs(scale, source=source))
+                next(each.runs(scale, source=source), None)
         return sweep
 
     @property
@@ -140,9 +142,10 @@ class Sweep(Axes):
 
     @property
     def shows(self) -> list[str]:
-        """The figures of the paper that it draws, such as `1c` and `2` (2a and 2b), or its section, such as `§2.3`."""
+        """The figures of the paper that it draws, such as `1c` and `2` (2a and 2b), its section, such as `§2.3`, or the
+        publication."""
         figures = without_panels(self.figures) if self.of_paper else []
-        return figures or [f"§{self.section}"] * bool(self.section)
+        return figures or [f"§{self.section}"] * bool(self.section) or [self.publication] * bool(self.publication)
 
     def at(self, scale: Scale, source: str | None = None) -> Axes:
         """The axes at a scale. A sweep without scales of its own runs as it is, at scale `paper`.
@@ -172,7 +175,9 @@ class Sweep(Axes):
                 axes[varied] = {**axes[varied], path: chosen(axes[varied][path], values, source, path)}
         at_scale = validated(Axes, axes, source)
         parts = [layer.content for layer in (*self._below(), *self._above(at_scale, scale))]
-        parts += [part for axis in at_scale.series.values() if isinstance(axis, dict) for part in axis.values()]
+        named = [part for axis in at_scale.series.values() if isinstance(axis, dict) for part in axis.values()]
+        parts += [_at_every_width(part) for part in named]
+        parts += [content for part in named for content in part.get(AT_WIDTH, {}).values()]
         fields = {*at_scale.series, *at_scale.tune, *itertools.chain.from_iterable(map(by_path, parts))}
         for path, axis in AXIS_OF.items():
             if path in fields:
@@ -228,7 +233,7 @@ class Sweep(Axes):
 
     def series_names(self, scale: Scale) -> list[str]:
         """The names of its series at a scale, in their order."""
-        return [name for name, _ in self._series(self.at(scale), scale, self._source)]
+        return [name for name, _, _ in self._series(self.at(scale), scale, self._source)]
 
     def runs(self, scale: Scale, source: str | None = None) -> Iterator[PlannedTrial]:
         """Every trial at a scale: series by series, then by width and replicate.
@@ -238,12 +243,15 @@ class Sweep(Axes):
         """
         source = source or self._source
         axes = self.at(scale, source)
-        series = [(label, combined(layers)) for label, layers in self._series(axes, scale, source)]
+        series = [(label, combined(layers), by_width) for label, layers, by_width in self._series(axes, scale, source)]
         tunings = [dict(zip(axes.tune, each, strict=True)) for each in itertools.product(*axes.tune.values())]
-        for (label, base), width, replicate, tuned in itertools.product(
+        for (label, base, by_width), width, replicate, tuned in itertools.product(
             series, axes.widths, range(axes.replicates), tunings
         ):
-            content = combined([Layer(label, base), *self._of_run(width, replicate, tuned)])
+            if by_width and width in self.widths and width not in by_width:
+                continue
+            of_width = by_width.get(width, Layer(label, {}))
+            content = combined([Layer(label, base), of_width, *self._of_run(width, replicate, tuned)])
             trial = resolved(content, source)
             self._check_epochs(trial, axes, source)
             yield PlannedTrial(label, width, replicate, tuned, trial)
@@ -252,8 +260,8 @@ class Sweep(Axes):
         """The value of a field of the trial in each series, and the layer of settings that set it.
 
         From the lowest, the layers are: the program's default, the paper's recipe for the network, the files that the
-        sweep extends, its own `trial`, a named part of a series, the recipe, the scale, values set for this run
-        (`--set`), and the axes.
+        sweep extends, each with its recipe, its own `trial`, with its recipe, a named part of a series, the scale,
+        values set for this run (`--set`), and the axes.
 
         Args:
             path: a field, such as `training.epochs`, or a section, such as `training`, for each of its fields.
@@ -266,7 +274,10 @@ class Sweep(Axes):
         seeds = list(range(axes.replicates))
         varied = {**axes.tune, "network.width_factor": list(axes.widths), "seed": seeds, "data.seed": seeds}
         of_run = self._of_run(axes.widths[0], 0, first)
-        series = [(name, [*layers, *of_run]) for name, layers in self._series(axes, scale, self._source)]
+        series = [
+            (name, [*layers, *list(by_width.values())[:1], *of_run])
+            for name, layers, by_width in self._series(axes, scale, self._source)
+        ]
         return explained(series, varied, path, self._source)
 
     @property
@@ -276,33 +287,45 @@ class Sweep(Axes):
 
     def _below(self) -> list[Layer]:
         """The layers below the named parts of a series."""
-        bases = [Layer(f"the base {name}", base.trial) for name, base in self.bases.items()]
-        return [*bases, Layer(f"the trial of {self.experiment}", self.trial)]
+        own = Base(trial=self.trial, recipes={name: changes.trial for name, changes in self.recipes.items()})
+        files = {f"the base {name}": base for name, base in self.bases.items()}
+        layers = []
+        for name, file in {**files, f"the trial of {self.experiment}": own}.items():
+            of_recipe = "" if file is own else f" of {name}"
+            layers.append(Layer(name, file.trial))
+            layers.append(Layer(f"recipe {self.recipe}{of_recipe}", file.recipes.get(self.recipe, {})))
+        return layers
 
     def _above(self, axes: Axes, scale: Scale) -> list[Layer]:
         """The layers above the named parts of a series."""
-        recipe = [
-            Layer(f"recipe {self.recipe} of the base {name}", base.recipes.get(self.recipe, {}))
-            for name, base in self.bases.items()
-        ]
-        recipe.append(Layer(f"recipe {self.recipe}", self._changes.trial))
         bases = [
             Layer(f"scale {scale} of the base {name}", base.scales.get(scale, {})) for name, base in self.bases.items()
         ]
         varied = {*AXES, *axes.series, *axes.tune}
         values = [Layer(SET, nested(*each)) for each in self.overrides.items() if each[0] not in varied]
-        return [*recipe, *bases, Layer(f"scale {scale}", self.scales.get(scale, ScaledAxes()).trial), *values]
+        return [*bases, Layer(f"scale {scale}", self.scales.get(scale, ScaledAxes()).trial), *values]
 
-    def _series(self, axes: Axes, scale: Scale, source: str) -> list[tuple[str, list[Layer]]]:
-        """The name of each series, and the layers that make its base trial."""
+    def _series(self, axes: Axes, scale: Scale, source: str) -> list[tuple[str, list[Layer], dict[float, Layer]]]:
+        """The name of each series, the layers that make its base trial, and those of its widths, if they differ."""
         combinations = [dict(zip(axes.series, each, strict=True)) for each in itertools.product(*axes.series.values())]
         layers = [self._layers(axes, scale, each) for each in combinations]
-        labels = [self._label(*pair, source) for pair in zip(combinations, layers, strict=True)]
+        labels = [self._label(axes, *pair, source) for pair in zip(combinations, layers, strict=True)]
         if len(set(labels)) < len(labels):
             raise refused(
                 source, f"label: {self.label!r} gives several series one name; add a field in which they differ"
             )
-        return list(zip(labels, layers, strict=True))
+        by_width = [self._at_widths(axes, each) for each in combinations]
+        return list(zip(labels, layers, by_width, strict=True))
+
+    def _at_widths(self, axes: Axes, combination: dict[str, Value]) -> dict[float, Layer]:
+        """For a series whose part has further fields by width: the widths that it has, each with a layer of these."""
+        found: dict[float, Layer] = {}
+        for path, value in combination.items():
+            axis = axes.series[path]
+            if isinstance(axis, dict) and AT_WIDTH in axis[str(value)]:
+                name = f"series, {path} {value}, at a width"
+                found |= {float(width): Layer(name, each) for width, each in axis[str(value)][AT_WIDTH].items()}
+        return found
 
     def _layers(self, axes: Axes, scale: Scale, combination: dict[str, Value]) -> list[Layer]:
         """The layers of the base trial of one series, the lowest first."""
@@ -310,7 +333,7 @@ class Sweep(Axes):
         for path, value in combination.items():
             axis = axes.series[path]
             if isinstance(axis, dict):
-                parts.append(Layer(f"series, {path} {value}", axis[str(value)]))
+                parts.append(Layer(f"series, {path} {value}", _at_every_width(axis[str(value)])))
             else:
                 fields.append(Layer(self._axis("series", path), nested(path, value)))
         return [*self._below(), *parts, *self._above(axes, scale), *fields]
@@ -338,8 +361,8 @@ class Sweep(Axes):
                 "these, all epochs (training.patience: null), and no series",
             )
 
-    def _label(self, combination: dict[str, Value], layers: list[Layer], source: str) -> str:
-        named = {path: value for path, value in combination.items() if isinstance(self.series.get(path), dict)}
+    def _label(self, axes: Axes, combination: dict[str, Value], layers: list[Layer], source: str) -> str:
+        named = {path: value for path, value in combination.items() if isinstance(axes.series.get(path), dict)}
         if not self.label:
             shown = [
                 str(value) if path in named else f"{path.split('.')[-1]} = {value}"
@@ -355,3 +378,8 @@ class Sweep(Axes):
                 f"label: {self.label!r} cannot be filled in ({error}); "
                 "name fields by their path, such as {training.optimizer}",
             ) from None
+
+
+def _at_every_width(part: Mapping[str, Any]) -> dict[str, Any]:
+    """A named part of a series without the fields that it has at some widths alone."""
+    return {name: content for name, content in part.items() if name != AT_WIDTH}

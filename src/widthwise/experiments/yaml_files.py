@@ -16,14 +16,15 @@ def read_yaml(text: str) -> object:
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML in which 1e-4 is a number, as YAML 1.2 has it, and a key may not occur twice."""
+    """Safe YAML in which 1e-4 is a number, as YAML 1.2 has it, and a key is text and may not occur twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=deep) for key, _ in node.value]
         twice = [str(key) for key in keys if keys.count(key) > 1]
         if twice:
             raise yaml.YAMLError(f"the field {twice[0]} occurs twice")
-        return super().construct_mapping(node, deep)
+        content = super().construct_mapping(node, deep)
+        return {str(key) if isinstance(key, (int, float)) else key: value for key, value in content.items()}
 
 
 _Loader.add_implicit_resolver(

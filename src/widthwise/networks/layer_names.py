@@ -38,5 +38,6 @@ def check_names(names: Iterable[str], paths: Collection[str], what: str, field: 
         parts = [path.split(".") for path in paths]
         around = {".".join(each[:depth]): None for each in parts for depth in range(1, len(each) + 1)}
         outermost = list(dict.fromkeys(each[0] for each in parts))
-        hint = did_you_mean(name, around) or f"there are {listed(outermost)}" if outermost else "there is none"
+        verb = "are" if len(outermost) > 1 else "is"
+        hint = did_you_mean(name, around) or f"there {verb} {listed(outermost) or 'none'}"
         raise RequestError(f"the network has no {what} in {name!r}; {hint}", field=field)

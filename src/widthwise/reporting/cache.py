@@ -10,16 +10,24 @@ from widthwise.files import digest
 from widthwise.measurement.settings import Protocol
 from widthwise.reporting import paths
 from widthwise.reporting.csv_tables import from_csv
+from widthwise.reporting.look import Look
 from widthwise.reporting.paths import FileFormat
 
 
-def stamp(store: Store, sweeps: Sequence[StoredSweep], formats: Sequence[FileFormat], protocol: Protocol | None) -> str:
-    """A digest of all that a report is made from: the program's version, the sweeps, and their trials' outcomes."""
+def stamp(
+    store: Store,
+    sweeps: Sequence[StoredSweep],
+    formats: Sequence[FileFormat],
+    protocol: Protocol | None,
+    look: Look,
+) -> str:
+    """A digest of all that a report is made from: the program's version, the sweeps, their trials' outcomes, and what
+    its figures show and how they look."""
     made_from = [
         [sweep.model_dump(mode="json"), scale, other, store.outcome_digests(sweep.trials(scale))]
         for sweep, scale, other in sweeps
     ]
-    return digest([version("widthwise"), sorted(formats), protocol, made_from])
+    return digest([version("widthwise"), sorted(formats), protocol, vars(look), made_from])
 
 
 def read_tables(

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from string import ascii_lowercase
 from typing import Any
 
 import altair as alt
@@ -51,20 +52,30 @@ def layered(charts: Sequence[alt.Chart], **properties: Any) -> Specification:
 def joined(
     views: Sequence[Specification], shared: Sequence[str], isolating: str = "", columns: int | None = None
 ) -> Specification:
-    """Views side by side, in rows of `columns`.
+    """Views side by side, in rows of `columns`, lettered a, b, c where there are several, as in the paper.
 
     Args:
         shared: the scales that they have in common.
         isolating: a field; a click on a legend's entry sets the parameter `isolated_FIELD`.
     """
     if isolating:  # a selection belongs to one view and acts on all
-        first = views[0]["layer"][0] if "layer" in views[0] else views[0]
+        marks = views[0].get("layer", [views[0]])
+        first = next(each for each in marks if each["encoding"].get("color", {}).get("field") == isolating)
         selection = {"type": "point", "fields": [isolating]}
         first["params"] = [{"name": f"isolated_{isolating}", "select": selection, "bind": "legend"}]
+    if len(views) > 1:
+        for index, each in enumerate(views):
+            each["title"] = "  ".join(filter(None, (letter(index), each.get("title"))))
     resolved = {"scale": dict.fromkeys(shared, "shared")}
     if columns is None:
         return {"hconcat": list(views), "resolve": resolved}
     return {"concat": list(views), "columns": columns, "resolve": resolved}
+
+
+def letter(index: int) -> str:
+    """The letter of a panel: a to z, then aa, ab …"""
+    before, place = divmod(index, len(ascii_lowercase))
+    return (letter(before - 1) if before else "") + ascii_lowercase[place]
 
 
 def where_isolated(field: str, faded: float, bright: float = 1.0) -> alt.OpacityValue:

@@ -6,6 +6,7 @@ import altair as alt
 
 from widthwise.reporting.composing import Specification, layered, view
 from widthwise.reporting.depth_axis import IS_SHOWN, LAYERS, LAYERS_IN_VIEW, about_layer, bright, in_view
+from widthwise.reporting.numbers import COUNTED, MEASURED
 from widthwise.reporting.profile_rows import KINDS, Row
 from widthwise.reporting.theme import SERIES_COLOURS
 
@@ -67,9 +68,9 @@ def removability(rows: list[Row], x: alt.X) -> Specification:
         shape=alt.Shape("measure:N", scale=shapes, legend=None),
         opacity=bright(),
         tooltip=about_layer(
-            alt.Tooltip("units:Q", title="Units"),
-            alt.Tooltip("auc:Q", title="AUC", format=".3f"),
-            alt.Tooltip("auc_corrected:Q", title="Corrected for chance", format=".3f"),
+            alt.Tooltip("units:Q", title="Units", format=COUNTED),
+            alt.Tooltip("auc:Q", title="AUC", format=MEASURED),
+            alt.Tooltip("auc_corrected:Q", title="Corrected for chance", format=MEASURED),
         ),
     )
     return layered([lines, bars, points], height=HEIGHT)
@@ -82,8 +83,8 @@ def similarity(rows: list[Row], x: alt.X) -> Specification:
     bars = base.mark_bar(color=SERIES_COLOURS[2], size=BAR).encode(
         y=alt.Y("similarity:Q", title="Similar units", scale=scale),
         tooltip=about_layer(
-            alt.Tooltip("units:Q", title="Units"),
-            alt.Tooltip("similarity:Q", title="Similar units per unit", format=".2f"),
+            alt.Tooltip("units:Q", title="Units", format=COUNTED),
+            alt.Tooltip("similarity:Q", title="Similar units per unit", format=MEASURED),
         ),
     )
     deviations = base.mark_rule(strokeWidth=1.2).encode(y="similarity_low:Q", y2="similarity_high:Q")
@@ -102,11 +103,13 @@ def mechanisms(rows: list[Row], x: alt.X) -> Specification:
         .mark_bar(size=BAR)
         .encode(
             x=x,
-            y=alt.Y("count:Q", stack="normalize", title="Units", axis=alt.Axis(format="~%")),
+            y=alt.Y("count:Q", stack="normalize", title="Share of units", axis=alt.Axis(format=".1f")),
             color=alt.Color("mechanism:N", scale=scale, legend=LEGEND),
             order="order:Q",
             opacity=bright(),
-            tooltip=about_layer(alt.Tooltip("mechanism:N", title="Mechanism"), alt.Tooltip("count:Q", title="Units")),
+            tooltip=about_layer(
+                alt.Tooltip("mechanism:N", title="Mechanism"), alt.Tooltip("count:Q", title="Units", format=COUNTED)
+            ),
         )
     )
     return view(chart, height=HEIGHT)

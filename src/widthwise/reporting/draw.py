@@ -9,6 +9,7 @@ from widthwise.errors import RequestError
 from widthwise.experiments.catalogue_table import named_figures
 from widthwise.experiments.store import Store
 from widthwise.measurement.settings import Protocol
+from widthwise.reporting.look import DEFAULT_LOOK, Look
 from widthwise.reporting.paths import DEFAULT_FORMATS, FileFormat
 from widthwise.reporting.report import stored_sweeps
 
@@ -34,6 +35,7 @@ def draw(
     figures: Sequence[str],
     formats: Sequence[FileFormat] = DEFAULT_FORMATS,
     protocol: Protocol | None = None,
+    look: Look = DEFAULT_LOOK,
 ) -> list[DrawnFigure]:
     """Draw figures of the paper by name (`6` is 6a and 6b, `§2.3` those of a section) from the results in a store.
 
@@ -42,6 +44,7 @@ def draw(
         figures: their names.
         formats: the formats of the files.
         protocol: how removability was measured in what they show; None: as in the paper's figures.
+        look: their caption, width and colours.
 
     Raises:
         RequestError: the paper has no such figure, or the experiment that draws it was not run into the store, or not
@@ -70,6 +73,6 @@ def draw(
             for whole in map(analyzed, found):
                 analysis = whole.under(protocol or whole.protocol)
                 for figure in (each for each in figures_of(analysis) if each.name in names or not names):
-                    paths = write_figure(source, analysis, figure, formats) if figure.shown(analysis) else []
+                    paths = write_figure(source, analysis, figure, formats, look) if figure.shown(analysis) else []
                     drawn.append(DrawnFigure(figure.name, analysis.name, paths, figure.left_out(analysis)))
     return drawn

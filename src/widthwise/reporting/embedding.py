@@ -6,7 +6,7 @@ from typing import Any
 from widthwise.analysis.experiment import Analysis
 from widthwise.measurement.settings import Protocol
 from widthwise.reporting.composing import Specification
-from widthwise.reporting.figure import Figure, details, specification
+from widthwise.reporting.figure import Figure, specification
 from widthwise.reporting.theme import PAGE_INK, styled
 
 Views = dict[Protocol | None, Analysis]
@@ -31,17 +31,13 @@ def drawn(figures: Iterable[Figure], of: Views) -> dict[str, Drawn]:
     }
 
 
-def embedded(figure: Figure, by_protocol: Drawn, of: Views, pool: Pool) -> dict[str, object]:
+def embedded(figure: Figure, by_protocol: Drawn, pool: Pool) -> dict[str, object]:
     """A figure for the page, whose tables are put into `pool`.
 
     Its `charts` and `captions` are pairs of a protocol and what is shown under it, or one pair with an empty protocol
     if that is the same under each.
     """
-    captions = {
-        protocol: " ".join([figure.kind.caption, *details(figure, view)])
-        for protocol, view in of.items()
-        if protocol in by_protocol
-    }
+    captions = {protocol: each["usermeta"]["caption"] for protocol, each in by_protocol.items()}
     charts = {protocol: _for_page(each, pool) for protocol, each in by_protocol.items()}
     return {
         "name": figure.name,
@@ -60,10 +56,10 @@ def _told_apart(by_protocol: Mapping[Protocol | None, Any]) -> list[tuple[str, A
 
 
 def _for_page(content: Specification, pool: Pool) -> Specification:
-    """A specification without its title, which the page itself shows, and with the names of its tables alone."""
+    """A specification without its heading and caption, and with the names of its tables alone."""
     tables = content["datasets"]
     for name, rows in tables.items():
         fields = list(dict.fromkeys(field for row in rows for field in row))
         pool[name] = {"fields": fields, "rows": [[row.get(field) for field in fields] for row in rows]}
-    kept = {key: value for key, value in content.items() if key not in ("title", "datasets")}
+    kept = {key: value for key, value in content.items() if key not in ("usermeta", "datasets")}
     return {**styled(kept, PAGE_INK), "tables": list(tables)}

@@ -12,7 +12,8 @@ from widthwise.analysis.experiment import Analysis
 from widthwise.analysis.summary import curves_of_layers
 from widthwise.measurement.settings import Protocol
 from widthwise.reporting.embedding import views
-from widthwise.reporting.theme import width_colours
+from widthwise.reporting.numbers import COUNTED, MEASURED
+from widthwise.reporting.theme import ordered_colours
 
 DEPTH_WIDTH, DEPTH_HEIGHT = 390, 170
 FACET_WIDTH, FACET_HEIGHT = 165, 110
@@ -48,7 +49,7 @@ def content(analysis: Analysis) -> dict[str, object]:
     return {
         "series": [name for name in analysis.series if name in set(analysis.layers["series"])],
         "widths": widths,
-        "colours": width_colours(len(widths)),
+        "colours": ordered_colours(len(widths)),
         "middles": intervals.mean(axis=1).round(DIGITS).tolist(),
         "layers": list(layers.values()),
     }
@@ -70,8 +71,8 @@ def _by_layer(table: pd.DataFrame, columns: list[str]) -> dict[Key, list[list[fl
 def specification() -> dict[str, object]:
     """The charts, without their tables `layers`, `curves` and `violins`."""
     by_depth = alt.hconcat(
-        _by_depth("auc", "Removability (AUC)", from_zero=False),
-        _by_depth("similarity", "Similarity", from_zero=True),
+        _by_depth("auc", "Removability (AUC)", alt.Scale(domain=[0, 1])),
+        _by_depth("similarity", "Similarity", alt.Scale(zero=True)),
     )
     return alt.vconcat(by_depth, _curves(), _violins(), spacing=22).resolve_scale(color="independent").to_dict()
 
@@ -80,21 +81,21 @@ def _colour() -> alt.Color:
     return alt.Color("colour:N", scale=None)
 
 
-def _by_depth(measure: str, title: str, from_zero: bool) -> alt.LayerChart | alt.FacetChart:
+def _by_depth(measure: str, title: str, scale: alt.Scale) -> alt.LayerChart | alt.FacetChart:
     base = alt.Chart(alt.NamedData("layers")).encode(
         x=alt.X("layer:N", title=None, sort=alt.EncodingSortField("depth", op="min"), axis=alt.Axis(labelAngle=-35)),
         color=_colour(),
         detail="width_factor:N",
     )
     points = base.mark_point(filled=True, size=45).encode(
-        y=alt.Y(f"{measure}:Q", title=title, scale=alt.Scale(zero=from_zero)),
+        y=alt.Y(f"{measure}:Q", title=title, scale=scale),
         tooltip=[
             alt.Tooltip("layer:N", title="Layer"),
             alt.Tooltip("width:N", title="Width factor"),
-            alt.Tooltip("units:Q", title="Units"),
-            alt.Tooltip(f"{measure}:Q", title=title, format=".4~f"),
-            alt.Tooltip(f"{measure}_std:Q", title="Deviation", format=".2~g"),
-            alt.Tooltip("n:Q", title="Replicates"),
+            alt.Tooltip("units:Q", title="Units", format=COUNTED),
+            alt.Tooltip(f"{measure}:Q", title=title, format=MEASURED),
+            alt.Tooltip(f"{measure}_std:Q", title="Deviation", format=MEASURED),
+            alt.Tooltip("n:Q", title="Replicates", format=COUNTED),
         ],
     )
     lines = base.mark_line(strokeWidth=1.6).encode(y=f"{measure}:Q")
@@ -103,19 +104,20 @@ def _by_depth(measure: str, title: str, from_zero: bool) -> alt.LayerChart | alt
 
 
 def _curves() -> alt.FacetChart:
+    unit = alt.Scale(domain=[0, 1])
     return (
         alt.Chart(alt.NamedData("curves"))
         .mark_line(strokeWidth=1.6, point=alt.OverlayMarkDef(size=16, filled=True))
         .encode(
-            x=alt.X("share_dropped:Q", title="Units dropped", axis=alt.Axis(format="~%", grid=False, tickCount=3)),
-            y=alt.Y("unchanged:Q", title="Unchanged labels", axis=alt.Axis(format="~%", tickCount=4)),
+            x=alt.X("share_dropped:Q", title="Units dropped", axis=alt.Axis(format=".1f", grid=False, tickCount=3)),
+            y=alt.Y("unchanged:Q", title="Unchanged labels", axis=alt.Axis(format=".1f", tickCount=4), scale=unit),
             color=_colour(),
             detail="width_factor:N",
             tooltip=[
                 alt.Tooltip("layer:N", title="Layer"),
                 alt.Tooltip("width:N", title="Width factor"),
-                alt.Tooltip("share_dropped:Q", title="Units dropped", format=".1~%"),
-                alt.Tooltip("unchanged:Q", title="Unchanged labels", format=".1~%"),
+                alt.Tooltip("share_dropped:Q", title="Units dropped", format=MEASURED),
+                alt.Tooltip("unchanged:Q", title="Unchanged labels", format=MEASURED),
             ],
         )
         .properties(width=FACET_WIDTH, height=FACET_HEIGHT)
@@ -136,8 +138,8 @@ def _violins() -> alt.FacetChart:
             tooltip=[
                 alt.Tooltip("layer:N", title="Layer"),
                 alt.Tooltip("width:N", title="Width factor"),
-                alt.Tooltip("middle:Q", title="|r|", format=".2f"),
-                alt.Tooltip("share:Q", title="Share of pairs", format=".2~%"),
+                alt.Tooltip("middle:Q", title="|r|", format=MEASURED),
+                alt.Tooltip("share:Q", title="Share of pairs", format=MEASURED),
             ],
         )
         .properties(width=FACET_WIDTH, height=FACET_HEIGHT)

@@ -1,18 +1,40 @@
 """A figure: a chart of an experiment's tables, with a title and a caption."""
 
-import textwrap
 from dataclasses import dataclass
 
-from widthwise.analysis.claims.measures import ACCURACY, AUC, SIMILARITY
 from widthwise.analysis.experiment import Analysis
 from widthwise.experiments.sweep import PAPER
+from widthwise.measurement.settings import Protocol
+from widthwise.reporting import published_layer
 from widthwise.reporting.composing import Specification, complete
 from widthwise.reporting.kinds import Kind
-from widthwise.wording import counted
+from widthwise.reporting.quantities import QuantityName, protocol_of
+from widthwise.wording import counted, listed
 
 MOST_BESIDE = 3
-TITLE_ROOM = 46
-"""Characters of a title that fit above one panel."""
+PROTOCOLS: dict[Protocol, str] = {
+    "text": (
+        "Removability by the paper's text: units of one layer at a time are dropped, and numbers are means of the "
+        "layers."
+    ),
+    "figures": (
+        "Removability as in the paper's figures: whole channels of all layers are dropped together, and the AUC is the "
+        "mean of the curve's points."
+    ),
+}
+BY_LAYER: dict[Protocol, str] = {
+    "text": "Removability by the paper's text: units of one layer at a time are dropped.",
+    "figures": "Removability as in the paper's figures, where whole channels are dropped, here of each layer alone.",
+}
+REFERENCE = "Similarity as in the paper's figures, where a unit of constant activity counts as −1."
+WORDS: dict[QuantityName, str] = {
+    "test_accuracy": "accuracy",
+    "auc": "AUC",
+    "similarity": "similarity",
+    "prunability": "prunability",
+    "non_prunability": "non-prunability",
+    "redundancy_pca": "redundancy",
+}
 
 
 @dataclass(frozen=True)
@@ -54,16 +76,30 @@ class Figure:
 
 
 def specification(figure: Figure, analysis: Analysis) -> Specification:
-    """The figure as a Vega-Lite specification, with its title, scale, data and number of networks on it."""
-    room = TITLE_ROOM * figure.panels
-    lines = [line for text in details(figure, analysis) for line in wrapped(text, room)]
-    title = {"text": wrapped(figure.heading, room), "subtitle": lines}
-    return complete(lambda: figure.kind.draw(analysis, figure.shown(analysis)), title=title)
+    """The figure as a Vega-Lite specification of its panels alone; its heading and caption are under `usermeta`.
+
+    Args:
+        analysis: the experiment, reduced to one protocol.
+    """
+    meta = {"heading": figure.heading, "caption": caption(figure, analysis)}
+    return complete(
+        lambda: figure.kind.draw(analysis, figure.shown(analysis)), description=figure.heading, usermeta=meta
+    )
+
+
+def caption(figure: Figure, analysis: Analysis) -> str:
+    """The meaning of its marks, then how it was made."""
+    return " ".join([figure.kind.caption, *details(figure, analysis)])
 
 
 def details(figure: Figure, analysis: Analysis) -> list[str]:
-    """Scale, data, number of networks, error bars and missing series, one sentence each."""
-    sentences = [f"Experiment {analysis.label}. {scale_in_words(analysis)}"]
+    """Protocol, scale, data, number of networks, error bars and missing series, one sentence each."""
+    sentences = _protocol(figure, analysis)
+    if figure.kind.bars and len(figure.shown(analysis)) > 1:
+        sentences.append("Series are set apart a little along the axis, so that none hides another.")
+    measures = [*figure.kind.bars, *figure.kind.published]
+    sentences += published_layer.caption(analysis, measures, figure.shown(analysis), figure.kind.one_series)
+    sentences.append(f"Experiment {analysis.label}. {scale_in_words(analysis)}")
     if analysis.data:
         sentences.append(f"Data: {analysis.data}.")
     if analysis.sweep.analysis != "parameters":
@@ -84,10 +120,11 @@ def scale_in_words(analysis: Analysis) -> str:
     return f"{words} Set otherwise: {changed}." if changed else words
 
 
-def wrapped(text: str, room: int) -> list[str]:
-    """`text` in lines of at most `room` characters, except for longer words."""
-    words = " ".join(text.split())
-    return textwrap.wrap(words, room, break_long_words=False, break_on_hyphens=False) or [""]
+def _protocol(figure: Figure, analysis: Analysis) -> list[str]:
+    protocol = protocol_of(analysis)
+    words = BY_LAYER if figure.kind.one_series else PROTOCOLS
+    reference = protocol == "figures" and "similarity" in figure.kind.bars
+    return [words[protocol]] * figure.kind.ablates + [REFERENCE] * reference
 
 
 def _replicates(figure: Figure, analysis: Analysis) -> str:
@@ -100,16 +137,18 @@ def _replicates(figure: Figure, analysis: Analysis) -> str:
 
 def _bars(figure: Figure, analysis: Analysis) -> str:
     """The meaning of the error bars (Section 3, "Samplings and Replicates")."""
+    of_networks = [WORDS[name] for name in figure.kind.bars if name != "similarity"]
     replicated = bool((analysis.summary["n"] > 1).any())
     sampled = bool((analysis.summary["similarity_std"] > 0).any())
-    names = {ACCURACY: "accuracy", AUC: "AUC"}
-    between_networks = " and ".join(name for measure, name in names.items() if measure in figure.kind.bars)
+    between_units = protocol_of(analysis) == "figures"
     bars = []
-    if between_networks and replicated:
-        bars.append(f"of {between_networks} one SD between replicates")
-    elif AUC in figure.kind.bars and sampled:
-        bars.append("of AUC one SD between samplings")
-    if SIMILARITY in figure.kind.bars and sampled:
+    if of_networks and replicated:
+        bars.append(f"of {listed(of_networks)} one SD between replicates")
+    elif sampled and (ablated := [word for word in of_networks if word != WORDS["test_accuracy"]]):
+        bars.append(f"of {listed(ablated)} one SD between samplings")
+    if "similarity" in figure.kind.bars and between_units:
+        bars.append("of similarity the mean SD between the units of a layer")
+    elif "similarity" in figure.kind.bars and sampled:
         bars.append("of similarity the mean SD between samplings within a network")
     if bars:
         return f" Error bars: {', '.join(bars)}."

@@ -4,6 +4,7 @@ import altair as alt
 
 from widthwise.reporting.composing import Specification, view
 from widthwise.reporting.depth_axis import about_layer, bright, depth_axis, in_view
+from widthwise.reporting.numbers import MEASURED
 
 HEIGHT = 150
 COLOURS = "viridis"
@@ -15,11 +16,11 @@ def curves_map(names: list[str], levels: int, labels: bool) -> Specification:
     step = 1 / (levels - 1)
     chart = _cells("unchanged", f"datum.cell * {step}", step).encode(
         x=depth_axis(names, "start", labels),
-        y=alt.Y("low:Q", title="Units dropped", scale=_from_to(-step / 2, 1 + step / 2), axis=_percent()),
-        color=_colour("Unchanged labels", "~%", alt.Scale(scheme=COLOURS, domain=[0, 1])),
+        y=alt.Y("low:Q", title="Units dropped", scale=_from_to(-step / 2, 1 + step / 2), axis=_shares()),
+        color=_colour("Unchanged labels", ".1f", alt.Scale(scheme=COLOURS, domain=[0, 1])),
         tooltip=about_layer(
-            alt.Tooltip("middle:Q", title="Units dropped", format=".1~%"),
-            alt.Tooltip("value:Q", title="Unchanged labels", format=".1~%"),
+            alt.Tooltip("middle:Q", title="Units dropped", format=MEASURED),
+            alt.Tooltip("value:Q", title="Unchanged labels", format=MEASURED),
         ),
     )
     return view(chart, height=HEIGHT)
@@ -31,10 +32,10 @@ def correlations_map(names: list[str], bins: int, labels: bool) -> Specification
         x=depth_axis(names, "start", labels),
         y=alt.Y("low:Q", title="|r| between units", scale=_from_to(0.0, 1.0), axis=alt.Axis(tickCount=5, grid=False)),
         # most pairs have a small |r|: the root makes the few with a large one visible
-        color=_colour("Share of pairs", ".1~%", alt.Scale(scheme=COLOURS, type="sqrt", domainMin=0)),
+        color=_colour("Share of pairs", MEASURED, alt.Scale(scheme=COLOURS, type="sqrt", domainMin=0)),
         tooltip=about_layer(
-            alt.Tooltip("middle:Q", title="|r|", format=".2f"),
-            alt.Tooltip("value:Q", title="Share of pairs", format=".2~%"),
+            alt.Tooltip("middle:Q", title="|r|", format=MEASURED),
+            alt.Tooltip("value:Q", title="Share of pairs", format=MEASURED),
         ),
     )
     return view(chart, height=HEIGHT)
@@ -63,5 +64,5 @@ def _from_to(low: float, high: float) -> alt.Scale:
     return alt.Scale(domain=[low, high], nice=False, zero=False)
 
 
-def _percent() -> alt.Axis:
-    return alt.Axis(format="~%", values=[0, 0.5, 1], grid=False)
+def _shares() -> alt.Axis:
+    return alt.Axis(format=".1f", values=[0, 0.5, 1], grid=False)

@@ -10,7 +10,7 @@ import pandas as pd
 import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from widthwise.wording import with_minus
+from widthwise.wording import probability, with_minus
 
 LIKE_A_BROWSER = Context(prec=4, rounding=ROUND_HALF_UP)
 """How a browser rounds; Python rounds a 5 that nothing follows to the even digit."""
@@ -25,7 +25,7 @@ def template(name: str) -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "signed": signed, "minus": with_minus}
+    environment.filters |= {"number": number, "signed": signed, "minus": with_minus, "probability": probability}
     return environment.get_template(name)
 
 

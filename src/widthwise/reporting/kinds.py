@@ -4,18 +4,32 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from widthwise.analysis.claims.measures import ACCURACY, AUC, SIMILARITY, Measure
-from widthwise.reporting import charts
+from widthwise.reporting import charts, over_widths, published_layer
 from widthwise.reporting.composing import Chart
+from widthwise.reporting.quantities import BY_ABLATION, OF_LAYERS, PAPERS, RELATIVE_TITLES, QuantityName
+from widthwise.wording import listed
 
-OVER_WIDTHS: dict[Measure, str] = {
-    ACCURACY: "Test accuracy against the width factor.",
-    AUC: "Removability against the width factor: the area under the ablation curve, the mean of the layers.",
-    SIMILARITY: (
+OVER_WIDTHS: dict[QuantityName, str] = {
+    "test_accuracy": "Test accuracy against the width factor.",
+    "auc": "Removability against the width factor: the area under the ablation curve.",
+    "similarity": (
         "Repetition against the width factor: how many other units of its layer a unit resembles (|r| ≥ 0.5), the mean "
         "of the layers."
     ),
+    "prunability": (
+        "Prunability against the width factor: the share of units that can be dropped before fewer than 80% of the "
+        "labels stay."
+    ),
+    "non_prunability": (
+        "Units that cannot be pruned, against the width factor: 1 minus the share of units that can be dropped before "
+        "fewer than 80% of the labels stay."
+    ),
+    "redundancy_pca": (
+        "Redundancy against the width factor: the share of a layer's principal components that together hold the last "
+        "5% of its variance, the mean of the layers."
+    ),
 }
+RELATIVE = " Shares are drawn as counts, relative to all units of the widest network."
 
 
 @dataclass(frozen=True)
@@ -24,48 +38,68 @@ class Kind:
 
     draw: the function that draws the chart.
     caption: the meaning of each mark, in a sentence or two.
-    bars: the measures that have error bars.
+    bars: the quantities that have error bars.
     panels: the number of panels side by side; None: one per series.
+    ablates: whether it shows what units do that are dropped, which depends on the protocol.
     one_series: whether it shows one series alone.
+    published: further published measures whose values it shows in grey, beside those of `bars`.
     """
 
     draw: Chart
     caption: str
-    bars: tuple[Measure, ...] = ()
+    bars: tuple[QuantityName, ...] = ()
     panels: int | None = 1
+    ablates: bool = False
     one_series: bool = False
+    published: tuple[str, ...] = ()
 
 
-def measure(measure: Measure) -> Kind:
-    """One measure against the width factor, one line per series."""
-    return Kind(partial(charts.panels, measures=(measure,)), OVER_WIDTHS[measure], (measure,))
+def measure(measure: QuantityName, relative: bool = False) -> Kind:
+    """One measure against the width factor, one line per series; `relative`: as counts relative to the widest network's
+    units.
+
+    Raises:
+        ValueError: the measure is none of units.
+    """
+    if relative and measure not in RELATIVE_TITLES:
+        raise ValueError(f"{measure} is no share of units; relative is for {listed(list(RELATIVE_TITLES))}")
+    return Kind(
+        partial(over_widths.panels, quantities=(measure,), relative=relative),
+        f"{OVER_WIDTHS[measure]}{RELATIVE if relative else ''}",
+        (measure,),
+        ablates=measure in BY_ABLATION,
+    )
 
 
 def measures() -> Kind:
-    """The three measures against the width factor, one line per series."""
+    """The paper's three measures against the width factor, one line per series."""
     return Kind(
-        charts.panels,
-        "Test accuracy, removability (the area under the ablation curve) and similarity (how many other units a unit "
-        "resembles) against the width factor. Large marks are means over replicates, faint ones single networks.",
-        (ACCURACY, AUC, SIMILARITY),
+        over_widths.panels,
+        "(a) Test accuracy, (b) removability (the area under the ablation curve) and (c) similarity (how many other "
+        "units a unit resembles) against the width factor. Large marks are means over replicates, faint ones single "
+        "networks.",
+        PAPERS,
         panels=3,
+        ablates=True,
     )
 
 
 def layers(layers: tuple[str, ...] = ()) -> Kind:
     """Removability and similarity of the layers of one series, or of some of them."""
     return Kind(
-        partial(charts.layer_panels, layers=layers),
-        "Removability and similarity of each layer against the width factor.",
-        (AUC, SIMILARITY),
-        panels=2,
+        partial(over_widths.layer_panels, layers=layers),
+        "(a) Removability, (b) similarity and (c) prunability of each layer against the width factor: the share of its "
+        "units that can be dropped before fewer than 80% of the labels stay.",
+        OF_LAYERS,
+        panels=3,
         one_series=True,
+        ablates=True,
     )
 
 
 def parameters() -> Kind:
     """Trainable parameters against the width factor."""
-    return Kind(charts.parameter_panel, "Trainable parameters by width.")
+    return Kind(over_widths.parameter_panel, "Trainable parameters by width.")
 
 
 def ablation_curves() -> Kind:
@@ -73,8 +107,10 @@ def ablation_curves() -> Kind:
     return Kind(
         charts.ablation_curves,
         "Ablation curves, one line per width: the share of test inputs whose predicted label stays when a random share "
-        "of a layer's units is dropped, the mean of the layers. The area under such a curve is the AUC.",
+        "of the units is dropped. The area under such a curve is the AUC.",
         panels=None,
+        ablates=True,
+        published=("unchanged",),
     )
 
 
@@ -84,8 +120,10 @@ def correlation_violins(layer: str = "", layer_in_words: str = "") -> Kind:
     return Kind(
         partial(charts.correlation_violins, layer=layer),
         f"How strongly units correlate: the distribution of |r| over all pairs of units of {shown}, one violin per "
-        "width, replicates together. Pairs above the dashed line count as similar.",
+        "width, replicates together, with the number of its pairs: units of constant activity are in none. Pairs above "
+        "the dashed line count as similar.",
         panels=None,
+        published=published_layer.OF_VIOLINS,
     )
 
 

@@ -7,8 +7,9 @@ import numpy as np
 
 from widthwise.reporting.composing import Specification, layered, view
 from widthwise.reporting.depth_axis import LAYERS, about_layer, bright
+from widthwise.reporting.numbers import MEASURED
 from widthwise.reporting.profile_rows import FEW_LAYERS, Row
-from widthwise.reporting.theme import depth_colours
+from widthwise.reporting.theme import ordered_colours
 
 WIDTH = 355
 HEIGHT = 260
@@ -25,15 +26,20 @@ def curves(rows: list[Row], levels: int) -> Specification:
         .transform_calculate(dropped=f"datum.index / {levels - 1}")
         .mark_line(point=_points(rows), strokeWidth=1.6)
         .encode(
-            x=alt.X("dropped:Q", title="Share of units dropped", axis=alt.Axis(format="~%", grid=False)),
-            y=alt.Y("unchanged:Q", title="Unchanged labels", axis=alt.Axis(format="~%"), scale=alt.Scale(zero=True)),
+            x=alt.X("dropped:Q", title="Share of units dropped", axis=alt.Axis(format=".1f", grid=False)),
+            y=alt.Y(
+                "unchanged:Q",
+                title="Share of unchanged labels",
+                axis=alt.Axis(format=".1f"),
+                scale=alt.Scale(domain=[0, 1]),
+            ),
             color=_colour(rows),
             detail="layer:N",
             opacity=_opacity(rows),
             tooltip=about_layer(
-                alt.Tooltip("dropped:Q", title="Units dropped", format=".1~%"),
-                alt.Tooltip("unchanged:Q", title="Unchanged labels", format=".1~%"),
-                alt.Tooltip("deviation:Q", title="Deviation", format=".2~%"),
+                alt.Tooltip("dropped:Q", title="Units dropped", format=MEASURED),
+                alt.Tooltip("unchanged:Q", title="Unchanged labels", format=MEASURED),
+                alt.Tooltip("deviation:Q", title="Deviation", format=MEASURED),
             ),
         )
     )
@@ -79,7 +85,7 @@ def distributions(rows: list[Row], bins: int, threshold: float) -> Specification
         .mark_line(strokeWidth=1.6)
         .encode(
             x=alt.X("middle:Q", title="|r| between units", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(grid=False)),
-            y=alt.Y("pairs:Q", title="Share of pairs", axis=alt.Axis(format="~%")),
+            y=alt.Y("pairs:Q", title="Share of pairs", axis=alt.Axis(format=MEASURED)),
             color=_colour(rows),
             detail="layer:N",
             opacity=_opacity(rows),
@@ -108,8 +114,8 @@ def _dashed() -> alt.Chart:
 
 def _pairs_tooltip() -> list[alt.Tooltip]:
     return about_layer(
-        alt.Tooltip("middle:Q", title="|r|", format=".2f"),
-        alt.Tooltip("pairs:Q", title="Share of pairs", format=".2~%"),
+        alt.Tooltip("middle:Q", title="|r|", format=MEASURED),
+        alt.Tooltip("pairs:Q", title="Share of pairs", format=MEASURED),
     )
 
 
@@ -131,9 +137,9 @@ def _opacity(rows: list[Row]) -> alt.OpacityValue:
 def _colour(rows: list[Row]) -> alt.Color:
     if len(rows) <= NAMED_LAYERS:
         names = [row["short"] for row in rows]
-        scale = alt.Scale(domain=names, range=depth_colours(len(rows)))
+        scale = alt.Scale(domain=names, range=ordered_colours(len(rows)))
         legend = alt.Legend(title="Layer", orient="right", symbolOpacity=1, labelLimit=150)
         return alt.Color("short:N", sort=names, scale=scale, legend=legend)
-    colours = depth_colours(7)
+    colours = ordered_colours(7)
     scale = alt.Scale(domain=np.linspace(1, len(rows), len(colours)).tolist(), range=colours)
     return alt.Color("depth:Q", title="Depth", scale=scale, legend=alt.Legend(type="gradient", gradientLength=150))

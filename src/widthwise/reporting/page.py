@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from widthwise.analysis.claims import compare_with_paper
+from widthwise.analysis.claims import compare_with_paper, with_multiplicity
 from widthwise.analysis.experiment import Analysis
 from widthwise.analysis.trainings import ENOUGH_ACCURACY, NEARLY_BEST
 from widthwise.analysis.verdict import ACCURACY_MARGIN, SIGNIFICANCE
@@ -37,8 +37,6 @@ PROTOCOLS: dict[Protocol, str] = {
 }
 """How removability is measured, in the words that the page has beside its switch; in the switch's order."""
 NOT_RUN = "not run"
-CLAIMS_NOTE = ""
-"""A sentence that holds for all claims of a page; it stands above them."""
 
 
 def page(
@@ -58,10 +56,8 @@ def page(
     tables: Pool = {}
     protocols = [each for each in PROTOCOLS if any(each in analysis.protocols for analysis in analyses)]
     experiments = [_experiment(*pair, tables) for pair in zip(analyses, specifications, strict=True)]
-    stated = [each.claims for each in analyses if len(each.claims) and not each.version]
-    own = _records(pd.concat(stated)) if stated else []
-    claims = _claims_of_paper(analyses)
-    run = [claim for claim in claims if claim["answer"] != NOT_RUN]
+    (claims, own), multiplicity = _claims(analyses)
+    run = claims["answer"] != NOT_RUN
     return template("page.html.jinja").render(
         experiments=experiments,
         protocols=protocols,
@@ -69,12 +65,12 @@ def page(
         meanings=PROTOCOLS,
         overviews=_overviews(analyses, protocols),
         answers=ANSWERS,
-        claims=[*run, *(claim for claim in claims if claim["answer"] == NOT_RUN)],
-        claims_run=len(run),
-        own_claims=own,
-        counts=Counter(str(claim["answer"]) for claim in claims),
-        own_counts=Counter(str(claim["answer"]) for claim in own),
-        claims_note=CLAIMS_NOTE,
+        claims=_records(pd.concat([claims[run], claims[~run]])),
+        claims_run=int(run.sum()),
+        own_claims=_records(own),
+        counts=Counter(claims["answer"]),
+        own_counts=Counter(own["answer"]),
+        multiplicity=multiplicity,
         layers={analysis.name: explorer.content(analysis) for analysis in analyses if len(analysis.layers)},
         titles={each["id"]: each["heading"] for each in experiments},
         explorer=styled(explorer.specification(), PAGE_INK),
@@ -109,11 +105,13 @@ def _overviews(analyses: Sequence[Analysis], protocols: Sequence[Protocol]) -> l
     return found if len(found) > 1 else [("", found[0][1])]
 
 
-def _claims_of_paper(analyses: Sequence[Analysis]) -> list[dict[Hashable, Any]]:
-    """The paper's claims beside ours; none where nothing of the paper was run."""
+def _claims(analyses: Sequence[Analysis]) -> tuple[list[pd.DataFrame], str]:
+    """The paper's claims, none where nothing of the paper was run; those of users' sweeps; and a sentence on all."""
+    paper = compare_with_paper(analyses)
     if not any(analysis.sweep.of_paper for analysis in analyses):
-        return []
-    return _records(compare_with_paper(analyses))
+        paper = paper[:0]
+    stated = [each.claims for each in analyses if len(each.claims) and not each.version]
+    return with_multiplicity([paper, pd.concat(stated) if stated else paper[:0]])
 
 
 def _records(claims: pd.DataFrame) -> list[dict[Hashable, Any]]:
@@ -144,9 +142,7 @@ def _experiment(analysis: Analysis, specifications: Mapping[str, Drawn], tables:
         "comparison": analysis.comparison.to_dict("records"),
         "held": int(analysis.comparison["holds"].sum()) if len(analysis.comparison) else 0,
         "figures": [
-            embedded(figure, specifications[figure.name], of, tables)
-            for figure in chosen
-            if figure.name in specifications
+            embedded(figure, specifications[figure.name], tables) for figure in chosen if figure.name in specifications
         ],
         "undrawn": [figure.heading for figure in chosen if figure.of_paper and figure.name not in specifications],
         "overrides": [f"{path}={value}" for path, value in analysis.sweep.overrides.items()],

@@ -16,6 +16,7 @@ from widthwise.measurement.result import Profile
 from widthwise.measurement.settings import Protocol
 from widthwise.reporting import paths
 from widthwise.reporting.cache import read_tables, stamp
+from widthwise.reporting.look import CaptionPosition, Look, Theme, look_of
 from widthwise.reporting.paths import DEFAULT_FORMATS, FORMATS, FileFormat
 
 
@@ -44,6 +45,9 @@ def report(
     *,
     formats: Sequence[FileFormat] = DEFAULT_FORMATS,
     protocol: Protocol | None = None,
+    caption: CaptionPosition = "below",
+    width: int | None = None,
+    theme: Theme = "light",
 ) -> Report: ...
 
 
@@ -53,6 +57,9 @@ def report(
     *,
     formats: Sequence[FileFormat] = DEFAULT_FORMATS,
     protocol: Protocol | None = None,
+    caption: CaptionPosition = "below",
+    width: int | None = None,
+    theme: Theme = "light",
 ) -> Report | str:
     """Write the page of a profile to `path`, or the report of everything that was run into a store.
 
@@ -66,12 +73,15 @@ def report(
         formats: the file formats of a store's figures.
         protocol: how removability was measured in what a store's figures show, `text` or `figures`; None: in the
             paper's experiments as in its figures, in others as its text says.
+        caption: in the figures' files, `below` the picture, or `none`. The page has its captions in any case.
+        width: the width of the figures' files, in pixels; None: as large as their panels need, and twice that in a PNG.
+        theme: the ground of the figures' files, `light` or `dark`.
 
     Returns: the path of a profile's page, or the store's report.
 
     Raises:
-        RequestError: nothing was run into the store, or not measured by `protocol`, or `path` is missing or of the
-            wrong kind.
+        RequestError: nothing was run into the store, or not measured by `protocol`, `path` is missing or of the wrong
+            kind, or there is no such caption, width or theme.
         OSError: the page cannot be written.
     """
     if isinstance(source, Profile):
@@ -81,8 +91,9 @@ def report(
             f"{os.fspath(path)!r} must end in .html: a store's figures are files beside the page in the store",
             field="path",
         )
+    look = look_of(caption, width, theme)
     store = source if isinstance(source, Store) else Store(source)
-    written = _report_store(store, formats, protocol)
+    written = _report_store(store, formats, protocol, look)
     if path is None:
         return written
     write_whole(path, store.read(paths.PAGE))
@@ -130,9 +141,9 @@ def _report_profile(profile: Profile, path: str | os.PathLike[str] | None) -> st
     return os.fspath(path)
 
 
-def _report_store(source: Store, formats: Sequence[FileFormat], protocol: Protocol | None) -> Report:
+def _report_store(source: Store, formats: Sequence[FileFormat], protocol: Protocol | None, look: Look) -> Report:
     sweeps = stored_sweeps(source)
-    made_from = stamp(source, sweeps, formats, protocol)
+    made_from = stamp(source, sweeps, formats, protocol, look)
     found = read_tables(source, made_from, formats)
     if found is not None:
         return Report(source.path(paths.PAGE), *found)
@@ -141,7 +152,7 @@ def _report_store(source: Store, formats: Sequence[FileFormat], protocol: Protoc
     from widthwise.analysis.analyze import analyze
     from widthwise.reporting.write import write
 
-    page, analyses = write(source, (analyze(source, *stored) for stored in sweeps), formats, protocol)
+    page, analyses = write(source, (analyze(source, *stored) for stored in sweeps), formats, protocol, look)
     tables = {each.name: each.tables() for each in analyses}
     protocols: dict[str, Protocol | None] = {each.name: protocol or each.protocol for each in analyses}
     names = {key: list(value) for key, value in tables.items()}

@@ -3,8 +3,12 @@
 from typing import Any
 
 INK = "#1f2328"
-"""The ink of figures in files; in the page they use the page's own."""
+PAPER = "#ffffff"
+DARK_INK = "#e6e9ed"
+DARK_PAPER = "#0f1216"
+"""Ink and paper of figures in files, as those of the page on a light and on a dark screen."""
 PAGE_INK = "currentColor"
+"""In the page they use the page's own."""
 FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', Helvetica, Arial, sans-serif"
 
 SERIES_COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6BB1", "#7F7F7F"]
@@ -21,24 +25,18 @@ SERIES_SHAPES = [
 ]
 """Each series also has its own shape, so that series never differ only by colour."""
 
-_WIDTH_COLOURS = ["#7E57C2", "#3F7FBF", "#1E9E89", "#8A9A1F", "#D9822B", "#C8412F", "#8E244D"]
+_RAMP = ["#794DB6", "#8F4DAD", "#A24FA2", "#B35194", "#C05685", "#CB5D75", "#D36665", "#D77156", "#D77E49"]
+"""Ottosson's OKLab from violet to orange: ever lighter, in equal steps, also for readers who see no red or no green.
+Each has a contrast of at least 3 on white and on the page's dark ground."""
 
 
-def width_colours(count: int) -> list[str]:
-    """Colours from the narrowest width to the widest, each legible on white and on near-black."""
-    last = len(_WIDTH_COLOURS) - 1
-    if count > len(_WIDTH_COLOURS):
-        return [_WIDTH_COLOURS[index % len(_WIDTH_COLOURS)] for index in range(count)]
-    return [_WIDTH_COLOURS[round(index * last / max(count - 1, 1))] for index in range(count)]
-
-
-def depth_colours(count: int) -> list[str]:
-    """Colours from the first layer to the last, between those of the widths."""
-    last = len(_WIDTH_COLOURS) - 1
+def ordered_colours(count: int) -> list[str]:
+    """Colours of things that have an order, such as widths and depths, from the first to the last."""
+    last = len(_RAMP) - 1
     colours = []
-    for layer in range(count):
-        whole, share = divmod(layer * last / max(count - 1, 1), 1)
-        colours.append(_between(_WIDTH_COLOURS[int(whole)], _WIDTH_COLOURS[min(int(whole) + 1, last)], share))
+    for index in range(count):
+        whole, share = divmod(index * last / max(count - 1, 1), 1)
+        colours.append(_between(_RAMP[int(whole)], _RAMP[min(int(whole) + 1, last)], share))
     return colours
 
 
@@ -48,11 +46,11 @@ def _between(one: str, other: str, share: float) -> str:
     return "#" + "".join(f"{round(first + (last - first) * share):02X}" for first, last in pairs)
 
 
-def styled(specification: dict[str, Any], ink: str) -> dict[str, Any]:
-    """A Vega-Lite specification with this package's look, drawn in `ink`."""
+def styled(specification: dict[str, Any], ink: str, paper: str | None = None) -> dict[str, Any]:
+    """A Vega-Lite specification with this package's look, drawn in `ink` on `paper`; None: on what is behind it."""
     text = {"labelColor": ink, "titleColor": ink, "labelFont": FONT, "titleFont": FONT}
     config = {
-        "background": "white" if ink == INK else None,
+        "background": paper,
         "font": FONT,
         "view": {"stroke": None},
         "axis": {
@@ -75,7 +73,9 @@ def styled(specification: dict[str, Any], ink: str) -> dict[str, Any]:
             "titleFontWeight": "normal",
             "symbolStrokeWidth": 1.5,
         },
-        "title": {"color": ink, "font": FONT, "fontSize": 13, "fontWeight": 600, "anchor": "start"},
+        "header": text,
+        "text": {"color": ink},
+        "title": {"color": ink, "font": FONT, "fontSize": 13, "fontWeight": 600, "anchor": "start", "frame": "group"},
         "rule": {"color": ink},
         "concat": {"spacing": 28},
     }

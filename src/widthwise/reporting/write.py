@@ -15,12 +15,17 @@ from widthwise.reporting.figure import Figure, specification
 from widthwise.reporting.figures import figures
 from widthwise.reporting.files import drawing_process, render
 from widthwise.reporting.html import drawing_code
+from widthwise.reporting.look import DEFAULT_LOOK, Look
 from widthwise.reporting.page import page
 from widthwise.reporting.paths import FORMATS, FileFormat
 
 
 def write(
-    store: Store, analyses: Iterable[Analysis], formats: Sequence[FileFormat], protocol: Protocol | None = None
+    store: Store,
+    analyses: Iterable[Analysis],
+    formats: Sequence[FileFormat],
+    protocol: Protocol | None = None,
+    look: Look = DEFAULT_LOOK,
 ) -> tuple[str, list[Analysis]]:
     """Write the report of `analyses` into the store, and return the page's path and the analyses.
 
@@ -29,6 +34,7 @@ def write(
 
     Args:
         protocol: that of the figures; None: each experiment's own.
+        look: that of the figures' files.
 
     Raises:
         RequestError: an experiment was not measured by the protocol.
@@ -48,13 +54,13 @@ def write(
             by_protocol = drawn(figures(analysis), views(analysis))
             for name, contents in by_protocol.items():
                 content = contents[shown.protocol]
-                drawn_from = digests[f"{analysis.name}/{name}"] = digest([version("widthwise"), content])
+                drawn_from = digests[f"{analysis.name}/{name}"] = _drawn_from(content, look)
                 for file_format in FORMATS:
                     path = paths.figure(analysis.name, name, file_format)
                     there = store.has(path)
                     changed = before.get(f"{analysis.name}/{name}") != drawn_from
                     if (there or file_format in formats) and (changed or not there):
-                        drawing.append((path, pool.submit(render, content, file_format)))
+                        drawing.append((path, pool.submit(render, content, file_format, look)))
             specifications.append(by_protocol)
         content = page(prepared, specifications, store.location, code, protocol)
         for path, file in drawing:
@@ -76,13 +82,27 @@ def _remove_earlier(store: Store, analyses: Iterable[Analysis], undrawn: Iterabl
             store.remove(paths.table(analysis.name, name))
 
 
-def write_figure(store: Store, analysis: Analysis, figure: Figure, formats: Sequence[FileFormat]) -> list[str]:
-    """Draw one figure into the store's report, and return the paths of its files."""
+def write_figure(
+    store: Store, analysis: Analysis, figure: Figure, formats: Sequence[FileFormat], look: Look
+) -> list[str]:
+    """Draw one figure into the store's report, and return the paths of its files.
+
+    If it differs from the report's own, for example in its look, the next report draws its own again.
+    """
     content = specification(figure, analysis)
+    drawn, key = _drawn_before(store), f"{analysis.name}/{figure.name}"
+    if key in drawn and drawn[key] != _drawn_from(content, look):
+        store.remove(paths.STAMP)
+        store.write_json(paths.FIGURES, {"figures": {name: each for name, each in drawn.items() if name != key}})
     names = [paths.figure(analysis.name, figure.name, file_format) for file_format in formats]
     for name, file_format in zip(names, formats, strict=True):
-        store.write(name, render(content, file_format))
+        store.write(name, render(content, file_format, look))
     return [store.path(name) for name in names]
+
+
+def _drawn_from(content: Specification, look: Look) -> str:
+    """A digest of all that a figure's files are made from."""
+    return digest([version("widthwise"), content, vars(look)])
 
 
 def _drawn_before(store: Store) -> dict[str, str]:

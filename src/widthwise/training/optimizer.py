@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, Adam, Optimizer, RMSprop
+from torch.optim import SGD, Adadelta, Adagrad, Adam, Optimizer, RMSprop
 
 from widthwise.networks.layer_names import check_names, lies_in
 from widthwise.training.recipe import Recipe
@@ -17,8 +17,14 @@ def build_optimizer(recipe: Recipe, parameters: Sequence[Tensor] | list[dict[str
     match recipe.optimizer:
         case "momentum":
             return SGD(parameters, rate, momentum=recipe.momentum, weight_decay=decay)
+        case "nesterov":
+            return SGD(parameters, rate, momentum=recipe.momentum, nesterov=True, weight_decay=decay)
         case "sgd":
             return SGD(parameters, rate, weight_decay=decay)
+        case "adagrad":
+            return Adagrad(parameters, rate, eps=epsilon, weight_decay=decay)
+        case "adadelta":
+            return Adadelta(parameters, rate, eps=epsilon, weight_decay=decay)
         case "adam":
             return Adam(parameters, rate, eps=epsilon, weight_decay=decay)
         case "rmsprop":

@@ -44,19 +44,30 @@ class StepDecay(Config):
         return self.rate ** sum(epoch >= milestone for milestone in self.at)
 
 
+OptimizerName = Literal["momentum", "nesterov", "sgd", "adam", "rmsprop", "adagrad", "adadelta"]
+OPTIMIZERS: dict[OptimizerName, str] = {
+    "momentum": "momentum",
+    "nesterov": "Nesterov momentum",
+    "sgd": "plain gradient descent (SGD)",
+    "adam": "Adam",
+    "rmsprop": "RMSProp",
+    "adagrad": "AdaGrad",
+    "adadelta": "AdaDelta",
+}
+"""Their names in sentences and as names of series."""
 Decay = Annotated[ConstantRate | ExponentialDecay | StepDecay, Field(discriminator="kind")]
 
 
 class Recipe(Config):
     """Optimizer, learning rate and its decay, batches, regularizers, precision, and when to stop."""
 
-    optimizer: Literal["momentum", "sgd", "adam", "rmsprop"] = "momentum"
+    optimizer: OptimizerName = "momentum"
     learning_rate: PositiveFloat = 0.01
     decay: Decay = ConstantRate()
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    """For the optimizers `momentum` and `rmsprop`; the others have none."""
+    """For the optimizers `momentum`, `nesterov` (which needs some) and `rmsprop`; the others have none."""
     epsilon: PositiveFloat = 1e-8
-    """Added by `adam` and `rmsprop` to the root that they divide by."""
+    """Added by `adam`, `rmsprop`, `adagrad` and `adadelta` to the root that they divide by."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     """Applies to the weights of dense layers and convolutions; in a perceptron, also to its biases."""
     weight_decay_layers: Annotated[tuple[str, ...] | None, Since(4)] = None
@@ -102,12 +113,19 @@ class Recipe(Config):
                 f"micro_batch_size is {self.micro_batch_size} and the batch {self.scaled_batch_size}; "
                 "it must be at most the batch"
             )
+        if self.optimizer == "nesterov" and not self.momentum:
+            raise ValueError("optimizer nesterov needs some momentum; sgd has none")
         if self.weight_decay_layers == ():
             raise ValueError("weight_decay_layers names no layer; leave it out, or set weight_decay to 0")
         wrong = [epoch for epoch in self.keep_epochs if not 1 <= abs(epoch) <= self.epochs]
         if wrong:
             raise ValueError(f"keep_epochs names epoch {wrong[0]}; there are 1 to {self.epochs}, or -1 for the last")
         return self
+
+    @property
+    def optimizer_in_words(self) -> str:
+        """The optimizer as a series' name, for a sweep's `label: "{training.optimizer_in_words}"`."""
+        return OPTIMIZERS[self.optimizer]
 
     @property
     def scaled_batch_size(self) -> int:

@@ -1,6 +1,5 @@
 """The kinds of checks by the names that claims give them, and claims with their checks."""
 
-import sys
 from collections.abc import Callable
 from functools import cache
 
@@ -15,6 +14,7 @@ from widthwise.analysis.claims.layers import (
     lead,
     no_order_of_depth,
 )
+from widthwise.analysis.claims.proliferation import proliferate
 from widthwise.analysis.claims.trends import (
     accuracy_kept,
     either_grows,
@@ -25,7 +25,7 @@ from widthwise.analysis.claims.trends import (
     supported,
 )
 from widthwise.analysis.experiment import check_series
-from widthwise.experiments.figure import order_in_paper
+from widthwise.experiments.figure import AFTER_ALL, order_in_paper
 from widthwise.experiments.sweep import Sweep, catalogue
 from widthwise.experiments.validation import of_kind
 
@@ -51,12 +51,12 @@ CHECKS: dict[str, Callable[..., Check]] = {
     "curves_fall": curves_fall,
     "multiplies": multiplies,
     "as_theory": as_theory,
+    "proliferate": proliferate,
 }
 """New kinds are added here; their signatures say which arguments a claim gives them."""
 OF_ANALYSIS = {"parameters": ("multiplies",), "constructions": ("as_theory",)}
 """The kinds that an analysis without trends has the tables for."""
 OF_TREND = tuple(kind for kind in CHECKS if kind != "as_theory")
-WITHOUT_FIGURES = (True, sys.maxsize, "")
 
 
 def checked(sweep: Sweep) -> tuple[CheckedClaim, ...]:
@@ -86,5 +86,5 @@ def paper_claims() -> tuple[CheckedClaim, ...]:
     as in its file.
     """
     sweeps = map(Sweep.load, catalogue())
-    in_order = sorted(sweeps, key=lambda sweep: min(map(order_in_paper, sweep.figures), default=WITHOUT_FIGURES))
+    in_order = sorted(sweeps, key=lambda sweep: min(map(order_in_paper, sweep.figures), default=AFTER_ALL))
     return tuple(claim for sweep in in_order for claim in checked(sweep))
