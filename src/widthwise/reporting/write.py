@@ -9,6 +9,7 @@ from widthwise.experiments.store import Store
 from widthwise.files import digest
 from widthwise.measurement.settings import Protocol
 from widthwise.reporting import paths
+from widthwise.reporting.composing import Specification
 from widthwise.reporting.csv_tables import to_csv
 from widthwise.reporting.embedding import Drawn, drawn, views
 from widthwise.reporting.figure import Figure, specification
