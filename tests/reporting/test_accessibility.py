@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -16,10 +17,11 @@ import widthwise
 
 pytestmark = pytest.mark.browser
 ROOT = Path(__file__).parents[2]
-SCHEMES = ("light", "dark")
+Scheme = Literal["light", "dark"]
+SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 
 
-def problems(browser: Browser, file: Path, scheme: str, drawn: bool = False) -> list[str]:
+def problems(browser: Browser, file: Path, scheme: Scheme, drawn: bool = False) -> list[str]:
     """What axe finds serious or critical on a page."""
     page = browser.new_page(color_scheme=scheme)
     page.goto(file.as_uri())
@@ -36,7 +38,7 @@ def problems(browser: Browser, file: Path, scheme: str, drawn: bool = False) -> 
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_the_page(browser: Browser, smoke_store: Path, scheme: str):
+def test_the_page(browser: Browser, smoke_store: Path, scheme: Scheme):
     assert problems(browser, smoke_store / "report" / "index.html", scheme, drawn=True) == []
 
 
@@ -50,7 +52,7 @@ def profile_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_the_page_of_a_profile(browser: Browser, profile_page: Path, scheme: str):
+def test_the_page_of_a_profile(browser: Browser, profile_page: Path, scheme: Scheme):
     assert problems(browser, profile_page, scheme, drawn=True) == []
 
 
@@ -68,7 +70,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_the_documentation(browser: Browser, site: Path, scheme: str):
+def test_the_documentation(browser: Browser, site: Path, scheme: Scheme):
     pages = (".", "page", "api", "measuring")
     assert [each for name in pages for each in problems(browser, site / name / "index.html", scheme)] == []
 

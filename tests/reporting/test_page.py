@@ -21,6 +21,7 @@ from widthwise.reporting.figures import figures
 from widthwise.reporting.html import drawing_code, number
 from widthwise.reporting.overview import matrix
 from widthwise.reporting.page import page
+from widthwise.reporting.theme import SERIES_COLOURS
 from widthwise.wording import with_minus
 
 pytestmark = pytest.mark.browser
@@ -76,21 +77,18 @@ def test_it_says_what_was_run_and_the_verdict(opened):
     assert page.locator("table.comparison tbody tr").count() == 24
 
 
-def opacities(page: Page) -> set[str]:
-    lines = page.locator(f"{PANELS} g.mark-line path").all()
-    return {line.get_attribute("opacity") or "1" for line in lines}
+def lines(page: Page) -> list[tuple[str | None, str]]:
+    """Colour and opacity of the lines of our own networks; the authors' are grey."""
+    drawn = [(line.get_attribute("stroke"), line) for line in page.locator(f"{PANELS} g.mark-line path").all()]
+    return [(colour, line.get_attribute("opacity") or "1") for colour, line in drawn if colour in SERIES_COLOURS[:2]]
 
 
 def test_clicking_a_legend_entry_isolates_its_series_in_all_three_panels(opened):
     page, _, _ = opened
-    assert opacities(page) == {"1"}
+    assert [opacity for _, opacity in lines(page)] == ["1"] * 6
     page.locator(f"{PANELS} .role-legend-entry text").first.click()
     page.wait_for_timeout(300)
-    lines = page.locator(f"{PANELS} g.mark-line path").all()
-    shown = [line.get_attribute("stroke") for line in lines if (line.get_attribute("opacity") or "1") == "1"]
-    assert len(lines) == 6
-    assert len(shown) == 3
-    assert len(set(shown)) == 1
+    assert [colour for colour, opacity in lines(page) if opacity == "1"] == [SERIES_COLOURS[0]] * 3
 
 
 def test_hovering_shows_values(opened):
@@ -269,9 +267,9 @@ def test_the_keyboard_switches_between_the_protocols(opened, smoke_store: Path):
     )
     labels = page.locator(f"{of_text} [aria-label*='Deviation']").all()
     marks = " ".join(label.get_attribute("aria-label") or "" for label in labels)
-    found = [float(value) for value in re.findall(r"Removability \(AUC\): ([\d.]+)", marks)]
+    found = [float(value) for value in re.findall(r"Removability \(AUC\)[^:]*: ([\d.]+)", marks)]
     summary = analyze(Store(smoke_store), Sweep.load("mlp10-initialization"), "smoke").under("text").summary
-    assert sorted(found) == pytest.approx(sorted(summary["auc"]))
+    assert sorted(found) == pytest.approx(sorted(summary["auc"]), abs=0.0051)
     assert said == []
 
 
@@ -294,7 +292,7 @@ def test_numbers_are_written_alike_by_the_page_and_its_script(opened, smoke_stor
         (0.123456, "0.1235"),
         (-0.5, "−0.5"),
         (12345, "12,345"),
-        (1234.5, "1,234"),
+        (1234.5, "1,235"),
         (-0.00001234, "−1.234e−5"),
         (None, ""),
     ],

@@ -48,7 +48,7 @@ def embedded(figure: Figure, by_protocol: Drawn, pool: Pool) -> dict[str, object
     }
 
 
-def _told_apart(by_protocol: Mapping[Protocol | None, Any]) -> list[tuple[str, Any]]:
+def _told_apart(by_protocol: Mapping[Any, Any]) -> list[tuple[str, Any]]:
     values = list(by_protocol.values())
     if all(value == values[0] for value in values):
         return [("", values[0])]

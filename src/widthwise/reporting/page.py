@@ -54,7 +54,7 @@ def page(
         protocol: the one that the page opens with; None: the paper's figures' if it shows any of its experiments.
     """
     tables: Pool = {}
-    protocols = [each for each in PROTOCOLS if any(each in analysis.protocols for analysis in analyses)]
+    protocols: list[Protocol] = [each for each in PROTOCOLS if any(each in analysis.protocols for analysis in analyses)]
     experiments = [_experiment(*pair, tables) for pair in zip(analyses, specifications, strict=True)]
     (claims, own), multiplicity = _claims(analyses)
     run = claims["answer"] != NOT_RUN

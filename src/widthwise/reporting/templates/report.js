@@ -14,7 +14,7 @@ const ofChosen = ({ titles, rows }) => {
 const widthText = (width) => {
   const whole = (value) => Math.abs(value - Math.round(value)) < 1e-6;
   const top = width < 1 ? [1, 3, 5, 7, 9].find((each) => whole(each / width)) : undefined;
-  return (top ? `${top}/${Math.round(top / width)}` : String(width)) + "x";
+  return (top ? `${top}/${Math.round(top / width)}` : String(width)) + "×";
 };
 
 // Tables whose trials are links.

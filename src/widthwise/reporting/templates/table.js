@@ -1,5 +1,5 @@
 // A table that can be sorted by any column and filtered by words; on paper it has all its rows, up to a number of pages.
-const STEP = 200, ON_PAPER = 2000;
+const STEP = 200, ON_PAPER = 2000, REPEATED = 3, ACROSS = 10;
 const numberText = (value) => {
   if (Number.isInteger(value) || Math.abs(value) >= 1000) return value.toLocaleString("en", { maximumFractionDigits: 0 });
   const [digits, power] = value.toExponential(3).split("e");
@@ -23,11 +23,21 @@ function sortable(container, { titles, numeric, rows }, { controls, matches = an
   });
   const more = element("button", "Show more", { type: "button", className: "more" });
   more.addEventListener("click", () => { count += 5 * STEP; update(); });
-  container.replaceChildren(table, more);
   function compare(one, other) {
     if (one === null || other === null) return (one === null) - (other === null);
     const order = typeof one === "number" ? one - other : String(one).localeCompare(String(other), undefined, { numeric: true });
     return descending ? -order : order;
+  }
+  // On paper a wide table is several, each with the first columns and some of the others.
+  function parts() {
+    const all = titles.map((_, at) => at), rest = all.slice(REPEATED), across = ACROSS - REPEATED;
+    if (!printing || all.length <= ACROSS) return [];
+    return rest.filter((_, at) => at % across === 0).map((first) => [...all.slice(0, REPEATED), ...all.slice(first, first + across)]);
+  }
+  function part(columns) {
+    const copy = table.cloneNode(true);
+    for (const row of copy.rows) row.replaceChildren(...columns.map((at) => row.cells[at].cloneNode(true)));
+    return copy;
   }
   function update() {
     const words = (filter?.value ?? "").toLowerCase().replaceAll("−", "-").split(/\s+/).filter(Boolean);
@@ -47,6 +57,9 @@ function sortable(container, { titles, numeric, rows }, { controls, matches = an
     }));
     more.hidden = found.length <= shownRows;
     more.textContent = printing ? `${numberText(found.length - shownRows)} more rows` : "Show more";
+    const onPaper = parts().map(part);
+    table.hidden = onPaper.length > 0;
+    container.replaceChildren(table, ...onPaper, more);
     if (counted) counted.textContent = `${found.length.toLocaleString("en")} of ${rows.length.toLocaleString("en")}`;
   }
   controls?.addEventListener("input", () => { count = STEP; update(); });
