@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from widthwise.analysis.analyze import analyze
+from widthwise.experiments.figure import NUMBER
 from widthwise.experiments.store import Store
 from widthwise.experiments.sweep import Sweep, catalogue
 from widthwise.reporting import report
@@ -170,7 +171,7 @@ def test_it_prints_whole(opened):
     for box in page.locator(".scroll:visible, .sortable:visible").all():
         assert box.evaluate("box => box.scrollWidth <= box.clientWidth && box.scrollHeight <= box.clientHeight")
     assert page.locator("#explorer-chart svg.marks").is_visible()
-    assert "mlp10-initialization, scale smoke: σ = 0.01" in page.locator("#explorer-said").inner_text()
+    assert page.locator("#explorer-said").inner_text().startswith("constructions, scale smoke: small, 1/4×")
     assert page.locator("input:visible, select:visible, nav:visible, .vega-actions:visible").count() == 0
     assert page.locator("#protocol label:visible").all_inner_texts()[0].startswith("figures: as the paper's figures")
     assert page.locator("#protocol label:visible").count() == 1
@@ -397,15 +398,15 @@ def test_the_explorers_charts_hold_the_numbers_of_the_layers(listened, whole_sto
 
 def test_the_page_of_every_experiment_is_whole(listened, whole_store: Path):
     page, requests, said = listened
-    names = [figure for name in catalogue() for figure in Sweep.load(name).figures]
+    figures_of_all = [each for name in catalogue() for each in Sweep.load(name).figures.items()]
     page.goto(address(whole_store))
     page.wait_for_function(DRAWN, timeout=120_000)
     charts = page.locator("[data-specification]").count()
     assert page.locator("[data-specification] svg.marks").count() == charts
-    assert page.locator("[data-specification]:visible").count() == len(names) + 1
+    assert page.locator("[data-specification]:visible").count() == len(figures_of_all) + 1
     headings = " ".join(page.locator("figcaption b").all_inner_texts())
-    for name in names:
-        assert f"Figure {name}. " in headings
+    for name, figure in figures_of_all:
+        assert (f"Figure {name}. {figure.title}" if NUMBER.fullmatch(name) else figure.title) in headings
     assert requests == [address(whole_store)]
     assert said == []
     page.set_viewport_size({"width": 390, "height": 800})

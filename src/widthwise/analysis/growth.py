@@ -91,7 +91,7 @@ def _factor(table: Table, widths: Widths) -> tuple[float, float, float]:
     return mean, 2**low, 2**high
 
 
-def _logarithms(table: Table, widths: Widths) -> Float[np.ndarray, " replicates"]:
+def _logarithms(table: Table, widths: Widths) -> Float[np.ndarray, " known"]:
     """For each replicate, the logarithm to base 2 of its factor per doubling; none where it is not known.
 
     The geometric mean over the steps of a replicate is that of its whole way: what lies between cancels.
