@@ -164,6 +164,7 @@ def test_it_prints_whole(opened):
     page, _, _ = opened
     runs = page.locator("[id='how'] details[data-table=runs]").first
     runs.locator("summary").click()
+    runs.locator("tbody tr").first.wait_for()
     page.set_viewport_size({"width": 718, "height": 1000})
     page.emulate_media(media="print")
     page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
@@ -252,6 +253,7 @@ def test_the_keyboard_switches_between_the_protocols(opened, smoke_store: Path):
     of_text = PANELS.replace("figures", "text")
     means = page.locator("[data-experiment='mlp10-initialization.smoke'][data-table=summary]")
     means.locator("summary").click()
+    means.locator("tbody tr").first.wait_for()
     protocols = means.locator("tbody td:first-child")
     assert set(protocols.all_inner_texts()) == {"figures"}
     assert page.locator(PANELS).is_visible()
@@ -278,6 +280,7 @@ def test_numbers_are_written_alike_by_the_page_and_its_script(opened, smoke_stor
     page, _, _ = opened
     means = page.locator("[data-experiment='mlp10-initialization.smoke'][data-table=summary]")
     means.locator("summary").click()
+    means.locator("tbody tr").first.wait_for()
     cells = [row.locator("td").all_inner_texts() for row in means.locator("tbody tr").all()]
     analysis = analyze(Store(smoke_store), Sweep.load("mlp10-initialization"), "smoke").under("figures")
     rows = analysis.summary.round(6).to_dict("records")
@@ -312,6 +315,7 @@ def test_every_number_leads_to_its_trials(opened, smoke_store: Path):
     page, _, said = opened
     means = page.locator("[data-experiment='mlp10-initialization.smoke'][data-table=summary]")
     means.locator("summary").click()
+    means.locator("tbody tr").first.wait_for()
     link = means.locator("a").first
     identity = link.inner_text()
     link.click()
@@ -342,6 +346,7 @@ def test_tables_are_sorted_and_filtered(opened):
     page, _, _ = opened
     runs = page.locator("[data-experiment='mlp10-initialization.smoke'][data-table=runs]")
     runs.locator("summary").click()
+    runs.locator("tbody tr").first.wait_for()
     assert runs.locator("[data-count]").inner_text() == "12 of 12"
     runs.locator("[data-filter]").fill("σ 0.01 0.5")
     assert runs.locator("[data-count]").inner_text().endswith(" of 12")
@@ -440,6 +445,7 @@ def test_names_with_markup_or_formulas_are_shown_as_text(listened, typed, tmp_pa
     assert page.locator("#choice-series option").all_inner_texts() == [NAME, "[bold]plain"]
     for table in page.locator("details[data-table] summary").all():
         table.click()
+    page.locator("details[data-table=summary] td").first.wait_for()
     assert NAME in page.locator("details[data-table=summary] td").all_inner_texts()
     assert page.locator("main img").count() == 0
     assert said == []
