@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from widthwise.reporting.numbers import format_of, labels, ticks, width_text, with_minus
+from widthwise.reporting.numbers import format_of, labels, ticks, width_text
 from widthwise.reporting.theme import DARK_INK, DARK_PAPER, INK, PAPER, SERIES_COLOURS, ordered_colours, styled
 
 # Ottosson's OKLab, and Machado, Oliveira and Fernandes (2009) for readers without one kind of cone.
@@ -125,7 +125,3 @@ def test_labels_are_looked_up_by_their_value():
     listed, _, index = expression.partition("[indexof(")
     assert json.loads(listed) == ["1/4×", ["1×", "n = 3"]]
     assert index == "[0.25, 1.0], datum.value)]"
-
-
-def test_a_minus_is_no_hyphen():
-    assert with_minus("-1.5e-05") == "−1.5e−05"

@@ -1,4 +1,4 @@
-"""How every figure and table writes numbers: four significant digits, a real minus sign, widths as `1/4×`.
+"""How every figure and table writes numbers: four significant digits, widths as `1/4×`.
 
 Vega writes a real minus sign by itself.
 """
@@ -12,7 +12,6 @@ import numpy as np
 MEASURED = ".4~r"
 """D3's format of what was measured: four significant digits, and no exponent."""
 COUNTED = ",d"
-MINUS = "−"
 MOST_PARTS = 9
 NEARLY = 1e-6
 
@@ -22,11 +21,6 @@ def width_text(width: float) -> str:
     fraction = Fraction(width).limit_denominator(1024)
     simple = width < 1 and fraction.numerator <= MOST_PARTS and abs(float(fraction) - width) < NEARLY
     return f"{f'{fraction.numerator}/{fraction.denominator}' if simple else f'{width:g}'}×"
-
-
-def with_minus(text: str) -> str:
-    """A number as text, with a real minus sign."""
-    return text.replace("-", MINUS)
 
 
 def labels(values: Sequence[float], texts: Sequence[str | list[str]]) -> str:
