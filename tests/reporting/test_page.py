@@ -298,7 +298,7 @@ def test_names_with_markup_or_formulas_are_shown_as_text(listened, typed, tmp_pa
 
 def test_layers_with_markup_or_formulas_are_shown_as_text(listened, smoke_store: Path, tmp_path: Path):
     opened, _, said = listened
-    analysis = analyze(Store(smoke_store), Sweep.load("mlp10-initialization"), "smoke")
+    analysis = analyze(Store(smoke_store), Sweep.load("mlp10-initialization"), "smoke").under("text")
     renamed = {
         name: getattr(analysis, name).replace({"layer": {"hidden": NAME}})
         for name in ("layers", "ablation", "correlation")
@@ -376,7 +376,7 @@ def test_unequal_widths_are_said(smoke_store: Path, tmp_path: Path):
     for run in sweep.runs("smoke"):
         if run.series == "σ = 1" and run.width_factor == 1 and run.replicate == 1:
             store.discard(run.trial.id)
-    analysis = analyze(store, sweep, "smoke")
+    analysis = analyze(store, sweep, "smoke").under("text")
     reasons = dict(zip(analysis.verdicts["series"], analysis.verdicts["reason"], strict=True))
     assert "at least 2 complete replicates, and there are 1 (1 left out" in reasons["σ = 1"]
     assert "n = 1 to 2 replicates at each width." in " ".join(details(figures(analysis)[0], analysis))
