@@ -13,41 +13,41 @@ TEXT = "def build(width_factor): ...\n"
 CODE = {"mynet.py": TEXT}
 
 IDS: list[tuple[str, dict[str, Any]]] = [
-    ("1e8f621fb8d02acb", {}),
-    ("44ead013a5b2c7af", {"network": {"width_factor": 0.25, "hidden_layers": 2, "activation": "gelu"}, "seed": 3}),
+    ("81fcbecf18908371", {}),
+    ("ce9f70855fb14bc5", {"network": {"width_factor": 0.25, "hidden_layers": 2, "activation": "gelu"}, "seed": 3}),
     (
-        "a2521a0648215f4c",
+        "927c63414bf62527",
         {
             "initialization": {"scheme": "he_normal"},
             "data": {"dimensions": 100, "random_label_share": 0.5, "seed": 7},
             "training": {"optimizer": "adam", "epochs": 5},
         },
     ),
-    ("6d7a397a712276ab", {"network": {"name": "alexnet", "dropout": 0.5}}),
+    ("1d292747ba858d87", {"network": {"name": "alexnet", "dropout": 0.5}}),
     (
-        "712a2146bee85af6",
+        "d9248d0e5b410896",
         {"network": {"name": "alexnet"}, "data": {"synthetic": True, "train_examples": 100, "damaged": "skip"}},
     ),
     (
-        "c9918e6961d33fad",
+        "ccb0595a195907f8",
         {"network": {"name": "resnet56", "blocks": 3, "shortcut": "zero_padding"}, "training": {"scale": 2.0}},
     ),
     (
-        "6d2868dd284990e7",
+        "1e348d66f191eafc",
         {
             "network": {"name": "resnet18"},
             "training": {"keep_epochs": [1, -1]},
             "measurement": {"granularity": "channel"},
         },
     ),
-    ("7a63e7f269a94b75", {"network": {"name": "inception-v3", "scaled": "mixed_5d"}}),
-    ("75ee4b3c31bdfdb6", {"network": {"name": "resnet18"}, "data": {"name": "images", "image_size": 64, "classes": 3}}),
+    ("45e8561f7e888d4c", {"network": {"name": "inception-v3", "scaled": "mixed_5d"}}),
+    ("e95f92965fb83471", {"network": {"name": "resnet18"}, "data": {"name": "images", "image_size": 64, "classes": 3}}),
     (
-        "22a8ed220f1eab9b",
+        "0067b25a359c625b",
         {"network": {"factory": "mynet.py:build", "code": {"mynet.py": "def build(width_factor): ...\n"}}},
     ),
     (
-        "303fe2acc0622804",
+        "7071665bf0466200",
         {
             "network": {
                 "factory": "mynet.py:build",

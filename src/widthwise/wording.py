@@ -1,4 +1,4 @@
-"""Functions with which messages count, list and suggest names."""
+"""Functions with which messages count, list and suggest names, and write numbers."""
 
 import difflib
 from collections.abc import Iterable, Sequence
@@ -12,6 +12,16 @@ def counted(number: int, noun: str, plural: str = "") -> str:
 def listed(names: Sequence[str], last: str = "and") -> str:
     """Names in a sentence: `A, B and C`."""
     return f" {last} ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+
+
+def signed(value: float, form: str = ".3g") -> str:
+    """A number with its sign, a real minus: `+0.12`, `−0.12`."""
+    return f"{value:+{form}}".replace("-", "−")
+
+
+def probability(p_value: float) -> str:
+    """A p-value in a sentence: `p = 0.024`, `p < 0.0001`."""
+    return f"p = {p_value:.2g}" if p_value >= 0.0001 else "p < 0.0001"
 
 
 def suggestion(name: str, known: Iterable[str], most: int = 1) -> str:

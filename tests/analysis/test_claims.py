@@ -198,9 +198,51 @@ def test_pairs_are_networks_of_one_width_and_replicate():
     differences = (both["auc_x"] - both["auc_y"]).to_numpy()
     interval = stats.ttest_1samp(differences, 0).confidence_interval(0.9)
     said = alike("auc", (("A", "B"),))(analysis).evidence
-    assert said == f"A against B: {differences.mean():+.3f} [{interval.low:+.3f}, {interval.high:+.3f}], 14 pairs."
-    expected = stats.wilcoxon(both["auc_x"], both["auc_y"], alternative="greater").pvalue
-    assert f"p = {expected:.2g}, " in greater("auc", (("A", "B"),))(analysis).evidence
+    effect = f"{differences.mean():+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]".replace("-", "−")
+    assert said == f"A against B: {effect}, 14 pairs; margin ±0.05, p < 0.0001."
+    by_ranks = stats.wilcoxon(both["auc_x"], both["auc_y"], alternative="greater").pvalue
+    by_means = stats.ttest_1samp(differences, 0, alternative="greater").pvalue
+    found = greater("auc", (("A", "B"),))(analysis)
+    assert found.p == pytest.approx(max(by_ranks, by_means))
+    assert f"p = {found.p:.2g}, 14 pairs" in found.evidence
+
+
+def test_a_p_value_is_that_of_the_answer_and_what_is_no_test_has_none():
+    """A claim that is tested agrees if its p-value, that of all its parts, is below 0.05, and only then."""
+    tables = [FLAT, MORE_REMOVABLE, MORE_SIMILAR, LESS_SIMILAR, NOISY, ABOVE, BELOW]
+    tested = [
+        *(grows("auc", ("A",)), grows("similarity", ("A",)), either_grows(("A",)), falls("similarity", ("A",))),
+        *(flat("auc", ("A",)), flat("similarity", ("A",)), accuracy_kept(("A",)), supported(("B",))),
+        *(greater("auc", (("A", "B"),)), alike("similarity", (("A", "B"),)), same_trend((("A", "B"),))),
+    ]
+    answers = []
+    for check in tested:
+        for table in tables:
+            found = check(analysis_of(pd.concat([table, CONTROL])))
+            assert found.p is not None
+            assert (found.answer == "agrees") == (found.p < 0.05), (check.criterion, found)
+            assert re.search(r"[+−][\d.e+]+ \[.*\].*(\bp [=<] |reaches below)", found.evidence), found.evidence
+            answers.append(found.answer)
+        assert check(analysis_of(pd.concat([SINGLE[SINGLE["width_factor"] == 1], CONTROL]))).p is None
+    assert set(answers) == {"agrees", "disagrees", "cannot be told"}
+    for check in (
+        fits_training_set(("A",)),
+        samplings_agree(),
+        more_than_doubles(("A",)),
+        lead("auc", "A", ("third",)),
+    ):
+        assert check(analysis_of(MORE_SIMILAR, layers=layers())).p is None
+        assert check.criterion.endswith("This is no test of significance.")
+
+
+def test_a_change_that_differs_much_between_replicates_is_not_flat():
+    """One line with a level for each replicate has a narrow interval here, and the replicates contradict it."""
+    changes = (-0.03, 0.0, 0.03)
+    table = pd.concat(
+        networks("A", replicates=1, noise=0.0, auc=growing(change / 2, 0.6)).assign(replicate=replicate)
+        for replicate, change in enumerate(changes)
+    )
+    assert answer(flat("auc", ("A",)), table) == "cannot be told"
 
 
 def test_networks_without_a_difference_show_none():
@@ -223,6 +265,8 @@ def test_a_claim_of_several_series_agrees_where_each_does_and_disagrees_where_an
     assert found.answer == "disagrees"
     assert found.evidence.startswith("A: removability +0.03 [")
     assert together([Finding("agrees", "a."), Finding("cannot be told", "b")]) == Finding("cannot be told", "a; b.")
+    assert together([Finding("agrees", "a", 0.01), Finding("agrees", "b", 0.04)]).p == 0.04
+    assert together([Finding("agrees", "a", 0.01), Finding("agrees", "b")]).p is None
     assert supported(("C",))(analysis_of(table)).answer == "agrees"
     assert supported()(analysis_of(table)).answer == "disagrees"
 

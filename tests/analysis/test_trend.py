@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from widthwise.analysis.trend import change_over_widths, holm, page_p_value, slope_per_doubling, smallest_page_p_value
+from widthwise.analysis.trend import (
+    Estimate,
+    doublings_between,
+    holm,
+    page_p_value,
+    slope_of_means,
+    slope_per_doubling,
+    smallest_page_p_value,
+)
 
 WIDTHS = np.array([0.25, 0.5, 1, 2, 4])
 
@@ -34,35 +42,53 @@ def test_holm_steps_down_and_stays_in_order():
     assert holm(np.array([])).tolist() == []
 
 
-def test_the_slope_is_per_doubling_and_its_interval_spans_the_replicates():
+def test_the_slope_is_per_doubling_and_its_interval_students_over_replicates():
     noise = np.random.default_rng(0).normal(0, 0.1, (6, 5))
     table = 2.5 * np.log2(WIDTHS) + np.arange(6)[:, None] + noise
     slope = slope_per_doubling(table, WIDTHS)
     each = [np.polyfit(np.log2(WIDTHS), row, 1)[0] for row in table]
-    assert slope.estimate == pytest.approx(np.mean(each))
-    assert min(each) <= slope.low < slope.estimate < slope.high <= max(each)
-    assert slope == slope_per_doubling(table, WIDTHS)
+    assert slope.value == pytest.approx(np.mean(each))
+    for confidence in (0.9, 0.95):
+        expected = stats.ttest_1samp(each, 0).confidence_interval(confidence)
+        assert slope.interval(confidence) == pytest.approx((expected.low, expected.high))
+    assert slope.interval() == slope.interval(0.9)
+    assert slope.p_above(2.4) == pytest.approx(stats.ttest_1samp(each, 2.4, alternative="greater").pvalue)
+    assert slope.p_below(2.6) == pytest.approx(stats.ttest_1samp(each, 2.6, alternative="less").pvalue)
 
 
-def test_equal_replicates_have_an_interval_of_no_width():
-    slope = slope_per_doubling(np.tile(np.log2(WIDTHS), (3, 1)), WIDTHS)
-    assert (slope.low, slope.estimate, slope.high) == pytest.approx((1, 1, 1))
+def test_equal_replicates_have_an_interval_of_no_width_unless_the_measurement_varies():
+    table = np.tile(np.log2(WIDTHS), (3, 1))
+    slope = slope_per_doubling(table, WIDTHS)
+    assert (slope.value, slope.error) == pytest.approx((1, 0))
+    measured = slope_per_doubling(table, WIDTHS, np.full((3, 5), 0.04))
+    # a mean of 3 slopes, each with weights (-2, -1, 0, 1, 2) / 10 of values with a standard deviation of 0.2
+    assert measured.error == pytest.approx(0.2 * math.sqrt(10) / 10 / math.sqrt(3))
+    assert measured.freedom == 2
 
 
-def test_the_change_is_over_all_widths_and_its_bound_is_students():
-    noise = np.random.default_rng(1).normal(0, 0.01, (3, 5))
-    table = 0.9 - 0.004 * np.log2(WIDTHS) + np.array([[0.0], [0.02], [-0.01]]) + noise
-    change, low = change_over_widths(table, WIDTHS)
-    # the same line by least squares: an intercept for each replicate and one slope
-    doublings = np.log2(WIDTHS)
-    design = np.hstack([np.kron(np.eye(3), np.ones((5, 1))), np.tile(doublings, 3)[:, None]])
-    solution, residual, *_ = np.linalg.lstsq(design, table.ravel(), rcond=None)
-    error = math.sqrt(residual[0] / (15 - 4) * np.linalg.inv(design.T @ design)[3, 3])
-    assert change == pytest.approx(4 * solution[3])
-    assert low == pytest.approx(4 * (solution[3] - stats.t.ppf(0.95, 11) * error))
+def test_the_measurement_is_a_floor_and_is_not_counted_twice():
+    stream = np.random.default_rng(3)
+    table = stream.normal(0, 1, (4, 5))
+    between = slope_per_doubling(table, WIDTHS)
+    assert slope_per_doubling(table, WIDTHS, np.full((4, 5), 1e-6)) == between
+    assert slope_per_doubling(table, WIDTHS, np.full((4, 5), 100.0)).error > between.error
 
 
-def test_the_bound_covers_as_often_as_it_says():
-    stream = np.random.default_rng(2)
-    bounds = [change_over_widths(stream.normal(0, 1, (3, 5)), WIDTHS)[1] for _ in range(2000)]
-    assert np.mean(np.array(bounds) <= 0) == pytest.approx(0.95, abs=0.015)
+def test_an_effect_is_within_a_margin_if_its_interval_is():
+    effect = Estimate(0.01, 0.01, 4)
+    low, high = effect.interval()
+    assert effect.p_within(high) == pytest.approx(0.05)
+    assert effect.p_within(-low) > 0.05 > effect.p_within(high + 0.01)
+    assert effect.p_above(low) == pytest.approx(0.05)
+    assert effect.times(-2.0) == Estimate(-0.02, 0.02, 4)
+    assert Estimate(-0.5, 0.0, 2).p_within(1.0) == 0
+    assert Estimate(-0.5, 0.0, 2).p_above() == 1
+    assert Estimate(-1234.5, 0.0, 2).in_words(".1f") == "−1234.5 [−1234.5, −1234.5]"
+
+
+def test_a_line_through_means_is_a_regression():
+    means = np.array([0.5, 0.55, 0.52, 0.61, 0.66])
+    expected = stats.linregress(np.log2(WIDTHS), means)
+    found = slope_of_means(means, WIDTHS)
+    assert (found.value, found.error, found.freedom) == pytest.approx((expected.slope, expected.stderr, 3))
+    assert doublings_between(WIDTHS) == 4

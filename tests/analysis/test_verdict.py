@@ -49,7 +49,47 @@ def test_either_measure_supports_the_claim_and_neither_does_not(changes: dict, g
 def test_falling_measures_do_not_support_it():
     row = verdict(networks(auc=-0.02, similarity=-1.0))
     assert row["verdict"] == "not supported"
-    assert "neither removability" in row["reason"]
+    assert row["reason"].startswith("neither removability (−0.0")
+    assert row["removability_slope_high"] < 0
+
+
+def test_what_grows_is_told_by_its_effect_with_its_interval_first_then_by_p():
+    row = verdict(networks(auc=0.02))
+    ends = ", ".join(f"{row[f'removability_slope_{end}']:+.3g}" for end in ("low", "high"))
+    said = (
+        f"removability grows by {row['removability_slope']:+.3g} [{ends}] per doubling (p < 0.0001); accuracy is kept"
+    )
+    assert row["reason"].startswith(said)
+    columns = list(row.index)
+    for name in ("removability", "similarity"):
+        parts = [f"{name}_{part}" for part in ("slope", "slope_low", "slope_high", "p", "p_holm")]
+        assert [column for column in columns if column in parts] == parts
+
+
+def test_replicates_that_differ_too_much_show_nothing_of_others_however_small_p_is():
+    table = pd.concat(
+        networks(auc=slope, replicates=1).assign(replicate=replicate)
+        for replicate, slope in enumerate((0.005, 0.02, 0.09))
+    )
+    row = verdict(table)
+    assert row["removability_p_holm"] < 0.001
+    assert row["removability_slope_low"] < 0 < row["removability_slope"]
+    assert (row["verdict"], row["removability_grows"]) == ("no valid evidence", False)
+    assert "removability grows in these replicates (p = 0.00026), but they differ so much" in row["reason"]
+    assert row["reason"].endswith("reaches 0; more replicates are needed.")
+
+
+def test_samplings_and_units_widen_an_interval_that_is_narrower_by_chance():
+    table = networks(similarity=3.0)
+    plain = verdict(table)
+    assert np.isnan(plain["similarity_slope_error_units"])
+    errors = {"similarity_error_samplings": 0.0, "similarity_error_units": 4.0, "auc_error_samplings": 1e-6}
+    row = verdict(table.assign(**errors))
+    # each slope weighs the five widths by (-2, -1, 0, 1, 2) / 10
+    assert row["similarity_slope_error_units"] == pytest.approx(4.0 * 10**0.5 / 10 / 3**0.5)
+    assert row["similarity_slope_error"] == pytest.approx(row["similarity_slope_error_units"])
+    assert row["similarity_slope_low"] < plain["similarity_slope_low"]
+    assert row["removability_slope_error"] == plain["removability_slope_error"]
 
 
 def test_where_accuracy_falls_there_is_no_valid_evidence():

@@ -170,9 +170,8 @@ def test_the_authors_alexnets_see_the_middle_of_an_image():
         for run in runs:
             data, initialization = run.trial.data, run.trial.initialization
             assert (data.crop, data.validation_examples, data.training_examples) == (28, 2500, 47_500)
-            if "uniform" not in run.series:
-                assert initialization.scheme.endswith("truncated_normal")
-                assert initialization.biases == {"conv2": 0.1, "dense1": 0.1, "dense2": 0.1}
+            assert initialization.scheme.endswith("uniform" if "uniform" in run.series else "truncated_normal")
+            assert initialization.biases == {"conv2": 0.1, "dense1": 0.1, "dense2": 0.1}
             if run.trial.training.weight_decay:
                 assert run.trial.training.weight_decay_layers == ("dense1", "dense2", "output")
             assert run.trial.training.colour_augmentation == run.trial.training.augmentation

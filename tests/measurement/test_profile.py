@@ -378,6 +378,7 @@ def test_tables_have_the_promised_columns():
         *("layer", "units", "auc", "auc_std", "auc_corrected", "auc_corrected_std"),
         *("similarity", "similarity_std", "dead_fraction"),
         *("similarity_std_units", "similarity_reference", "redundancy_pca"),
+        *("dormant_share", "rarely_active_share", "condensed_share", "weight_change"),
     ]
     assert measured.ablation.columns.tolist() == [
         *("layer", "protocol", "sampling", "share_dropped", "units_dropped", "unchanged", "labels"),

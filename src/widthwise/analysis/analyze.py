@@ -7,6 +7,7 @@ import pandas as pd
 from widthwise.analysis.claims import with_claims
 from widthwise.analysis.constructions import compare
 from widthwise.analysis.experiment import Analysis, names_of_epochs
+from widthwise.analysis.growth import growth
 from widthwise.analysis.summary import (
     ablation_curves,
     correlation_distributions,
@@ -45,10 +46,11 @@ def analyze(store: Store, sweep: Sweep, scale: Scale, version: str = "") -> Anal
     if chosen.empty:
         return with_claims(analysis)
     varied = {run.trial.id: layers for run in planned if (layers := run.trial.network.varied_layers) is not None}
+    samplings = {run.trial.id: run.trial.measurement.samplings for run in planned}
     removability = removability_of_networks(chosen, store)
     layers = layers_of_networks(chosen, removability, store)
-    at_end = measure_networks(chosen, layers, removability, varied)
-    networks = measure_epochs(chosen, store, varied, names) if names else at_end
+    at_end = measure_networks(chosen, layers, removability, varied, samplings)
+    networks = measure_epochs(chosen, store, varied, samplings, names) if names else at_end
     axes = sweep.at(scale)
     trend = sweep.analysis != "constructions"
     environments = _environments(chosen, planned, store)
@@ -59,6 +61,7 @@ def analyze(store: Store, sweep: Sweep, scale: Scale, version: str = "") -> Anal
         layers=summarize_layers(layers),
         ablation=ablation_curves(chosen, store, varied),
         correlation=correlation_distributions(chosen, store),
+        growth=growth(networks) if trend else pd.DataFrame(),
         verdicts=_verdicts(networks, series, axes) if trend else pd.DataFrame(),
         comparison=pd.DataFrame() if trend else compare(networks[networks["protocol"] == "text"]),
         environment=next(iter(environments.values())),

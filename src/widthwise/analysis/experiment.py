@@ -14,9 +14,9 @@ from widthwise.wording import counted, listed, suggestion
 
 TABLES = (
     *("summary", "verdicts", "claims", "comparison", "layers", "networks", "runs", "settings"),
-    *("ablation", "correlation"),
+    *("ablation", "correlation", "growth"),
 )
-BY_PROTOCOL = ("summary", "verdicts", "layers", "networks", "ablation")
+BY_PROTOCOL = ("summary", "verdicts", "layers", "networks", "ablation", "growth")
 """The tables with a column `protocol`: a row for each way in which removability was measured."""
 
 
@@ -33,6 +33,7 @@ class Analysis:
     summary: means and deviations by series and width factor.
     layers: the same for each layer, in order of depth.
     ablation, correlation: curves and distributions by series, width factor and layer.
+    growth: factors per doubling of width by series and measure; empty where the sweep tests no trend.
     verdicts: one row per series; empty where the sweep tests no trend.
     claims: one row for each claim that the sweep's author states; empty for the catalogue's, which are the paper's.
     comparison: theory beside measurement, for the constructions of Section 2.3; empty otherwise.
@@ -52,6 +53,7 @@ class Analysis:
     layers: pd.DataFrame = field(default_factory=pd.DataFrame)
     ablation: pd.DataFrame = field(default_factory=pd.DataFrame)
     correlation: pd.DataFrame = field(default_factory=pd.DataFrame)
+    growth: pd.DataFrame = field(default_factory=pd.DataFrame)
     verdicts: pd.DataFrame = field(default_factory=pd.DataFrame)
     claims: pd.DataFrame = field(default_factory=pd.DataFrame)
     comparison: pd.DataFrame = field(default_factory=pd.DataFrame)

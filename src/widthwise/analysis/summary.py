@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 
 import pandas as pd
 
+from widthwise.analysis.measurement_error import measurement_errors
 from widthwise.experiments.store import Store
 
 MEAN_OF_LAYERS = "mean of layers"
@@ -23,6 +24,8 @@ MEASURES = [*OF_REMOVABILITY, *OF_REPETITION]
 
 Varied = Mapping[str, Collection[str]]
 """For trials in which not every layer's width varies, the layers whose width does, by the trial's id."""
+Samplings = Mapping[str, int]
+"""The number of samplings that a trial's measures are means of, by its id."""
 
 
 def removability_of_networks(chosen: pd.DataFrame, store: Store) -> pd.DataFrame:
@@ -38,20 +41,23 @@ def layers_of_networks(chosen: pd.DataFrame, removability: pd.DataFrame, store: 
 
 
 def measure_networks(
-    chosen: pd.DataFrame, layers: pd.DataFrame, removability: pd.DataFrame, varied: Varied
+    chosen: pd.DataFrame, layers: pd.DataFrame, removability: pd.DataFrame, varied: Varied, samplings: Samplings
 ) -> pd.DataFrame:
     """`chosen` with the measures of each network, one row for each protocol.
 
     Adds `protocol`, `units` (the sum over layers) and the `MEASURES`. They are means over the network's layers
     (Section 3, "Samplings and Replicates"); only `figures` has units of all layers dropped together for its
     removability. If the width of only some layers varies, as in the paper's Inception-v3-layer, all are means over
-    those. Deviations are between samplings, but `similarity_std_units` is that between the units of a layer.
+    those. Deviations are between samplings, but `similarity_std_units` is that between the units of a layer. The
+    standard errors over samplings and units come last (`measurement_errors`).
     """
-    measured = pd.merge(chosen, _of_networks(layers, removability, varied, NETWORK), on=NETWORK)
+    measured = pd.merge(chosen, _of_networks(layers, removability, varied, samplings, NETWORK), on=NETWORK)
     return _protocol_by_protocol(measured)
 
 
-def measure_epochs(chosen: pd.DataFrame, store: Store, varied: Varied, names: Mapping[int, str]) -> pd.DataFrame:
+def measure_epochs(
+    chosen: pd.DataFrame, store: Store, varied: Varied, samplings: Samplings, names: Mapping[int, str]
+) -> pd.DataFrame:
     """The chosen networks at each epoch that they keep, in the form of `measure_networks` (Fig. B2).
 
     Args:
@@ -60,7 +66,7 @@ def measure_epochs(chosen: pd.DataFrame, store: Store, varied: Varied, names: Ma
     keys = ["trial", "epoch"]
     removability = _stacked(chosen, store, "epochs_removability")
     layers = _by_protocol(_stacked(chosen, store, "epochs"), removability, keys)
-    measures = _of_networks(layers, removability, varied, keys)
+    measures = _of_networks(layers, removability, varied, samplings, keys)
     accuracies = layers.groupby(keys, as_index=False)["test_accuracy"].first()
     of_end = chosen.drop(columns=["series", "test_accuracy", "test_loss"])
     rows = pd.merge(of_end, pd.merge(measures, accuracies, on=keys), on="trial")
@@ -164,13 +170,17 @@ def _by_protocol(layers: pd.DataFrame, removability: pd.DataFrame, keys: list[st
     return _protocol_by_protocol(merged)
 
 
-def _of_networks(layers: pd.DataFrame, removability: pd.DataFrame, varied: Varied, keys: list[str]) -> pd.DataFrame:
-    """`protocol, units` and the measures of each network, by `keys`."""
-    groups = _of_varied(layers, varied).groupby(["protocol", *keys], sort=False)
-    measures = groups[MEASURES].mean()
+def _of_networks(
+    layers: pd.DataFrame, removability: pd.DataFrame, varied: Varied, samplings: Samplings, keys: list[str]
+) -> pd.DataFrame:
+    """`protocol, units`, the measures of each network and their errors, by `keys`."""
+    counted, by = _of_varied(layers, varied), ["protocol", *keys]
+    groups = counted.groupby(by, sort=False)
+    measures = groups[MEASURES].mean().join(measurement_errors(counted, by, samplings))
     measures.insert(0, "units", groups["units"].sum())
     together = removability[(removability["layer"] == "") & ~removability["trial"].isin(varied)]
-    measures.update(together.set_index(["protocol", *keys])[OF_REMOVABILITY])
+    error = together["auc_std"] / together["trial"].map(samplings) ** 0.5
+    measures.update(together.assign(auc_error_samplings=error).set_index(by)[[*OF_REMOVABILITY, "auc_error_samplings"]])
     return measures.reset_index()
 
 

@@ -59,7 +59,7 @@ def _show(each: "Entry") -> None:
     head = Table.grid(expand=True)
     head.add_column(no_wrap=True)
     head.add_column(justify="right")
-    head.add_row(Text(sweep.name, "bold"), Text(f"{'' if figures.startswith('§') else 'Fig. '}{figures}", "cyan"))
+    head.add_row(Text(sweep.name, "bold"), Text(f"{'Fig. ' if each.numbered else ''}{figures}", "cyan"))
     results.print(head)
     results.print(Padding(Text(sweep.title), (0, 0, 0, 2)))
     table = Table(box=None, pad_edge=False, header_style="dim", show_edge=False, expand=False)

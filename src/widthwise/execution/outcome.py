@@ -14,6 +14,8 @@ from widthwise.execution.constructed import constructed
 from widthwise.experiments.store import Outcome
 from widthwise.experiments.trial import Trial
 from widthwise.measurement.profile import profile
+from widthwise.measurement.result import Profile
+from widthwise.networks.build import build_initialized
 from widthwise.networks.cost import parameters
 from widthwise.networks.own_network import OwnNetwork, logits_of
 from widthwise.tracing.predicted_labels import Predict
@@ -77,7 +79,7 @@ def outcome(
         return Outcome("diverged", results, {"history": history}, data=dataset.description)
 
     test = SplitInputs(dataset.test, batch_size)
-    profiled = profile(measured, test, settings=trial.measurement, predict=predicted_by(trial), seed=trial.seed)
+    profiled = _profiled(trial, dataset, measured, test)
     results["most_frequent_label_share"] = profiled.most_frequent_label_share
     results["degenerate"] = profiled.most_frequent_label_share > DEGENERATE_SHARE
     tables = {"history": history, **{name: getattr(profiled, name) for name in KEPT}}
@@ -88,6 +90,15 @@ def outcome(
         tables |= _measured_epochs(trial, dataset, network, trained.kept, batch_size)
     kept = {epoch: _arrays(each) for epoch, each in trained.kept.items()}
     return Outcome("trained", results, tables, state, kept, dataset.description)
+
+
+def _profiled(trial: Trial, dataset: Dataset, network: nn.Module, inputs: SplitInputs) -> Profile:
+    """The profile of a trial's network, whose weights are compared to the initial ones if it is the one trained."""
+    initial = None
+    if trial.construction is None:
+        initial = build_initialized(trial.network, trial.initialization, dataset.shape, dataset.classes, trial.seed)
+    options = {"settings": trial.measurement, "predict": predicted_by(trial), "seed": trial.seed}
+    return profile(network, inputs, **options, initial=initial)
 
 
 def predicted_by(trial: Trial) -> Predict | None:
@@ -128,7 +139,7 @@ def _measured_epochs(
     for epoch, parameters_then in sorted(kept.items()):
         network.load_state_dict(parameters_then)
         accuracy, _ = evaluate(network, dataset.test, batch_size)
-        profiled = profile(network, test, settings=trial.measurement, predict=predicted_by(trial), seed=trial.seed)
+        profiled = _profiled(trial, dataset, network, test)
         layers.append(profiled.layers.assign(epoch=epoch, test_accuracy=accuracy))
         removability.append(profiled.removability.assign(epoch=epoch))
     return {

@@ -7,7 +7,7 @@ from typing import Any
 
 from widthwise.errors import RequestError
 from widthwise.experiments.axes import AXIS_OF
-from widthwise.experiments.figure import in_order_of_paper, is_named
+from widthwise.experiments.figure import NUMBER, in_order_of_paper, is_named
 from widthwise.experiments.settings import by_path
 from widthwise.experiments.sweep import PAPER, SCALES, PlannedTrial, Scale, Sweep, catalogue
 from widthwise.experiments.trial import Trial
@@ -55,6 +55,11 @@ class Entry:
     flops: int
     recipes: dict[str, tuple[Difference, ...]]
 
+    @property
+    def numbered(self) -> bool:
+        """Whether it draws figures of the paper."""
+        return any(map(NUMBER.fullmatch, self.sweep.figures))
+
 
 def entry(sweep: Sweep) -> Entry:
     """An experiment at the paper's scale, as the table has it; the arithmetic is that of all of a recipe's epochs."""
@@ -101,14 +106,17 @@ def named_figures(wanted: str) -> dict[str, tuple[str, ...]]:
         RequestError: the paper has no such figure.
     """
     sweeps = [Sweep.load(name) for name in catalogue()]
-    named = {sweep.name: tuple(name for name in sweep.figures if is_named(name, wanted)) for sweep in sweeps}
+    named = {
+        sweep.name: tuple(name for name in sweep.figures if NUMBER.fullmatch(name) and is_named(name, wanted))
+        for sweep in sweeps
+    }
     found = {
         sweep.name: named[sweep.name]
         for sweep in sweeps
         if named[sweep.name] or (sweep.section and wanted.strip() == f"§{sweep.section}")
     }
     if not found:
-        names = in_order_of_paper(name for sweep in sweeps for name in sweep.figures)
+        names = in_order_of_paper(name for sweep in sweeps for name in sweep.figures if NUMBER.fullmatch(name))
         raise RequestError(f"the paper has no figure {wanted!r}: it has {', '.join(names)}")
     return found
 

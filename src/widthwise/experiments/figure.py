@@ -5,6 +5,7 @@ The kinds of charts are functions of `reporting`, which validates their argument
 
 import itertools
 import re
+import sys
 from collections.abc import Iterable
 from typing import Annotated
 
@@ -14,6 +15,9 @@ from widthwise.config import Config
 
 NUMBER = re.compile(r"(B?\d+)([a-c]?)")
 """A figure of the paper, and the letter of its panel."""
+
+AFTER_ALL = (True, sys.maxsize, "")
+"""Sorts after all figures of the paper."""
 
 FigureName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]*$")]
 """The name of its files and its HTML id: for a figure of the paper its number, such as `6a`, otherwise a word."""
@@ -57,5 +61,6 @@ def in_order_of_paper(names: Iterable[str]) -> list[str]:
 
 
 def order_in_paper(name: str) -> tuple[bool, int, str]:
-    """A key that sorts figures of the paper as it numbers them."""
-    return name.startswith("B"), int(name.strip("Babc")), name
+    """A key that sorts figures of the paper as it numbers them, before those that it does not have."""
+    found = NUMBER.fullmatch(name)
+    return (name.startswith("B"), int(found[1].strip("B")), name) if found else AFTER_ALL

@@ -65,6 +65,8 @@ class Sweep(Axes):
     Without any it has those that suit its analysis."""
     section: str = ""
     """The section of the paper that it follows, if the paper has no figure of it."""
+    publication: str = ""
+    """Where it was published, if not in the paper's first version, such as `AAAI 2021`."""
     claims: list[Claim] = []
     """Outcomes stated in words, each with the check that tests it."""
     label: str = ""
@@ -140,9 +142,10 @@ class Sweep(Axes):
 
     @property
     def shows(self) -> list[str]:
-        """The figures of the paper that it draws, such as `1c` and `2` (2a and 2b), or its section, such as `§2.3`."""
+        """The figures of the paper that it draws, such as `1c` and `2` (2a and 2b), its section, such as `§2.3`, or where
+        else it was published."""
         figures = without_panels(self.figures) if self.of_paper else []
-        return figures or [f"§{self.section}"] * bool(self.section)
+        return figures or [f"§{self.section}"] * bool(self.section) or [self.publication] * bool(self.publication)
 
     def at(self, scale: Scale, source: str | None = None) -> Axes:
         """The axes at a scale. A sweep without scales of its own runs as it is, at scale `paper`.
@@ -306,7 +309,7 @@ class Sweep(Axes):
         """The name of each series, the layers that make its base trial, and those of its widths, if they differ."""
         combinations = [dict(zip(axes.series, each, strict=True)) for each in itertools.product(*axes.series.values())]
         layers = [self._layers(axes, scale, each) for each in combinations]
-        labels = [self._label(*pair, source) for pair in zip(combinations, layers, strict=True)]
+        labels = [self._label(axes, *pair, source) for pair in zip(combinations, layers, strict=True)]
         if len(set(labels)) < len(labels):
             raise refused(
                 source, f"label: {self.label!r} gives several series one name; add a field in which they differ"
@@ -358,8 +361,8 @@ class Sweep(Axes):
                 "these, all epochs (training.patience: null), and no series",
             )
 
-    def _label(self, combination: dict[str, Value], layers: list[Layer], source: str) -> str:
-        named = {path: value for path, value in combination.items() if isinstance(self.series.get(path), dict)}
+    def _label(self, axes: Axes, combination: dict[str, Value], layers: list[Layer], source: str) -> str:
+        named = {path: value for path, value in combination.items() if isinstance(axes.series.get(path), dict)}
         if not self.label:
             shown = [
                 str(value) if path in named else f"{path.split('.')[-1]} = {value}"

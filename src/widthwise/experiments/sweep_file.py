@@ -12,7 +12,7 @@ from widthwise.experiments.yaml_files import read_yaml
 EXTENDS = "extends"
 CHANGES = ("recipes", "scales")
 """Fields with changes to the sweep, by name."""
-NOT_INHERITED = ("name", "figures", "section", "claims", "trial", "recipes", "scales", "bases")
+NOT_INHERITED = ("name", "figures", "section", "publication", "claims", "trial", "recipes", "scales", "bases")
 """Fields that stay with their file, or override the base's in layers of their own."""
 
 

@@ -12,6 +12,7 @@ from widthwise.errors import RequestError
 from widthwise.measurement.accumulator import State, joined, part_of
 from widthwise.measurement.activity import ActivitySampler
 from widthwise.measurement.curves import Curve
+from widthwise.measurement.incoming import Incoming
 from widthwise.measurement.label_counts import LabelCounts
 from widthwise.measurement.label_frequencies import LabelFrequencies
 from widthwise.measurement.layer_repetition import LayerRepetition, layer_repetition
@@ -26,6 +27,7 @@ from widthwise.tracing.outgoing_weights import OutgoingWeights
 class MeasuredLayer:
     """One layer's name, number of units and kind, and what was gathered for it.
 
+    incoming: the directions and changes of its incoming weights.
     activity: its correlations; None once only their summary, `repetition`, is kept.
     """
 
@@ -34,6 +36,7 @@ class MeasuredLayer:
     kind: str
     statistics: UnitStatistics
     outgoing_weights: OutgoingWeights
+    incoming: Incoming
     activity: ActivitySampler | None = None
     repetition: LayerRepetition | None = None
     single: SingleAblations | None = None
@@ -109,6 +112,7 @@ class Measured:
                 (f"statistics {number}", layer.statistics.state_dict()),
                 (f"activity {number}", layer.activity.state_dict()),
                 (f"outgoing {number}", {"norms": layer.outgoing_weights.norms}),
+                (f"incoming {number}", layer.incoming.state_dict()),
             ]
         counts = [(f"counts {number}", each.state_dict()) for number, each in enumerate(self.counts)]
         return joined([("labels", self.labels.state_dict()), *counts, *layers])
@@ -128,8 +132,9 @@ class Measured:
             activity = ActivitySampler.empty(each["units"], each["samplings"], each["sampled"], settings.samplings)
             activity.load_state_dict(part_of(state, f"activity {number}"))
             outgoing = OutgoingWeights(state[f"outgoing {number}:norms"], each["only"])
+            incoming = Incoming.from_state(part_of(state, f"incoming {number}"), each["units"])
             kind = each.get("kind", "")  # is needed for experts alone, which parts that lack it do not have
-            layers.append(MeasuredLayer(each["name"], each["units"], kind, statistics, outgoing, activity))
+            layers.append(MeasuredLayer(each["name"], each["units"], kind, statistics, outgoing, incoming, activity))
         curves, counts = [], []
         for number, each in enumerate(facts["curves"]):
             dropped = tuple(tuple(levels) for levels in each["dropped"])
@@ -217,16 +222,18 @@ def merged(parts: Sequence[Measured]) -> Measured:
 def _differences(one: Measured, other: Measured) -> dict[str, bool]:
     facts, others = one.facts(), other.facts()
     layers = [[{**layer, "only": None} for layer in each["layers"]] for each in (facts, others)]
+    pairs = [*zip(one.layers, other.layers, strict=False)]
     return {
         "settings": facts["settings"] != others["settings"],
         "seeds": one.seed != other.seed,
         "networks": facts["network"]["model"] != others["network"]["model"]
         or any(
             not torch.equal(mine.outgoing_weights.norms, its.outgoing_weights.norms)
-            for mine, its in zip(one.layers, other.layers, strict=False)
+            for mine, its in pairs
             if not mine.outgoing_weights.norms.isnan().any()
         ),
         "layers": layers[0] != layers[1],
+        "incoming weights, or initial ones": any(not mine.incoming.same(its.incoming) for mine, its in pairs),
         "sizes of inputs": facts["curves"] != others["curves"],
     }
 

@@ -1,6 +1,7 @@
 """The passes of a measurement over the data, and the numbers that they collect for each layer."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 
 import pandas as pd
@@ -20,6 +21,7 @@ from widthwise.measurement.activity import (
 )
 from widthwise.measurement.checkpoint import Checkpoint
 from widthwise.measurement.curves import Curve, curves
+from widthwise.measurement.incoming import incoming
 from widthwise.measurement.label_counts import LabelCounts
 from widthwise.measurement.label_frequencies import LabelFrequencies
 from widthwise.measurement.layer_repetition import LayerRepetition
@@ -74,6 +76,7 @@ class Passes:
         part: the part of the inputs to measure; None: all of them.
         memory: the bytes that the correlations of several layers may take together; None: by what is free.
         checkpoint: the file from which the measurement goes on after an interruption; None: there is none.
+        initial: the initial values of the network's parameters, by the `id` of each; None: they are not known.
     """
 
     def __init__(
@@ -87,8 +90,9 @@ class Passes:
         part: Part | None = None,
         memory: int | None = None,
         checkpoint: Checkpoint | None = None,
+        initial: Mapping[int, Tensor] | None = None,
     ):
-        self.network, self.settings, self.seed = network, settings, seed
+        self.network, self.settings, self.seed, self._initial = network, settings, seed, initial
         self.measures: dict[str, MeasuredLayer] = {}
         self.curves: list[Curve] = []
         self.counts: list[LabelCounts] = []
@@ -343,7 +347,9 @@ class Passes:
             found = replace(found, only=found.only and self.network.whole)
             statistics = UnitStatistics(layer.units, self._devices[layer.name])
             self.measures[layer.name] = MeasuredLayer(
-                layer.name, layer.units, layer.kind, statistics, found, single=single
+                *(layer.name, layer.units, layer.kind, statistics, found),
+                incoming(tape, layer, self._initial),
+                single=single,
             )
         self._groups = self._in_groups()
         extra = len(self._groups) - 1

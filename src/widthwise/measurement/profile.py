@@ -1,15 +1,16 @@
 """`profile`: the two measures of every layer of a network, and evidence about each unit."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import pandas as pd
-from torch import nn
+from torch import Tensor, nn
 
 from widthwise.errors import RequestError
 from widthwise.measurement.batch_size import fitting_batch_size
 from widthwise.measurement.checkpoint import Checkpoint, digest_of
+from widthwise.measurement.incoming import initial_parameters
 from widthwise.measurement.part import as_part, check_divisible
 from widthwise.measurement.passes import Passes
 from widthwise.measurement.reaching import find_network
@@ -40,6 +41,7 @@ def profile(
     memory: int | None = None,
     part: tuple[int, int] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
+    initial: nn.Module | Mapping[str, Tensor] | None = None,
     on_progress: OnProgress = unseen,
 ) -> Profile:
     """Measure removability and repetition in every layer of a network (Sections 2 and 3).
@@ -75,6 +77,8 @@ def profile(
             Each part can be measured by another process or machine; `Profile.merge` makes one profile of all of them.
         checkpoint: a file to which the state of the measurement is written about every minute. If it is there, the
             measurement goes on from it. It is deleted at the end.
+        initial: the network as it was before training, or its `state_dict()`, to which weights are compared in
+            `weight_change`; None: that column is missing.
         on_progress: called after each batch with the number of examples done, over all passes.
 
     Returns: the tables of all that was measured.
@@ -88,6 +92,8 @@ def profile(
     if one_part is not None:
         check_divisible(settings)
     model = checked_module(model)
+    start = checked_module(initial) if isinstance(initial, nn.Module) else initial
+    before = None if start is None else initial_parameters(model, start)
     raised: list[Exception] = []
 
     def tell(progress: Progress) -> None:
@@ -114,7 +120,7 @@ def profile(
         saved = None
         if checkpoint is not None:
             saved = Checkpoint(checkpoint, _identity(network, source, size, settings, seed, part))
-        passes = Passes(network, source, size, settings, seed, tell, one_part, memory, saved)
+        passes = Passes(network, source, size, settings, seed, tell, one_part, memory, saved, before)
         passes.run()
         measured = passes.measured()
         found = profile_tables(measured)

@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 FORMAT = 3
 TABLES = ("layers", "removability", "ablation", "correlation", "similarity", "units", "pairs")
 STATE_FILE = "state.safetensors"
+ADDED_COLUMNS = {
+    "layers": dict.fromkeys(("dormant_share", "rarely_active_share", "condensed_share", "weight_change"), "float64"),
+    "units": {
+        **{"rarely_active": "boolean", "dormancy": "float64", "dormant": "boolean"},
+        **{"incoming_cosine": "float64", "aligned_units": "Int64", "weight_change": "float64"},
+    },
+}
+"""Columns that files of this format lack if earlier versions wrote them; they are then missing throughout."""
 DEGENERATE_SHARE = 0.99
 """A network that predicts one label for a larger share of the inputs has collapsed; its measures mean nothing."""
 
@@ -63,10 +71,12 @@ class Profile:
     """The use that a network makes of its units, as tables with one observation in each row.
 
     layers: a row for each layer in order of depth. `layer, units, auc, auc_std, auc_corrected, auc_corrected_std,
-        similarity, similarity_std, dead_fraction`. AUC is the area under the layer's ablation curve, in [0, 1];
-        `auc_corrected` is the same on a scale where 0 is a network that answers at random once ablated; similarity is
-        the mean number of other units that a unit resembles; the standard deviations are between samplings;
-        `dead_fraction` is the share of constant units.
+        similarity, similarity_std, dead_fraction, similarity_std_units, similarity_reference, redundancy_pca,
+        dormant_share, rarely_active_share, condensed_share, weight_change`. AUC is the area under the layer's ablation
+        curve, in [0, 1]; `auc_corrected` is the same on a scale where 0 is a network that answers at random once
+        ablated; similarity is the mean number of other units that a unit resembles; the standard deviations are between
+        samplings; `dead_fraction` is the share of constant units. The last four summarize `units`: the shares of units
+        that are dormant, rarely active, and aligned with others, and the mean of `weight_change`.
     removability: `protocol, layer, auc, auc_std, auc_corrected, auc_corrected_std, prunability, prunability_std,
         precision`: a row for each protocol and layer; in protocol `figures` also one of all layers together, whose
         `layer` is empty. Prunability is the share of dropped units at which unchanged labels fall below 0.8 (or
@@ -76,8 +86,8 @@ class Profile:
         were NaN or infinite after the ablation.
     correlation: `layer, sampling, low, high, pairs`: the number of pairs of units with |r| in [low, high).
     similarity: `layer, sampling, threshold, similarity`: similarity for several thresholds of |r|.
-    units: a row for each unit: its activity, its outgoing weights, similar units, the labels that stay without it, and
-        the `mechanism` by which it is removable (see the documentation on measuring a model).
+    units: a row for each unit: its activity, its incoming and outgoing weights, similar units, the labels that stay
+        without it, and the `mechanism` by which it is removable (see the documentation on measuring a model).
     pairs: the strongest pairs of each layer: `layer, unit, other, r, r_squared, slope, intercept`, where
         `other ≈ slope * unit + intercept`.
     examples: the number of inputs.
@@ -168,7 +178,7 @@ class Profile:
                 if found != FORMAT:
                     raise RequestError(f"{path} is a profile of format {found}; this version reads format {FORMAT}")
                 state = _read_state(archive) if STATE_FILE in archive.namelist() else None
-                tables = {name: pd.read_parquet(io.BytesIO(archive.read(f"{name}.parquet"))) for name in TABLES}
+                tables = {name: _read_table(archive, name) for name in TABLES}
         except FileNotFoundError:
             raise
         except (zipfile.BadZipFile, KeyError, json.JSONDecodeError, AttributeError, TypeError, OSError) as error:
@@ -213,6 +223,14 @@ class Profile:
         from widthwise.measurement.profile_text import as_html
 
         return as_html(self)
+
+
+def _read_table(archive: zipfile.ZipFile, name: str) -> pd.DataFrame:
+    table = pd.read_parquet(io.BytesIO(archive.read(f"{name}.parquet")))
+    for column, dtype in ADDED_COLUMNS.get(name, {}).items():
+        if column not in table:
+            table[column] = pd.Series(None, index=table.index, dtype=dtype)
+    return table
 
 
 def _read_state(archive: zipfile.ZipFile) -> "Measured":

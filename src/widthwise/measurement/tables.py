@@ -1,5 +1,6 @@
 """The tables of a profile, from the numbers that the passes collected for each layer."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 
@@ -28,7 +29,10 @@ def profile_tables(measured: Measured) -> Profile:
     labels = int(frequencies.sum())
     classes = measured.classes or max(2, len(frequencies))
     units = [
-        units_table(layer.name, layer.statistics, summary.nearest, layer.outgoing_weights, layer.single, settings)
+        units_table(
+            *(layer.name, layer.statistics, summary.nearest, layer.outgoing_weights, layer.incoming, layer.single),
+            settings,
+        )
         for layer, summary in zip(measured.layers, summaries, strict=True)
     ]
     pairs = [summary.pairs.assign(layer=name) for name, summary in zip(names, summaries, strict=True)]
@@ -81,8 +85,17 @@ def layers_table(
                 np.mean([each.similarity[chosen] - each.constant_share for each in results]) for results in repetitions
             ],
             "redundancy_pca": [np.mean([each.redundancy for each in results]) for results in repetitions],
+            "dormant_share": [_mean(table["dormant"]) for table in units],
+            "rarely_active_share": [_mean(table["rarely_active"]) for table in units],
+            "condensed_share": [_mean(table["aligned_units"] > 0) for table in units],
+            "weight_change": [_mean(table["weight_change"]) for table in units],
         }
     )
+
+
+def _mean(column: pd.Series) -> float:
+    """The mean of what is not missing; NaN if all is."""
+    return float(np.mean(known)) if len(known := column.dropna().to_numpy(float)) else math.nan
 
 
 def correlation_table(names: list[str], repetitions: list[list[Repetition]]) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from widthwise.measurement.ablation import unchanged_without_each
 from widthwise.measurement.accumulator import State
+from widthwise.measurement.incoming import Incoming
 from widthwise.measurement.settings import Measurement
 from widthwise.tracing.layer import Layer
 from widthwise.tracing.network import Network
@@ -18,9 +19,15 @@ from widthwise.tracing.recorded_run import RecordedRun
 
 MECHANISMS = ("dead", "disconnected", "discarded", "jointly removable only", "repeated", "needed")
 ROUNDING = 1e-12
+ENTRIES_AT_A_TIME = 1 << 20
+DORMANT = 0.025
+"""Units with at most this dormancy are dormant (Sokar et al., 2023)."""
+RARELY_ACTIVE = 0.001
+"""Units that are active on a smaller share of the examples are rarely active."""
 UNIT_COLUMNS = (
     *("layer", "unit", "mechanism", "never_active", "constant", "active_share", "mean", "outgoing_norm"),
     *("similar_units", "most_similar", "r", "unchanged_alone", "unchanged_with_most_similar"),
+    *("rarely_active", "dormancy", "dormant", "incoming_cosine", "aligned_units", "weight_change"),
 )
 
 
@@ -31,6 +38,7 @@ class UnitStatistics:
         self.examples = 0
         self.positions = 0
         self._sum = torch.zeros(units, dtype=torch.float64, device=device)
+        self._magnitude = torch.zeros(units, dtype=torch.float64, device=device)
         self._active = torch.zeros(units, dtype=torch.long, device=device)
         self._lowest = torch.full((units,), torch.inf, dtype=torch.float64, device=device)
         self._highest = torch.full((units,), -torch.inf, dtype=torch.float64, device=device)
@@ -54,7 +62,9 @@ class UnitStatistics:
         self.positions += activity.shape[0] * activity.shape[1] if kept is None else int(kept.sum())
         lowest, highest = lowest.amin(1), highest.amax(1)
         self._active += ((lowest != 0) | (highest != 0)).sum(0)
-        self._sum += sum_of_each(activity)
+        added = sum_of_each(activity)
+        self._sum += added
+        self._magnitude += added if lowest.amin() >= 0 else magnitude_of_each(activity)
         torch.minimum(self._lowest, lowest.amin(0).double(), out=self._lowest)
         torch.maximum(self._highest, highest.amax(0).double(), out=self._highest)
 
@@ -63,6 +73,7 @@ class UnitStatistics:
         self.examples += other.examples
         self.positions += other.positions
         self._sum += other._sum
+        self._magnitude += other._magnitude
         self._active += other._active
         torch.minimum(self._lowest, other._lowest, out=self._lowest)
         torch.maximum(self._highest, other._highest, out=self._highest)
@@ -78,29 +89,45 @@ class UnitStatistics:
         return self._sum / self.positions
 
     def compute(self) -> pd.DataFrame:
-        """One row for each unit: `never_active, constant, active_share, mean`."""
+        """One row for each unit: `never_active, constant, active_share, mean, rarely_active, dormancy, dormant`.
+
+        `dormancy` is the score of Sokar et al., 2023, "The Dormant Neuron Phenomenon in Deep Reinforcement Learning":
+        the unit's mean |activity| over examples and positions, divided by the mean of that over the layer's units; 0
+        in a layer of which no unit is ever active. `dormant` are units with a score of at most `DORMANT`.
+        """
+        dormancy = (self._magnitude / self._magnitude.mean()).masked_fill(self._magnitude == 0, 0)
         values = {
             "never_active": self._active == 0,
             "constant": self._lowest >= self._highest,
             "active_share": self._active / self.examples,
             "mean": self.mean,
+            "rarely_active": self._active < RARELY_ACTIVE * self.examples,
+            "dormancy": dormancy,
         }
-        return pd.DataFrame({name: value.cpu().numpy() for name, value in values.items()})
+        table = pd.DataFrame({name: value.cpu().numpy() for name, value in values.items()})
+        dormant = (table["dormancy"] <= DORMANT).astype("boolean")
+        return table.assign(dormant=dormant.mask(table["dormancy"].isna()))
 
     def state_dict(self) -> State:
-        """The numbers of examples and positions, and each unit's sum, range and number of examples that it acts on."""
+        """The numbers of examples and positions, and each unit's sums, range and number of examples that it acts on."""
         counts = {"examples": torch.tensor(self.examples), "positions": torch.tensor(self.positions)}
         return {**counts, **self._tensors}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from the examples that another one gathered."""
+        """Go on from the examples that another one gathered.
+
+        Where earlier versions kept no sum of |activity|, it follows for units of one sign, and is NaN for others.
+        """
         self.examples, self.positions = int(state["examples"]), int(state["positions"])
+        one_sign = (state["lowest"] >= 0) | (state["highest"] <= 0)
+        magnitude = torch.where(one_sign, state["sum"].abs(), torch.nan)
         for name, own in self._tensors.items():
-            own.copy_(state[name])
+            own.copy_({"magnitude": magnitude, **state}[name])
 
     @property
     def _tensors(self) -> State:
-        return {"sum": self._sum, "active": self._active, "lowest": self._lowest, "highest": self._highest}
+        ranges = {"lowest": self._lowest, "highest": self._highest}
+        return {"sum": self._sum, "magnitude": self._magnitude, "active": self._active, **ranges}
 
 
 def sum_of_each(activity: Float[Tensor, "examples positions units"]) -> Float[Tensor, " units"]:
@@ -112,6 +139,12 @@ def sum_of_each(activity: Float[Tensor, "examples positions units"]) -> Float[Te
     if not sums.isfinite().all():
         sums = activity.sum(1, dtype=torch.float64)
     return sums.sum(0, dtype=torch.float64)
+
+
+def magnitude_of_each(activity: Float[Tensor, "examples positions units"]) -> Float[Tensor, " units"]:
+    """The sum of each unit's |activity| in double precision; some examples at a time, as large blocks are slow."""
+    examples = max(1, ENTRIES_AT_A_TIME // activity[0].numel())
+    return torch.stack([sum_of_each(part.abs()) for part in activity.split(examples)]).sum(0)
 
 
 class SingleAblations:
@@ -176,6 +209,7 @@ def units_table(
     statistics: UnitStatistics,
     nearest: pd.DataFrame,
     outgoing_weights: OutgoingWeights,
+    incoming: Incoming,
     single: SingleAblations | None,
     settings: Measurement,
 ) -> pd.DataFrame:
@@ -183,6 +217,8 @@ def units_table(
     table = pd.concat([statistics.compute(), nearest], axis=1)
     table["layer"], table["unit"] = layer, np.arange(len(table))
     table["outgoing_norm"] = outgoing_weights.norms.numpy()
+    table["incoming_cosine"], table["weight_change"] = incoming.cosine.numpy(), incoming.change.numpy()
+    table["aligned_units"] = pd.array(incoming.aligned.numpy(), dtype="Int64")
     table["unchanged_alone"] = table["unchanged_with_most_similar"] = np.nan
     if single is not None:
         alone, paired = single.compute()

@@ -10,6 +10,7 @@ import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from widthwise.reporting.numbers import with_minus
+from widthwise.wording import probability
 
 
 def template(name: str) -> Template:
@@ -21,7 +22,7 @@ def template(name: str) -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "signed": signed}
+    environment.filters |= {"number": number, "signed": signed, "probability": probability}
     return environment.get_template(name)
 
 

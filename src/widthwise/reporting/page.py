@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 import pandas as pd
 
-from widthwise.analysis.claims import compare_with_paper
+from widthwise.analysis.claims import compare_with_paper, with_multiplicity
 from widthwise.analysis.experiment import Analysis
 from widthwise.analysis.trainings import ENOUGH_ACCURACY, NEARLY_BEST
 from widthwise.analysis.verdict import ACCURACY_MARGIN, SIGNIFICANCE
@@ -42,7 +42,7 @@ def page(
     """
     claims = compare_with_paper(analyses).sort_values("answer", key=lambda each: each == "not run", kind="stable")
     stated = [each.claims for each in analyses if len(each.claims) and not each.version]
-    own = pd.concat(stated) if stated else claims[:0]
+    (claims, own), multiplicity = with_multiplicity([claims, pd.concat(stated) if stated else claims[:0]])
     experiments = [_experiment(*pair) for pair in zip(analyses, specifications, strict=True)]
     shown = [analysis.under(analysis.protocol) for analysis in analyses]
     layers = {analysis.name: explorer.content(analysis) for analysis in shown if len(analysis.layers)}
@@ -54,6 +54,7 @@ def page(
         claims=claims.to_dict("records"),
         claim_counts=claims["answer"].value_counts().to_dict(),
         own_claims=own.to_dict("records"),
+        multiplicity=multiplicity,
         own_counts=own["answer"].value_counts().to_dict(),
         layers=layers,
         titles={each["id"]: each["heading"] for each in experiments},

@@ -1,5 +1,6 @@
 """Where the units of every value of a run lie: from each dense layer and convolution on, operation by operation."""
 
+from collections.abc import Container
 from dataclasses import dataclass, replace
 
 import torch
@@ -34,6 +35,7 @@ class Carried:
     note: why the units are not known; empty if they are.
     reduced: whether they were summed over, or reduced in another way, so that the value has none.
     ends: where each expert's rows end, if the rows of several follow each other; None: they do not.
+    plain: whether each unit is one output of `product`, and neither gated by nor added to anything else from the data.
     """
 
     units: Units | None
@@ -43,6 +45,7 @@ class Carried:
     note: str = ""
     reduced: bool = False
     ends: Operation | None = None
+    plain: bool = True
 
 
 class Flow:
@@ -107,7 +110,15 @@ class Flow:
             return
         after = [self.after(operation, slot, carried) for slot, carried in before.items()]
         for output in dict.fromkeys(operation.outputs):
-            self._found[output] = self._together(operation, output, [each[output] for each in after if output in each])
+            together = self._together(operation, output, [each[output] for each in after if output in each])
+            if together is not None and self._takes_other_data(operation, before):
+                together = replace(together, plain=False)
+            self._found[output] = together
+
+    def _takes_other_data(self, operation: Operation, carrying: Container[Slot]) -> bool:
+        """Whether an operation also takes numbers that come from the data past every product."""
+        others = [slot for slot in operation.inputs if slot not in carrying and slot not in self._graph.constants]
+        return any(self._graph.tape.values[slot].is_floating_point() for slot in others)
 
     def _passed_by_buffer(self, operation: Operation) -> bool:
         """Whether a product with a buffer leaves the units where they are, as an adjacency matrix does."""
@@ -120,6 +131,8 @@ class Flow:
         """The units that an operation's outputs carry because one of its inputs does."""
         outputs = list(dict.fromkeys(operation.outputs))
         tape, labels = self._graph.tape, carried.labels
+        if operation.name == "glu":  # one half of the units gates the other
+            carried = replace(carried, plain=False)
         if carried.units is not None:
             moved = units_after(tape, operation, slot, carried.units)
             if moved is not None:
@@ -164,7 +177,8 @@ class Flow:
         elif partly:
             labels = _merged([each.labels for each in partly if each.labels is not None])
             chosen = _with_labels(chosen, labels, self._graph.tape.values[output])
-        return replace(chosen, products=products)
+        one = len(products) == 1 and len({each.units for each in known}) <= 1 and not partly
+        return replace(chosen, products=products, plain=one and all(each.plain for each in found))
 
 
 def _with_labels(carried: Carried, labels: Labels, value: Tensor) -> Carried:
@@ -173,7 +187,8 @@ def _with_labels(carried: Carried, labels: Labels, value: Tensor) -> Carried:
         return replace(carried, units=None, labels=None, note="none of its units is there")
     along = along_one_dimension(labels)
     if isinstance(along, Units) and along.dimension < value.dim():
-        return replace(carried, units=along, labels=None, note="")
+        in_order = bool((labelled(value, along).codes.cpu() == labels.codes.cpu()).all())
+        return replace(carried, units=along, labels=None, note="", plain=carried.plain and in_order)
     return replace(carried, units=None, labels=labels, note=along if isinstance(along, str) else NOT_ALONG)
 
 

@@ -44,6 +44,19 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Product:
+    """A dense layer or convolution in a network.
+
+    call_site: its call.
+    weight, bias: the indices of these among the values that it reads; None: it has no bias.
+    """
+
+    call_site: CallSite
+    weight: int
+    bias: int | None
+
+
+@dataclass(frozen=True)
 class Layer:
     """A value in a network whose units are measured.
 
@@ -65,6 +78,8 @@ class Layer:
         `shape` are those of its part. None: it does not.
     routed: whether the value has a row for each token that a router chose, not for each example, or is not computed at
         all in a run in which it chooses none.
+    product: the dense layer or convolution whose outputs are the units, one each and in order; None: that is not known,
+        or several are added, joined or gate each other.
     stream: the number on which the layer's random draws depend, besides the seed: its index among the layers that are
         measured if none are chosen; for any other layer a number that is derived from its name.
     """
@@ -81,6 +96,7 @@ class Layer:
     part: Part | None = None
     routed: bool = False
     stream: int = 0
+    product: Product | None = None
 
     def opened(self, value: Tensor) -> Tensor:
         """The value with the units along a dimension of their own, of an expert its part alone; a view of it."""

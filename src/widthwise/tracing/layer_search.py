@@ -19,8 +19,9 @@ from widthwise.tracing.flow import Carried, Flow
 from widthwise.tracing.functions import ACTIVATIONS, SOFTMAXES
 from widthwise.tracing.graph import Graph
 from widthwise.tracing.heads import attention_heads
+from widthwise.tracing.incoming_weights import product_of
 from widthwise.tracing.inner_values import InnerValues
-from widthwise.tracing.layer import HEAD, Layer, Part
+from widthwise.tracing.layer import HEAD, Layer, Part, Product
 from widthwise.tracing.nonlinearities import Nonlinearity, NonlinearitySearch
 from widthwise.tracing.structure import Slot
 from widthwise.tracing.tape import CallSite, ModuleCall, Operation, Tape
@@ -44,6 +45,7 @@ class Candidate:
     slot: the value. depth: the number of operations before it.
     units: the dimension along which its units lie; None if that is not known.
     note: why it is not measured unless it is named; empty if it is.
+    part, product: as of a `Layer`.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Candidate:
     units: Units | None
     note: str = ""
     part: Part | None = None
+    product: Product | None = None
 
 
 class LayerSearch:
@@ -196,6 +199,7 @@ class LayerSearch:
             *(candidate.kind, candidate.follows, 0, split, part),
             routed=candidate.slot in self.routing.values or part is not None,
             stream=stream,
+            product=candidate.product,
         )
 
     def shape(self, candidate: Candidate) -> tuple[int, ...]:
@@ -246,7 +250,11 @@ class LayerSearch:
                 units, note = None, SKIPPED
         if self._tape.values[slot].dim() < 2:
             units, note = None, "it has one number for each example"
-        return self._as_given(Candidate(name, site, slot, depth, kind, follows, units, note))
+        product = None
+        if carried is not None and units is not None and carried.plain and not units.offset:
+            count = units.count(self._tape.values[slot].shape[units.dimension])
+            product = product_of(self._graph, carried.product, count)
+        return self._as_given(Candidate(name, site, slot, depth, kind, follows, units, note, product=product))
 
     def _is_known_call(self, site: CallSite, slot: Slot, carried: Carried) -> bool:
         """Whether a call has the same number in every run, though a router may skip others."""
@@ -268,7 +276,11 @@ class LayerSearch:
             found = experts_side_by_side(carried)
             parts = [(Part(expert.index, expert.dimension), expert.units) for expert in found]
         return [
-            self._as_given(replace(candidate, name=f"{candidate.name}[{part.index}]", units=units, note="", part=part))
+            self._as_given(
+                replace(
+                    candidate, name=f"{candidate.name}[{part.index}]", units=units, note="", part=part, product=None
+                )
+            )
             for part, units in parts
         ] or [candidate]
 
@@ -283,7 +295,7 @@ class LayerSearch:
                 f"the value of {candidate.name} has {count} dimensions, so its units cannot lie along {dimension!r}",
                 field="units",
             )
-        return replace(candidate, units=Units(dimension % count), note="")
+        return replace(candidate, units=Units(dimension % count), note="", product=None)
 
     def _follows(self, product: Operation) -> str:
         module, function, _, _ = product.call_site

@@ -3,6 +3,7 @@
 from widthwise.analysis.claims.answers import compare_with_paper, with_claims
 from widthwise.analysis.claims.checks import CHECKS, checked, paper_claims
 from widthwise.analysis.claims.claim import Answer, Check, CheckedClaim, Finding
+from widthwise.analysis.claims.multiplicity import with_multiplicity
 
 __all__ = [
     "CHECKS",
@@ -14,4 +15,5 @@ __all__ = [
     "compare_with_paper",
     "paper_claims",
     "with_claims",
+    "with_multiplicity",
 ]

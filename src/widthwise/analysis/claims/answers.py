@@ -10,7 +10,7 @@ from widthwise.analysis.claims.claim import CheckedClaim, Finding
 from widthwise.analysis.experiment import Analysis
 from widthwise.experiments.sweep import SCALES
 
-COLUMNS = ["name", "statement", "source", "experiment", "scale", "protocol", "criterion", "answer", "evidence"]
+COLUMNS = ["name", "statement", "source", "experiment", "scale", "protocol", "criterion", "answer", "evidence", "p"]
 NOT_RUN = Finding("not run", "Nothing was run.")
 
 
@@ -21,9 +21,10 @@ def compare_with_paper(analyses: Sequence[Analysis]) -> pd.DataFrame:
     only the number of replicates is changed, to more, counts too, since the paper may have only one. Sweeps with other
     changes do not count, nor do earlier versions.
 
-    Returns: `name, statement, source, experiment, scale, protocol, criterion, answer, evidence`. `answer` is `agrees`,
-        `disagrees`, `cannot be told` (there is too little) or `not run`; `scale` is empty where nothing was run, and
-        `protocol` where nothing was measured.
+    Returns: `name, statement, source, experiment, scale, protocol, criterion, answer, evidence, p`. `answer` is
+        `agrees`, `disagrees`, `cannot be told` (there is too little) or `not run`; `scale` is empty where nothing was
+        run, and `protocol` where nothing was measured; `p` is the p-value of the claim, missing where it was not tested
+        (`multiplicity` corrects it).
     """
     counting = [each for each in analyses if set(each.sweep.overrides) <= {"replicates"} and not each.version]
     rows = []
@@ -32,7 +33,7 @@ def compare_with_paper(analyses: Sequence[Analysis]) -> pd.DataFrame:
             each for each in counting if each.sweep.experiment == claim.experiment and claim.check.has_data(each)
         ]
         rows.append(_row(claim, max(of_claim, key=_size, default=None)))
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return _table(rows)
 
 
 def with_claims(analysis: Analysis) -> Analysis:
@@ -43,10 +44,14 @@ def with_claims(analysis: Analysis) -> Analysis:
     if analysis.sweep.of_paper or not analysis.sweep.claims:
         return analysis
     rows = [_row(claim, analysis) for claim in checked(analysis.sweep)]
-    return replace(analysis, claims=pd.DataFrame(rows, columns=COLUMNS))
+    return replace(analysis, claims=_table(rows))
 
 
-def _row(claim: CheckedClaim, analysis: Analysis | None) -> dict[str, str]:
+def _table(rows: list[dict[str, str | float | None]]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=COLUMNS).astype({"p": float})
+
+
+def _row(claim: CheckedClaim, analysis: Analysis | None) -> dict[str, str | float | None]:
     finding = claim.find(analysis) if analysis else NOT_RUN
     return {
         "name": claim.name,
@@ -58,6 +63,7 @@ def _row(claim: CheckedClaim, analysis: Analysis | None) -> dict[str, str]:
         "criterion": claim.criterion,
         "answer": finding.answer,
         "evidence": finding.evidence,
+        "p": finding.p,
     }
 
 

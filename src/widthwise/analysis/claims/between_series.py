@@ -18,17 +18,16 @@ from widthwise.analysis.claims.measures import (
     SIMILARITY,
     WORDS,
     Measure,
-    change,
     complete,
     counting,
+    equivalence,
     verdict_of,
-    within,
 )
-from widthwise.analysis.claims.trends import FLAT, PAGE, slope_in_words
+from widthwise.analysis.claims.trends import FLAT, GROWTH, growth
 from widthwise.analysis.experiment import Analysis
-from widthwise.analysis.trend import CONFIDENCE
+from widthwise.analysis.trend import Estimate, doublings_between, slope_per_doubling
 from widthwise.analysis.verdict import ACCURACY_MARGIN, FEWEST_REPLICATES, SIGNIFICANCE
-from widthwise.wording import counted, listed
+from widthwise.wording import counted, listed, probability
 
 ALIKE: dict[Measure, float] = {AUC: 0.05, ACCURACY: ACCURACY_MARGIN, SIMILARITY: 0.2}
 """The most by which networks that are alike may differ; for similarity, as a share of it."""
@@ -47,7 +46,8 @@ def greater(
     pairs: Annotated[Pairs, Field(min_length=1)],
     widest: Annotated[int, Field(ge=1)] | None = None,
 ) -> Check:
-    """In each pair of series the first has more: one-sided Wilcoxon signed-rank test of the paired differences.
+    """In each pair of series the first has more: the mean of the paired differences is above 0, with its 90% interval,
+    and so are their signed ranks, by Wilcoxon's one-sided test.
 
     Pairs that do not differ are left out of the ranks. It disagrees where the reverse is significant.
 
@@ -61,18 +61,22 @@ def greater(
         compared = f"{more} against {less}: "
         if len(first) < FEWEST_PAIRS:
             return _too_few(compared, len(first))
-        above, below = (_signed_rank_p_value(each) for each in (first - second, second - first))
+        effect = _mean(first - second)
+        above = max(_signed_rank_p_value(first - second), effect.p_above())
+        below = max(_signed_rank_p_value(second - first), effect.p_below())
         return Finding(
             "agrees" if above < SIGNIFICANCE else "disagrees" if below < SIGNIFICANCE else "cannot be told",
-            f"{compared}means {first.mean():.3g} and {second.mean():.3g}, p = {above:.2g}, reversed {below:.2g}, "
+            f"{compared}{effect.in_words()} (means {first.mean():.3g} and {second.mean():.3g}), {probability(above)}, "
             f"{counted(len(first), 'pair')}",
+            above,
         )
 
     claimed = listed([f"{more} has more than {less}" for more, less in pairs])
     return _of_pairs(
         f"Agrees if in {WORDS[measure]}{f' at the {widest} widest widths' if widest else ''} {claimed}, over networks "
-        f"paired by width and replicate (one-sided Wilcoxon signed-rank test, p < {SIGNIFICANCE}, {FEWEST_PAIRS} pairs "
-        "or more); disagrees if the reverse is significant.",
+        "paired by width and replicate (the 90% interval of the mean difference lies above 0, and Wilcoxon's one-sided "
+        f"signed-rank test has p < {SIGNIFICANCE}; {FEWEST_PAIRS} pairs or more); disagrees if the reverse is "
+        "significant.",
         judge,
         pairs,
     )
@@ -96,19 +100,13 @@ def alike(measure: Measure, pairs: Pairs = (), control: str = "") -> Check:
         differences = first - second
         if measure == SIMILARITY:
             differences = differences / np.maximum((first + second) / 2, LEAST_SIMILARITY)
-        mean = float(differences.mean())
-        reach = float(stats.t.ppf(CONFIDENCE, len(differences) - 1) * stats.sem(differences))
-        low, high = mean - reach, mean + reach
-        return Finding(
-            within(low, high, ALIKE[measure]),
-            f"{compared}{mean:+.3f} [{low:+.3f}, {high:+.3f}], {counted(len(differences), 'pair')}",
-        )
+        return equivalence(_mean(differences), ALIKE[measure], compared, f", {counted(len(differences), 'pair')}")
 
     return _of_pairs(
         f"Agrees if the mean difference of {WORDS[measure]}{', as a share of it,' if measure == SIMILARITY else ''} "
         f"between networks of one width and replicate lies, with its 90% interval, within ±{ALIKE[measure]} for "
-        f"{_compared(pairs, control)} ({FEWEST_PAIRS} pairs or more); disagrees if the interval lies wholly "
-        "outside.",
+        f"{_compared(pairs, control)} (equivalence, two one-sided t-tests, p < {SIGNIFICANCE}; {FEWEST_PAIRS} pairs or "
+        "more); disagrees if the interval lies wholly outside.",
         judge,
         pairs,
         control,
@@ -130,10 +128,11 @@ def same_trend(pairs: Pairs = (), control: str = "") -> Check:
         return together(_same_trend(analysis, one, other, measure) for measure in (AUC, SIMILARITY))
 
     return _of_pairs(
-        f"Agrees if removability and similarity each grow in both of {_compared(pairs, control)} ({PAGE}), or in "
+        f"Agrees if removability and similarity each grow in both of {_compared(pairs, control)} ({GROWTH}), or in "
         f"neither and the changes over all widths differ, with a 90% interval, by at most {FLAT[AUC]} and "
-        f"{FLAT[SIMILARITY]}; disagrees if one grows, the other does not, and the one gains more (paired replicates, "
-        f"one-sided t-test, p < {SIGNIFICANCE}), or if neither grows and the interval lies wholly outside.",
+        f"{FLAT[SIMILARITY]} (equivalence, two one-sided t-tests); disagrees if one grows, the other does not, and the "
+        f"one gains more (paired replicates, one-sided t-test, p < {SIGNIFICANCE}), or if neither grows and the "
+        "interval lies wholly outside.",
         judge,
         pairs,
         control,
@@ -141,22 +140,27 @@ def same_trend(pairs: Pairs = (), control: str = "") -> Check:
 
 
 def _same_trend(analysis: Analysis, one: str, other: str, measure: Measure) -> Finding:
-    rows, word = [verdict_of(analysis, name) for name in (one, other)], WORDS[measure]
+    rows = [verdict_of(analysis, name) for name in (one, other)]
     obstacles = [f"{row['series']}: {row['obstacle']}" for row in rows if row["obstacle"]]
     if obstacles:
         return Finding("cannot be told", "; ".join(obstacles))
-    evidence = " against ".join(f"{name}: {slope_in_words(analysis, name, word)}" for name in (one, other))
-    first, second = (bool(row[f"{word}_grows"]) for row in rows)
+    findings = [growth(analysis, name, measure) for name in (one, other)]
+    evidence = " against ".join(finding.evidence for finding in findings)
+    both = together(findings).p
+    first, second = (finding.answer == "agrees" for finding in findings)
     if first and second:
-        return Finding("agrees", evidence)
+        return Finding("agrees", evidence, both)
     more, less = (other, one) if second else (one, other)
     gain = (complete(analysis, more, measure) - complete(analysis, less, measure)).dropna()
     if len(gain) < FEWEST_REPLICATES:
         return Finding("cannot be told", f"{evidence}, and {len(gain)} replicates are complete in both")
-    middle, low, high = change(gain.to_numpy(), gain.columns.to_numpy(dtype=float))
-    gains_more: Answer = "disagrees" if low > 0 else "cannot be told"
-    answer = gains_more if first or second else within(low, high, FLAT[measure])
-    return Finding(answer, f"{evidence}; {more} gains {middle:.3g} [{low:.3g}, {high:.3g}] more over the widths")
+    widths = gain.columns.to_numpy(dtype=float)
+    effect = slope_per_doubling(gain.to_numpy(), widths).times(doublings_between(widths))
+    gains, over = f"{evidence}; {more} gains ", " more over the widths"
+    if not (first or second):
+        return equivalence(effect, FLAT[measure], gains, over, ".3g")
+    answer: Answer = "disagrees" if effect.p_above() < SIGNIFICANCE else "cannot be told"
+    return Finding(answer, f"{gains}{effect.in_words()}{over}", both)
 
 
 def _of_pairs(
@@ -191,6 +195,11 @@ def _paired(
     first, second = columns[0].align(columns[1], join="inner")
     chosen = first.index.get_level_values("width_factor").isin(widths)
     return first[chosen].to_numpy(dtype=float), second[chosen].to_numpy(dtype=float)
+
+
+def _mean(differences: Paired) -> Estimate:
+    """The mean difference of pairs, which count as independent."""
+    return Estimate(float(differences.mean()), float(stats.sem(differences)), len(differences) - 1)
 
 
 def _signed_rank_p_value(differences: Paired) -> float:

@@ -1,6 +1,5 @@
 """The kinds of checks by the names that claims give them, and claims with their checks."""
 
-import sys
 from collections.abc import Callable
 from functools import cache
 
@@ -25,7 +24,7 @@ from widthwise.analysis.claims.trends import (
     supported,
 )
 from widthwise.analysis.experiment import check_series
-from widthwise.experiments.figure import order_in_paper
+from widthwise.experiments.figure import AFTER_ALL, order_in_paper
 from widthwise.experiments.sweep import Sweep, catalogue
 from widthwise.experiments.validation import of_kind
 
@@ -56,7 +55,6 @@ CHECKS: dict[str, Callable[..., Check]] = {
 OF_ANALYSIS = {"parameters": ("multiplies",), "constructions": ("as_theory",)}
 """The kinds that an analysis without trends has the tables for."""
 OF_TREND = tuple(kind for kind in CHECKS if kind != "as_theory")
-WITHOUT_FIGURES = (True, sys.maxsize, "")
 
 
 def checked(sweep: Sweep) -> tuple[CheckedClaim, ...]:
@@ -86,5 +84,5 @@ def paper_claims() -> tuple[CheckedClaim, ...]:
     as in its file.
     """
     sweeps = map(Sweep.load, catalogue())
-    in_order = sorted(sweeps, key=lambda sweep: min(map(order_in_paper, sweep.figures), default=WITHOUT_FIGURES))
+    in_order = sorted(sweeps, key=lambda sweep: min(map(order_in_paper, sweep.figures), default=AFTER_ALL))
     return tuple(claim for sweep in in_order for claim in checked(sweep))

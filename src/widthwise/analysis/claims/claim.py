@@ -17,10 +17,15 @@ SomeNames = Annotated[Names, Field(min_length=1)]
 
 @dataclass(frozen=True)
 class Finding:
-    """The answer of a check, and the numbers that decided it in a sentence."""
+    """The answer of a check, and the numbers that decided it in a sentence: effects with their intervals first.
+
+    p: the p-value of the claim, against its not being so; None where the check is no test of significance, or where
+        there was too little to test.
+    """
 
     answer: Answer
     evidence: str
+    p: float | None = None
 
 
 Judge = Callable[[Analysis, Sequence[str]], Finding]
@@ -74,7 +79,7 @@ class Check:
         finding = self.judge(analysis, needed)
         if finding.answer == "agrees" and not self.series and _leaves_out_series(analysis):
             evidence = f"{finding.evidence.rstrip('.')}; this scale leaves out series that the claim is about."
-            return Finding("cannot be told", evidence)
+            return Finding("cannot be told", evidence, finding.p)
         return finding
 
     def _unknown_layers(self, analysis: Analysis, series: Sequence[str]) -> list[str]:
@@ -123,11 +128,15 @@ def together(findings: Iterable[Finding]) -> Finding:
     """Several findings as one on a claim about them all: it agrees where each does, and disagrees where any does.
 
     Each is tested by itself at 5%. With several tests it is no easier for all to agree, but easier for one to disagree.
+    The p-value of all being so is the greatest, and there is one only if each part has one.
     """
     parts = list(findings)
+    p_values = [part.p for part in parts if part.p is not None]
+    greatest = max(p_values) if len(p_values) == len(parts) else None
     answers = {part.answer for part in parts}
     order: tuple[Answer, ...] = ("not run", "disagrees", "cannot be told", "agrees")
-    return Finding(next(answer for answer in order if answer in answers), sentence(part.evidence for part in parts))
+    answer = next(answer for answer in order if answer in answers)
+    return Finding(answer, sentence(part.evidence for part in parts), greatest)
 
 
 def sentence(parts: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from widthwise.analysis.claims.claim import Check, Finding, Names
-from widthwise.analysis.claims.measures import SIMILARITY, collapsed_widths, counting, of_each, series_in_words
+from widthwise.analysis.claims.measures import NO_TEST, SIMILARITY, collapsed_widths, counting, of_each, series_in_words
 from widthwise.analysis.experiment import Analysis
 from widthwise.analysis.summary import curves_of_networks
 from widthwise.analysis.trainings import ENOUGH_ACCURACY
@@ -43,7 +43,7 @@ def fits_training_set(series: Names = (), from_width: float = 1.0) -> Check:
     return of_each(
         f"Agrees if every network of {from_width:g}× and wider of {series_in_words(series)} has a training accuracy of "
         f"at least {ENOUGH_ACCURACY}; disagrees if one has less; cannot be told if one has collapsed, diverged or is "
-        "missing.",
+        f"missing. {NO_TEST}",
         judge,
         series,
     )
@@ -70,7 +70,7 @@ def samplings_agree() -> Check:
 
     return Check(
         f"Agrees if the standard deviation between samplings of one network is, in the mean over all networks, at most "
-        f"{NEGLIGIBLE} of AUC and {NEGLIGIBLE:.0%} of similarity; disagrees if it is more.",
+        f"{NEGLIGIBLE} of AUC and {NEGLIGIBLE:.0%} of similarity; disagrees if it is more. {NO_TEST}",
         judge,
     )
 
@@ -91,7 +91,7 @@ def multiplies(at_least: Annotated[float, Field(gt=1)], series: Names = ()) -> C
 
     return of_each(
         f"Agrees if every doubling of width multiplies the trainable parameters of {series_in_words(series)} by "
-        f"{at_least:g} or more; disagrees if one does by less.",
+        f"{at_least:g} or more; disagrees if one does by less. {NO_TEST}",
         judge,
         series,
     )
@@ -111,7 +111,8 @@ def as_theory(construction: AddedUnits) -> Check:
 
     return Check(
         f"Agrees if the output, the removable units, the similarity, the share of dead units and the AUC of the "
-        f"construction {construction!r} are all what theory expects in every replicate; disagrees if one is not.",
+        f"construction {construction!r} are all what theory expects in every replicate; disagrees if one is not. "
+        f"{NO_TEST}",
         judge,
         ("small", construction),
     )
@@ -136,7 +137,7 @@ def curves_fall(series: Names = ()) -> Check:
     return of_each(
         f"Agrees if in {series_in_words(series)} dropping more units never raises the share of unchanged labels by "
         f"more than {NEGLIGIBLE}, at any width, in means over layers and replicates, and dropping all lowers it by "
-        "more; disagrees if not.",
+        f"more; disagrees if not. {NO_TEST}",
         judge,
         series,
     )

@@ -14,20 +14,19 @@ from widthwise.analysis.claims.between_series import ALIKE, LEAST_SIMILARITY
 from widthwise.analysis.claims.claim import Check, Finding, Names, SomeNames, together
 from widthwise.analysis.claims.measures import (
     AUC,
+    NO_TEST,
     SIMILARITY,
     WORDS,
     Measure,
-    Widths,
-    change,
     collapsed_widths,
+    equivalence,
     of_each,
     unchanged,
-    within,
 )
 from widthwise.analysis.experiment import Analysis
-from widthwise.analysis.trend import Table, holm, smallest_page_p_value
+from widthwise.analysis.trend import Widths, doublings_between, holm, slope_of_means, smallest_page_p_value
 from widthwise.analysis.verdict import FEWEST_REPLICATES, FEWEST_WIDTHS, SIGNIFICANCE
-from widthwise.wording import listed
+from widthwise.wording import listed, probability
 
 ORDERED = 0.5
 """The |τ| from which layers count as ordered by their depth."""
@@ -64,7 +63,8 @@ def in_order(measure: Measure, series: str, layers: SomeNames) -> Check:
 
 
 def layer_grows(measure: Measure, series: str, layer: str) -> Check:
-    """Kendall's test of a layer's means over replicates: whether their order is that of the widths, one-sided.
+    """A line through a layer's means over replicates rises, with its 90% interval, and Kendall's one-sided test finds
+    the order of the widths in them.
 
     It disagrees if, in addition, the change over all widths is a fall or within the margin of `layers_flat`.
     """
@@ -73,20 +73,21 @@ def layer_grows(measure: Measure, series: str, layer: str) -> Check:
         found = _trends(analysis, name, measure)
         if isinstance(found, Finding):
             return found
-        table, widths = found[layer]
-        p_value = _p_value_of_order(table, widths)
-        middle, low, high = change(table, widths)
-        margin = ALIKE[measure] * (max(float(table.mean()), LEAST_SIMILARITY) if measure == SIMILARITY else 1.0)
-        against = smallest_page_p_value(*table.shape) < SIGNIFICANCE and unchanged(low, high, margin)
+        means, widths = found[layer]
+        effect = slope_of_means(means, widths).times(doublings_between(widths))
+        p_value = max(_p_value_of_order(means, widths), effect.p_above())
+        margin = ALIKE[measure] * (max(float(means.mean()), LEAST_SIMILARITY) if measure == SIMILARITY else 1.0)
+        against = smallest_page_p_value(1, len(means)) < SIGNIFICANCE and unchanged(effect, margin)
         return Finding(
             "agrees" if p_value < SIGNIFICANCE else "disagrees" if against else "cannot be told",
-            f"{layer}: {middle:+.3g} [{low:+.3g}, {high:+.3g}] over {len(widths)} widths, p = {p_value:.2g}",
+            f"{layer}: {effect.in_words()} over {len(widths)} widths, {probability(p_value)}",
+            p_value,
         )
 
     return of_each(
-        f"Agrees if {WORDS[measure]} of {layer} of {series} grows with width (Kendall's one-sided test of the means "
-        f"over {FEWEST_REPLICATES} replicates or more, p < {SIGNIFICANCE}); disagrees if it does not and the change "
-        f"over all widths, with its 90% interval, is a fall or within ±{ALIKE[measure]}"
+        f"Agrees if {WORDS[measure]} of {layer} of {series} grows with width (the 90% interval of a line through the "
+        f"means over {FEWEST_REPLICATES} replicates or more rises, and Kendall's one-sided test of them has p < "
+        f"{SIGNIFICANCE}); disagrees if it does not and the interval is a fall or within ±{ALIKE[measure]}"
         f"{' of its mean' if measure == SIMILARITY else ''}.",
         judge,
         (series,),
@@ -106,17 +107,17 @@ def layers_flat(measure: Measure, series: str, layers: SomeNames) -> Check:
             return found
         findings = []
         for layer in layers:
-            table, widths = found[layer]
-            scale = max(float(table.mean()), LEAST_SIMILARITY) if measure == SIMILARITY else 1.0
-            middle, low, high = change(table / scale, widths)
-            evidence = f"{layer}: {middle:+.3f} [{low:+.3f}, {high:+.3f}] over {len(widths)} widths"
-            findings.append(Finding(within(low, high, ALIKE[measure]), evidence))
+            means, widths = found[layer]
+            scale = max(float(means.mean()), LEAST_SIMILARITY) if measure == SIMILARITY else 1.0
+            effect = slope_of_means(means / scale, widths).times(doublings_between(widths))
+            findings.append(equivalence(effect, ALIKE[measure], f"{layer}: ", f" over {len(widths)} widths"))
         return together(findings)
 
     return of_each(
         f"Agrees if the change of {WORDS[measure]}{', as a share of its mean,' if measure == SIMILARITY else ''} over "
         f"all widths lies, with its 90% interval, within ±{ALIKE[measure]} in {listed(layers)} of {series} (means over "
-        f"{FEWEST_REPLICATES} replicates or more); disagrees if the interval lies wholly outside.",
+        f"{FEWEST_REPLICATES} replicates or more; equivalence, two one-sided t-tests, p < {SIGNIFICANCE}); disagrees "
+        "if the interval lies wholly outside.",
         judge,
         (series,),
         layers,
@@ -137,19 +138,27 @@ def every_layer_grows(series: str) -> Check:
         findings = []
         for layer in tables[AUC]:
             both, widths = [tables[measure][layer][0] for measure in (AUC, SIMILARITY)], tables[AUC][layer][1]
-            p_value = float(holm(np.array([_p_value_of_order(table, widths) for table in both])).min())
-            fell = all(table[0, -1] < table[0, 0] for table in both)
-            answer = "agrees" if p_value < SIGNIFICANCE else "disagrees" if fell else "cannot be told"
-            removability, similarity = (f"{table[0, 0]:.3g} to {table[0, -1]:.3g}" for table in both)
+            effects = [slope_of_means(means, widths).times(doublings_between(widths)) for means in both]
+            p_values = [_p_value_of_order(means, widths) for means in both]
+            p_values = [max(p_value, effect.p_above()) for p_value, effect in zip(p_values, effects, strict=True)]
+            p_value = float(holm(np.array(p_values)).min())
+            fell = all(means[-1] < means[0] for means in both)
+            removability, similarity = (effect.in_words() for effect in effects)
             findings.append(
-                Finding(answer, f"{layer}: AUC {removability}, similarity {similarity}, smaller p = {p_value:.2g}")
+                Finding(
+                    "agrees" if p_value < SIGNIFICANCE else "disagrees" if fell else "cannot be told",
+                    f"{layer}: AUC {removability}, similarity {similarity} over {len(widths)} widths, "
+                    f"{probability(p_value)} for the one that is clearer",
+                    p_value,
+                )
             )
         return together(findings)
 
     return of_each(
-        f"Agrees if removability or similarity of every layer of {series} grows with width (Kendall's one-sided test "
-        f"of the means over {FEWEST_REPLICATES} replicates or more, p < {SIGNIFICANCE} after Holm's correction for the "
-        "two); disagrees if a layer has less of both at the widest than at the narrowest.",
+        f"Agrees if removability or similarity of every layer of {series} grows with width (a line through the means "
+        f"over {FEWEST_REPLICATES} replicates or more rises, and Kendall's one-sided test of them finds growth, p < "
+        f"{SIGNIFICANCE} of both after Holm's correction for the two measures); disagrees if a layer has less of both "
+        "at the widest than at the narrowest.",
         judge,
         (series,),
     )
@@ -182,17 +191,17 @@ def no_order_of_depth(series: SomeNames) -> Check:
     return Check(
         f"Agrees if neither removability nor similarity goes with depth in one direction in {listed(series)}; "
         f"disagrees if for one of them Kendall's τ between depth and the layers' means over all widths is at least "
-        f"{ORDERED} in each, with one sign; {FEWEST_WIDTHS} widths or more.",
+        f"{ORDERED} in each, with one sign; {FEWEST_WIDTHS} widths or more. {NO_TEST}",
         judge,
         series,
     )
 
 
-def _p_value_of_order(table: Table, widths: Widths) -> float:
-    """Kendall's test of one row against its rising with width; 1 where nothing changes."""
-    if np.ptp(table) == 0:
+def _p_value_of_order(means: Widths, widths: Widths) -> float:
+    """Kendall's test of means against their rising with width; 1 where nothing changes."""
+    if np.ptp(means) == 0:
         return 1.0
-    return float(stats.kendalltau(widths, table[0], alternative="greater").pvalue)
+    return float(stats.kendalltau(widths, means, alternative="greater").pvalue)
 
 
 def _at_each_width(
@@ -216,7 +225,7 @@ def _at_each_width(
 
     return of_each(
         f"Agrees if in {series} {claimed}, in means over replicates at every width; disagrees if this fails at more "
-        f"than half of the widths; {FEWEST_WIDTHS} widths or more.",
+        f"than half of the widths; {FEWEST_WIDTHS} widths or more. {NO_TEST}",
         judge,
         (series,),
         (*layers, *among),
@@ -229,8 +238,8 @@ def _layers(analysis: Analysis, series: str) -> pd.DataFrame:
     return layers[(layers["series"] == series) & ~layers["width_factor"].isin(collapsed_widths(analysis, series))]
 
 
-def _trends(analysis: Analysis, series: str, measure: Measure) -> dict[str, tuple[Table, Widths]] | Finding:
-    """For each layer, in order of depth, a table of one row, its means over replicates; or that there is too little."""
+def _trends(analysis: Analysis, series: str, measure: Measure) -> dict[str, tuple[Widths, Widths]] | Finding:
+    """For each layer, in order of depth, its means over replicates and their widths; or that there is too little."""
     layers = _layers(analysis, series)
     widths, n = layers["width_factor"].nunique(), layers["n"].min()
     if widths < FEWEST_WIDTHS or n < FEWEST_REPLICATES:
@@ -241,4 +250,4 @@ def _trends(analysis: Analysis, series: str, measure: Measure) -> dict[str, tupl
         )
     by_width = layers.pivot(index="width_factor", columns="layer", values=measure).sort_index()
     order = layers.drop_duplicates("layer").sort_values("depth")["layer"]
-    return {name: (by_width[name].to_numpy(dtype=float)[None], by_width.index.to_numpy(dtype=float)) for name in order}
+    return {name: (by_width[name].to_numpy(dtype=float), by_width.index.to_numpy(dtype=float)) for name in order}

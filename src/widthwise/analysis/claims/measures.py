@@ -3,23 +3,21 @@
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-import numpy as np
 import pandas as pd
-from jaxtyping import Float
 
 from widthwise.analysis import verdict
 from widthwise.analysis.claims.claim import Answer, Check, Finding, Names, together
 from widthwise.analysis.experiment import Analysis
-from widthwise.analysis.trend import Table, change_over_widths
+from widthwise.analysis.trend import Estimate, Table, Widths
 from widthwise.analysis.verdict import FEWEST_REPLICATES, FEWEST_WIDTHS
-from widthwise.wording import listed
+from widthwise.wording import listed, probability
 
 Measure = Literal["auc", "similarity", "test_accuracy"]
 AUC, SIMILARITY, ACCURACY = "auc", "similarity", "test_accuracy"
 WORDS: dict[Measure, str] = {AUC: "removability", SIMILARITY: "similarity", ACCURACY: "test accuracy"}
 """Names of measures in sentences; for all but accuracy the columns of the verdict table begin with them."""
-
-Widths = Float[np.ndarray, " widths"]
+IN_VERDICT: dict[Measure, str] = {**WORDS, ACCURACY: "accuracy"}
+NO_TEST = "This is no test of significance."
 
 
 def of_each(criterion: str, judge: Callable[[Analysis, str], Finding], series: Names = (), layers: Names = ()) -> Check:
@@ -90,19 +88,33 @@ def verdict_of(analysis: Analysis, series: str) -> pd.Series:
     return analysis.verdicts[analysis.verdicts["series"] == series].iloc[0]
 
 
-def change(table: Table, widths: Widths) -> tuple[float, float, float]:
-    """The change over all widths and its 90% interval: each bound is one-sided at 95%, by Student's t."""
-    middle, low = change_over_widths(table, widths)
-    return middle, low, -change_over_widths(-table, widths)[1]
+def change(analysis: Analysis, series: str, measure: Measure) -> Estimate:
+    """The change of a measure of a series over all widths of the scale, with 2 complete replicates or more."""
+    widths = analysis.sweep.at(analysis.scale).widths
+    return verdict.change_over_widths(verdict_of(analysis, series), IN_VERDICT[measure], widths)
 
 
-def unchanged(low: float, high: float, margin: float) -> bool:
+def unchanged(effect: Estimate, margin: float) -> bool:
     """True if an interval shows that something did not grow: a fall, or a change within a margin, maybe none."""
-    return high <= 0 or (low <= 0 and within(low, high, margin) == "agrees")
+    low, high = effect.interval()
+    return high <= 0 or (low <= 0 and within(effect, margin) == "agrees")
 
 
-def within(low: float, high: float, margin: float) -> Answer:
+def within(effect: Estimate, margin: float) -> Answer:
     """Two one-sided tests at 5%: whether an interval of 90% lies within a margin, wholly outside, or neither."""
+    low, high = effect.interval()
     if -margin <= low and high <= margin:
         return "agrees"
     return "disagrees" if low > margin or high < -margin else "cannot be told"
+
+
+def equivalence(effect: Estimate, margin: float, before: str, after: str, form: str = ".3f") -> Finding:
+    """The finding that an effect lies within a margin (`within`).
+
+    Args:
+        before, after: the evidence up to the effect, and after it, up to the margin.
+        form: the format of the numbers.
+    """
+    p_value = effect.p_within(margin)
+    evidence = f"{before}{effect.in_words(form)}{after}; margin ±{margin:g}, {probability(p_value)}"
+    return Finding(within(effect, margin), evidence, p_value)

@@ -4,31 +4,31 @@
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-import numpy as np
+import pandas as pd
 
 from widthwise.analysis.claims.claim import Answer, Check, Finding, Names, sentence, together
 from widthwise.analysis.claims.measures import (
     ACCURACY,
     AUC,
+    NO_TEST,
     SIMILARITY,
     WORDS,
     Measure,
-    Widths,
     change,
-    complete,
+    equivalence,
     of_each,
     of_each_trend,
     series_in_words,
     too_little,
     unchanged,
     verdict_of,
-    within,
 )
 from widthwise.analysis.experiment import Analysis
-from widthwise.analysis.trend import Table, page_p_value
-from widthwise.analysis.verdict import ACCURACY_MARGIN, SIGNIFICANCE
-from widthwise.wording import listed
+from widthwise.analysis.trend import Table, Widths, page_p_value
+from widthwise.analysis.verdict import ACCURACY_MARGIN, SIGNIFICANCE, slope_in_words
+from widthwise.wording import listed, probability
 
 FLAT: dict[Measure, float] = {AUC: 0.05, ACCURACY: 0.05, SIMILARITY: 0.5}
 """The most by which a flat measure may change over all widths; for similarity, in similar units per unit."""
@@ -39,18 +39,21 @@ VERDICTS: dict[str, Answer] = {
     "no valid evidence": "cannot be told",
 }
 UNGROWN = "the change over all widths, with its 90% interval, is a fall or within what is called flat"
-PAGE = f"Page's trend test over replicates, p < {SIGNIFICANCE} after Holm's correction"
+GROWTH = (
+    "the 90% interval of its slope lies above 0, and Page's trend test over replicates has p < "
+    f"{SIGNIFICANCE} after Holm's correction"
+)
 
 
 def grows(measure: Measure, series: Names = ()) -> Check:
-    """Page's trend test of each series, Holm-corrected over the experiment's series and both measures (`verdict`).
+    """The slope of each series is above 0, and Page's trend test finds growth, Holm-corrected (`verdict`).
 
     Too little evidence of growth is none against it: the check disagrees only where the change is flat or a fall.
     """
     return of_each(
-        f"Agrees if {WORDS[measure]} grows with width for {series_in_words(series)} ({PAGE}); disagrees if it does not "
-        f"and {UNGROWN} (±{FLAT[measure]}).",
-        lambda analysis, name: _grows(analysis, name, measure),
+        f"Agrees if {WORDS[measure]} grows with width for {series_in_words(series)} ({GROWTH}); disagrees if it does "
+        f"not and {UNGROWN} (±{FLAT[measure]}).",
+        lambda analysis, name: growth(analysis, name, measure),
         series,
     )
 
@@ -58,7 +61,7 @@ def grows(measure: Measure, series: Names = ()) -> Check:
 def either_grows(series: Names = ()) -> Check:
     """As `grows`, of removability or similarity: it disagrees where neither grows."""
     return of_each(
-        f"Agrees if removability or similarity grows with width for {series_in_words(series)} ({PAGE}); disagrees if "
+        f"Agrees if removability or similarity grows with width for {series_in_words(series)} ({GROWTH}); disagrees if "
         f"neither does and of both {UNGROWN} (±{FLAT[AUC]} and ±{FLAT[SIMILARITY]}).",
         _either_grows,
         series,
@@ -71,10 +74,11 @@ def supported(excluding: Names = ()) -> Check:
     def judge(analysis: Analysis, names: Sequence[str]) -> Finding:
         findings = []
         for name in names:
-            row = verdict_of(analysis, name)
-            why = "" if row["verdict"] == "supported" else f", {row['reason']}"
-            answer = VERDICTS.get(row["verdict"]) or _either_grows(analysis, name).answer
-            findings.append(Finding(answer, f"{name}: {row['verdict']}{why}"))
+            row, either, p_value = verdict_of(analysis, name), _either_grows(analysis, name), None
+            if either.p is not None:
+                p_value = max(either.p, change(analysis, name, ACCURACY).p_above(-ACCURACY_MARGIN))
+            answer = VERDICTS.get(row["verdict"]) or either.answer
+            findings.append(Finding(answer, f"{name}: {row['verdict']}, {row['reason']}", p_value))
         return together(findings)
 
     return Check(
@@ -87,24 +91,25 @@ def supported(excluding: Names = ()) -> Check:
 
 
 def falls(measure: Measure, series: Names = ()) -> Check:
-    """Page's trend test with the widths in reverse. It is one test per series, not corrected for others.
+    """The change is below 0, and Page's trend test finds growth with the widths in reverse.
 
-    With two replicates of three widths or more it can show a perfect trend.
+    It is one test per series, not corrected for others.
     """
 
     def judge(analysis: Analysis, name: str, table: Table, widths: Widths) -> Finding:
-        p_value = page_p_value(table[:, ::-1])
-        middle, low, high = change(table, widths)
-        against = unchanged(-high, -low, FLAT[measure])
+        effect = change(analysis, name, measure)
+        p_value = max(page_p_value(table[:, ::-1]), effect.p_below())
+        against = unchanged(effect.times(-1.0), FLAT[measure])
         return Finding(
             "agrees" if p_value < SIGNIFICANCE else "disagrees" if against else "cannot be told",
-            f"{name}: {middle:+.3g} [{low:+.3g}, {high:+.3g}] over the widths, p = {p_value:.2g}, n = {len(table)}",
+            f"{name}: {effect.in_words()} over the widths, {probability(p_value)}, n = {len(table)}",
+            p_value,
         )
 
     return of_each_trend(
-        f"Agrees if {WORDS[measure]} falls with width for {series_in_words(series)} (Page's trend test with the widths "
-        f"in reverse, p < {SIGNIFICANCE}); disagrees if it does not and the change over all widths, with its 90% "
-        f"interval, is a growth or within what is called flat (±{FLAT[measure]}).",
+        f"Agrees if {WORDS[measure]} falls with width for {series_in_words(series)} (the 90% interval of the change "
+        f"over all widths lies below 0, and Page's trend test with the widths in reverse has p < {SIGNIFICANCE}); "
+        f"disagrees if it does not and the interval is a growth or within what is called flat (±{FLAT[measure]}).",
         measure,
         judge,
         series,
@@ -114,22 +119,19 @@ def falls(measure: Measure, series: Names = ()) -> Check:
 def flat(measure: Measure, series: Names = ()) -> Check:
     """Equivalence: the change over all widths, on a line over log2 of the width factor, lies within a margin.
 
-    Two one-sided tests at 5%, by an interval of 90% from Student's t, with one slope for all replicates and a level
-    for each. It disagrees where the whole interval lies outside.
+    Two one-sided tests at 5%, by an interval of 90% from Student's t over replicates. It disagrees where the whole
+    interval lies outside.
     """
-    digits = ".3g" if measure == SIMILARITY else ".3f"
+    form = ".3g" if measure == SIMILARITY else ".3f"
 
     def judge(analysis: Analysis, name: str, table: Table, widths: Widths) -> Finding:
-        middle, low, high = change(table, widths)
-        evidence = f"{name}: {middle:+{digits}} [{low:+{digits}}, {high:+{digits}}] over the widths, n = {len(table)}"
-        if measure != ACCURACY:
-            evidence += f" (growth p = {verdict_of(analysis, name)[f'{WORDS[measure]}_p_holm']:.2g})"
-        return Finding(within(low, high, FLAT[measure]), evidence)
+        after = f" over the widths, n = {len(table)}"
+        return equivalence(change(analysis, name, measure), FLAT[measure], f"{name}: ", after, form)
 
     return of_each_trend(
         f"Agrees if the change of {WORDS[measure]} over all widths for {series_in_words(series)} lies, with its 90% "
-        f"interval, within ±{FLAT[measure]}{' similar units per unit' if measure == SIMILARITY else ''}; disagrees if "
-        "the interval lies wholly outside.",
+        f"interval, within ±{FLAT[measure]}{' similar units per unit' if measure == SIMILARITY else ''} (equivalence, "
+        f"two one-sided t-tests, p < {SIGNIFICANCE}); disagrees if the interval lies wholly outside.",
         measure,
         judge,
         series,
@@ -142,19 +144,22 @@ def accuracy_kept(series: Names = ()) -> Check:
     It disagrees where the change is below -0.02 with the same confidence; Student's t has equal arms.
     """
 
-    def judge(analysis: Analysis, name: str) -> Finding:
-        row = verdict_of(analysis, name)
-        middle, low = row["accuracy_change"], row["accuracy_change_low"]
-        if np.isnan(middle):
-            return too_little(analysis, name, ACCURACY, row["obstacle"])
-        high = 2 * middle - low
-        answer = "agrees" if low >= -ACCURACY_MARGIN else "disagrees" if high < -ACCURACY_MARGIN else "cannot be told"
-        evidence = f"{name}: {middle:+.3f} [{low:+.3f}, {high:+.3f}] over the widths, n = {row['replicates']}"
-        return Finding(answer, evidence)
+    def judge(analysis: Analysis, name: str, table: Table, widths: Widths) -> Finding:
+        effect = change(analysis, name, ACCURACY)
+        low, high = effect.interval()
+        p_value = effect.p_above(-ACCURACY_MARGIN)
+        return Finding(
+            "agrees" if low >= -ACCURACY_MARGIN else "disagrees" if high < -ACCURACY_MARGIN else "cannot be told",
+            f"{name}: {effect.in_words('.3f')} over the widths, n = {len(table)}; margin −{ACCURACY_MARGIN:g}, "
+            f"{probability(p_value)}",
+            p_value,
+        )
 
-    return of_each(
+    return of_each_trend(
         f"Agrees if test accuracy falls over the widths by at most {ACCURACY_MARGIN} with 95% confidence for "
-        f"{series_in_words(series)}; disagrees if it falls by more with the same confidence.",
+        f"{series_in_words(series)} (non-inferiority, one-sided t-test, p < {SIGNIFICANCE}); disagrees if it falls by "
+        "more with the same confidence.",
+        ACCURACY,
         judge,
         series,
     )
@@ -185,37 +190,41 @@ def more_than_doubles(series: Names = ()) -> Check:
     return of_each_trend(
         f"Agrees if for {series_in_words(series)} some doubling of width more than doubles similarity in every "
         f"replicate; disagrees if none does in the mean over replicates; steps from below {FEWEST_TO_DOUBLE} similar "
-        "units do not count.",
+        f"units do not count. {NO_TEST}",
         SIMILARITY,
         judge,
         series,
     )
 
 
-def _grows(analysis: Analysis, series: str, measure: Measure) -> Finding:
+def growth(analysis: Analysis, series: str, measure: Measure) -> Finding:
+    """The finding on a measure of a series growing."""
     row, word = verdict_of(analysis, series), WORDS[measure]
     if row["obstacle"]:
         return too_little(analysis, series, measure, row["obstacle"])
-    evidence = f"{series}: {slope_in_words(analysis, series, word)}"
-    if row[f"{word}_grows"]:
-        return Finding("agrees", evidence)
-    table = complete(analysis, series, measure)
-    _, low, high = change(table.to_numpy(), table.columns.to_numpy(dtype=float))
-    return Finding("disagrees" if unchanged(low, high, FLAT[measure]) else "cannot be told", evidence)
+    effect = change(analysis, series, measure)
+    p_value = max(float(row[f"{word}_p_holm"]), effect.p_above())
+    against = unchanged(effect, FLAT[measure])
+    answer = "agrees" if row[f"{word}_grows"] else "disagrees" if against else "cannot be told"
+    return Finding(answer, f"{series}: {growth_in_words(row, word)}", p_value)
 
 
 def _either_grows(analysis: Analysis, series: str) -> Finding:
-    """The finding on removability or similarity growing; it disagrees if both tests do."""
-    both = [_grows(analysis, series, measure) for measure in (AUC, SIMILARITY)]
+    """The finding on removability or similarity growing; it disagrees if both tests do.
+
+    Its p-value is the smaller one, since each is corrected for the other.
+    """
+    both = [growth(analysis, series, measure) for measure in (AUC, SIMILARITY)]
+    p_values = [finding.p for finding in both if finding.p is not None]
     growing = [finding for finding in both if finding.answer == "agrees"]
     if growing or all(finding.answer == "disagrees" for finding in both):
-        return together(growing or both)
-    return Finding("cannot be told", sentence(finding.evidence for finding in both))
+        found = together(growing or both)
+    else:
+        found = Finding("cannot be told", sentence(finding.evidence for finding in both))
+    return replace(found, p=min(p_values, default=None))
 
 
-def slope_in_words(analysis: Analysis, series: str, measure: str) -> str:
-    """The slope of a tested series with its interval, its corrected p-value and the number of replicates."""
-    row = verdict_of(analysis, series)
-    slope, low, high, p_value = (row[f"{measure}_{part}"] for part in ("slope", "slope_low", "slope_high", "p_holm"))
-    n = row["replicates"]
-    return f"{measure} {slope:+.3g} [{low:+.3g}, {high:+.3g}] per doubling, p = {p_value:.2g}, n = {n}"
+def growth_in_words(row: pd.Series, name: str) -> str:
+    """The slope of a measure in a row of the verdicts with its interval, its corrected p-value and the replicates."""
+    p_value = probability(row[f"{name}_p_holm"])
+    return f"{name} {slope_in_words(row, name)} per doubling, {p_value}, n = {row['replicates']}"

@@ -1,0 +1,91 @@
+"""How much prunability and redundancy grow with width, as the AAAI 2021 version of the paper reports it."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from scipy import stats
+
+from widthwise.analysis.trend import BOOTSTRAP_SEED, CONFIDENCE
+from widthwise.analysis.verdict import complete, counting
+
+SHARES = ("prunability", "non_prunability", "redundancy_pca")
+"""Shares of a network's units."""
+RELATIVE = "_relative"
+"""What the name of a share ends with where it is a count of units relative to the widest network's."""
+COLUMNS = ["protocol", "series", "measure", "relative", "factor_per_doubling", "low", "high", "replicates"]
+
+
+def with_counts(networks: pd.DataFrame, widest: float | None = None) -> pd.DataFrame:
+    """Networks, or layers, with `non_prunability` and with each of `SHARES` as a count relative to the widest's units.
+
+    `non_prunability` is 1 - prunability, the share of units that are needed. `prunability_relative` and so on are that
+    share times the width, as a multiple of the width of the widest: the number of units of the kind, in units of the
+    number of all units that the widest network has.
+
+    Args:
+        networks: a row for each network or layer; of its columns `series`, `width_factor`, `prunability` and
+            `redundancy_pca` are read.
+        widest: the width factor of the widest, such as the 4 of the published counts; None: that of each series here.
+    """
+    found = networks.assign(non_prunability=1 - networks["prunability"])
+    widths = found["width_factor"]
+    ratio = widths / (found.groupby("series")["width_factor"].transform("max") if widest is None else widest)
+    return found.assign(**{f"{share}{RELATIVE}": found[share] * ratio for share in SHARES})
+
+
+def growth(networks: pd.DataFrame) -> pd.DataFrame:
+    """The table `growth`: the factor by which each share of units, and each count, is multiplied when width doubles.
+
+    Its columns are `protocol, series, measure, relative, factor_per_doubling, low, high, replicates`. A replicate's
+    factor is the geometric mean over its steps of width, each step as many doublings as it is. `factor_per_doubling` is
+    the geometric mean over the replicates that have a network at every width which has not collapsed; `low` and `high`
+    are its 95% percentile bootstrap interval over them, missing where there is one. Where `relative` is true, the
+    measure is the number of units; a share that stays the same then has a factor of 2. The factor is missing where
+    there are fewer than two widths, no replicate, or one whose measure is 0 at an end, from which nothing grows by a
+    factor.
+
+    Args:
+        networks: the chosen networks with their measures.
+    """
+    rows: list[dict[str, Any]] = []
+    for (protocol, series), group in with_counts(networks).groupby(["protocol", "series"], sort=False):
+        of_series = counting(group, str(series))
+        widths = np.array(sorted(set(group["width_factor"])))
+        for share in SHARES:
+            for relative in (False, True):
+                table = complete(of_series, f"{share}{RELATIVE}" if relative else share, widths).to_numpy()
+                factor, low, high = _factor(table, widths)
+                rows.append(
+                    dict(zip(COLUMNS, (protocol, series, share, relative, factor, low, high, len(table)), strict=True))
+                )
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _factor(
+    table: Float[np.ndarray, "replicates widths"], widths: Float[np.ndarray, " widths"]
+) -> tuple[float, float, float]:
+    """The factor per doubling of width, and the bounds of its interval.
+
+    The geometric mean over the steps of a replicate is that of its whole way: what lies between cancels.
+    """
+    missing = (math.nan, math.nan, math.nan)
+    if len(widths) < 2 or not len(table) or (table[:, [0, -1]] <= 0).any():
+        return missing
+    logarithms = np.log2(table[:, -1] / table[:, 0]) / np.log2(widths[-1] / widths[0])
+    mean = float(2 ** logarithms.mean())
+    if len(logarithms) == 1:
+        return mean, math.nan, math.nan
+    if np.ptp(logarithms) == 0:
+        return mean, mean, mean
+    drawn = stats.bootstrap(
+        (logarithms,),
+        np.mean,
+        method="percentile",
+        confidence_level=CONFIDENCE,
+        rng=np.random.default_rng(BOOTSTRAP_SEED),
+    )
+    low, high = drawn.confidence_interval
+    return mean, float(2**low), float(2**high)
