@@ -152,7 +152,7 @@ def test_a_series_of_which_nothing_was_run_is_left_out_and_named(smoke_store: Pa
 
 def test_layers_of_a_figure_are_those_whose_width_varies(whole_store: Path):
     """The paper's Inception-v3-layer has one block alone that varies; its numbers are that block's."""
-    analysis = analyze(Store(whole_store), Sweep.load("imagenet-width"), "smoke")
+    analysis = analyze(Store(whole_store), Sweep.load("imagenet-width"), "smoke").under("figures")
     of_block = analysis.layers.query("series == 'Inception-v3-layer' and layer == 'Mixed_5d'")
     of_network = analysis.networks.query("series == 'Inception-v3-layer'")
     assert of_block["auc"].tolist() == of_network["auc"].tolist()
@@ -164,7 +164,7 @@ def test_layers_of_a_figure_are_those_whose_width_varies(whole_store: Path):
 
 def test_convergence_has_a_series_for_each_epoch_that_was_kept(whole_store: Path):
     store = Store(whole_store)
-    analysis = analyze(store, Sweep.load("resnet18-convergence"), "smoke")
+    analysis = analyze(store, Sweep.load("resnet18-convergence"), "smoke").under("text")
     assert analysis.series == ["at the end", "1 epoch before the end"]
     for row in analysis.networks.to_dict("records"):
         epochs = store.table(row["trial"], "epochs")
