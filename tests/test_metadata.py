@@ -1,7 +1,9 @@
 """What the package says of itself: versions, files for those who cite it or report a weakness."""
 
 import ast
+import fnmatch
 import importlib.metadata
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -59,3 +61,17 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported():
     packages = {**importlib.metadata.packages_distributions(), "huggingface_hub": ["huggingface-hub"]}  # an extra
     foreign = imported - sys.stdlib_module_names - {"widthwise"}
     assert {canonicalize_name(packages[name][0]) for name in foreign} == declared
+
+
+def test_the_wheel_has_the_data_of_the_package():
+    # hatchling packs all that lies under this folder and that git does not ignore
+    settings = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert re.findall(r"\[tool\.hatch.*\n(?:.+\n)*", settings) == [
+        '[tool.hatch.build.targets.wheel]\npackages = ["src/widthwise"]\n'
+    ]
+    ignored = [line.strip("/") for line in (ROOT / ".gitignore").read_text(encoding="utf-8").split()]
+    experiments = Path("src/widthwise/experiments")
+    for data in ("catalogue/parameters.yaml", "published/values.csv", "published/doubts.yaml", "published/README.md"):
+        assert (ROOT / experiments / data).is_file()
+        parts = (experiments / data).parts
+        assert not [pattern for pattern in ignored for part in parts if fnmatch.fnmatch(part, pattern)]

@@ -44,7 +44,8 @@ def drawn(analysis: Analysis, draw: Any, *arguments: Any, **named: Any) -> Speci
 
 
 def layer_of(panel: Specification, mark: str) -> Specification:
-    return next(layer for layer in panel["layer"] if layer["mark"]["type"] == mark)
+    """The uppermost layer of a kind; published values lie below."""
+    return next(layer for layer in reversed(panel["layer"]) if layer["mark"]["type"] == mark)
 
 
 def table_of(content: Specification, view: Specification) -> pd.DataFrame:

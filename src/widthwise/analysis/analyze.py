@@ -8,6 +8,7 @@ from widthwise.analysis.claims import with_claims
 from widthwise.analysis.constructions import compare
 from widthwise.analysis.experiment import Analysis, names_of_epochs
 from widthwise.analysis.growth import growth
+from widthwise.analysis.published import with_published
 from widthwise.analysis.summary import (
     ablation_curves,
     correlation_distributions,
@@ -67,7 +68,7 @@ def analyze(store: Store, sweep: Sweep, scale: Scale, version: str = "") -> Anal
         environment=next(iter(environments.values())),
         data="; ".join(sorted({source.in_words(found.get("data", "")) for source, found in environments.items()})),
     )
-    return with_claims(analysis)
+    return with_claims(with_published(analysis))
 
 
 def _verdicts(networks: pd.DataFrame, series: list[str], axes: Axes) -> pd.DataFrame:

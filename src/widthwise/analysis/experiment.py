@@ -14,7 +14,7 @@ from widthwise.wording import counted, listed, suggestion
 
 TABLES = (
     *("summary", "verdicts", "claims", "comparison", "layers", "networks", "runs", "settings"),
-    *("ablation", "correlation", "growth"),
+    *("ablation", "correlation", "growth", "published", "published_series"),
 )
 BY_PROTOCOL = ("summary", "verdicts", "layers", "networks", "ablation", "growth")
 """The tables with a column `protocol`: a row for each way in which removability was measured."""
@@ -37,6 +37,8 @@ class Analysis:
     verdicts: one row per series; empty where the sweep tests no trend.
     claims: one row for each claim that the sweep's author states; empty for the catalogue's, which are the paper's.
     comparison: theory beside measurement, for the constructions of Section 2.3; empty otherwise.
+    published: the authors' published values beside ours, point by point; empty where none is of what was run.
+    published_series: for each published series, how far ours is from it.
     environment: the environment in which the chosen networks were trained.
     data: the data that they were trained and measured on, in words.
     series: the names of the series that were planned, in their order.
@@ -57,6 +59,8 @@ class Analysis:
     verdicts: pd.DataFrame = field(default_factory=pd.DataFrame)
     claims: pd.DataFrame = field(default_factory=pd.DataFrame)
     comparison: pd.DataFrame = field(default_factory=pd.DataFrame)
+    published: pd.DataFrame = field(default_factory=pd.DataFrame)
+    published_series: pd.DataFrame = field(default_factory=pd.DataFrame)
     environment: dict[str, str] = field(default_factory=dict)
     data: str = ""
     version: str = ""

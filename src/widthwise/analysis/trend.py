@@ -122,6 +122,11 @@ def slope_of_means(means: Widths, widths: Widths) -> Estimate:
     return Estimate(slope, math.sqrt((residuals**2).sum() / freedom / (centred**2).sum()), freedom)
 
 
+def mean_of(values: Float[np.ndarray, " replicates"]) -> Estimate:
+    """The mean of independent values, 2 or more, in their population."""
+    return Estimate(float(values.mean()), float(values.std(ddof=1)) / math.sqrt(len(values)), len(values) - 1)
+
+
 def doublings_between(widths: Widths) -> float:
     """The number of doublings from the narrowest to the widest."""
     return float(np.log2(widths[-1] / widths[0]))

@@ -183,8 +183,8 @@ def _answer(row: dict) -> tuple[Answer, str]:
     if not row["accuracy_kept"]:
         return "no valid evidence", (
             f"the claim is about networks that stay as accurate, and accuracy changes by {signed(change, '.3f')} "
-            f"[{signed(low, '.3f')}, {signed(row['accuracy_change_high'], '.3f')}] over the widths, which reaches below "
-            f"{signed(-ACCURACY_MARGIN, '.2f')}."
+            f"[{signed(low, '.3f')}, {signed(row['accuracy_change_high'], '.3f')}] over the widths, which reaches "
+            f"below {signed(-ACCURACY_MARGIN, '.2f')}."
         )
     accuracy = f"accuracy is kept ({signed(change, '.3f')}, at least {signed(low, '.3f')})"
     growing = [

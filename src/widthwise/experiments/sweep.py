@@ -142,8 +142,8 @@ class Sweep(Axes):
 
     @property
     def shows(self) -> list[str]:
-        """The figures of the paper that it draws, such as `1c` and `2` (2a and 2b), its section, such as `§2.3`, or where
-        else it was published."""
+        """The figures of the paper that it draws, such as `1c` and `2` (2a and 2b), its section, such as `§2.3`, or the
+        publication."""
         figures = without_panels(self.figures) if self.of_paper else []
         return figures or [f"§{self.section}"] * bool(self.section) or [self.publication] * bool(self.publication)
 

@@ -1,6 +1,5 @@
 """Charts of an experiment's curves, correlations and constructions."""
 
-import copy
 from collections.abc import Sequence
 
 import altair as alt
@@ -9,6 +8,7 @@ import pandas as pd
 
 from widthwise.analysis.experiment import Analysis
 from widthwise.analysis.summary import curves_of_networks
+from widthwise.reporting import published_layer
 from widthwise.reporting.composing import Specification, joined, layered, named, view, where_isolated
 from widthwise.reporting.numbers import COUNTED, MEASURED, labels, width_text
 from widthwise.reporting.over_widths import FADED, PANEL
@@ -32,18 +32,21 @@ def ablation_curves(analysis: Analysis, series: Sequence[str]) -> Specification:
     """The share of unchanged labels against the share of dropped units, one line per width (as the paper's Fig. 2)."""
     curves = curves_of_networks(analysis.ablation).drop(columns="layer")
     curves = curves.assign(width=curves["width_factor"].map(width_text))
+    x = alt.X("share_dropped:Q", title="Share of units dropped", axis=_from_0_to_1(grid=False))
+    y = alt.Y(
+        "unchanged:Q",
+        title="Share of unchanged labels",
+        axis=_from_0_to_1(),
+        scale=alt.Scale(domain=[0, 1], nice=False, zero=False),
+    )
+    colour = _width_colour(sorted(curves["width_factor"].unique()))
     line = (
         alt.Chart()
         .mark_line(point=alt.OverlayMarkDef(size=22, filled=True), strokeWidth=1.6)
         .encode(
-            x=alt.X("share_dropped:Q", title="Share of units dropped", axis=_from_0_to_1(grid=False)),
-            y=alt.Y(
-                "unchanged:Q",
-                title="Share of unchanged labels",
-                axis=_from_0_to_1(),
-                scale=alt.Scale(domain=[0, 1], nice=False, zero=False),
-            ),
-            color=_width_colour(sorted(curves["width_factor"].unique())),
+            x=x,
+            y=y,
+            color=colour,
             opacity=where_isolated("width_factor", FADED),
             tooltip=[
                 alt.Tooltip("series:N", title="Series"),
@@ -55,7 +58,12 @@ def ablation_curves(analysis: Analysis, series: Sequence[str]) -> Specification:
             ],
         )
     )
-    return _by_series(view(line), curves, analysis, series)
+    size = {"width": PANEL, "height": SMALL_PANEL_HEIGHT}
+    views = []
+    for name in (name for name in analysis.series if name in set(series) & set(curves["series"])):
+        grey = published_layer.lines_of_curves(published_layer.curves(analysis, name), x, y, colour)
+        views.append(layered([*grey, line], data=named(curves[curves["series"] == name]), title=name, **size))
+    return joined(views, ["color", "x", "y"], isolating="width_factor", columns=COLUMNS)
 
 
 def correlation_violins(analysis: Analysis, series: Sequence[str], layer: str = "") -> Specification:
@@ -104,7 +112,8 @@ def correlation_violins(analysis: Analysis, series: Sequence[str], layer: str = 
             )
         )
         line = alt.Chart(ONE_ROW).mark_rule(strokeDash=[4, 3], opacity=0.6).encode(y=alt.datum(threshold))
-        views.append(layered([violin, line], data=named(pd.concat(outlines)), title=name, **size))
+        grey = published_layer.marks_of_violins(published_layer.violins(analysis, name, of_series["layer"].iloc[0]), x)
+        views.append(layered([violin, line, *grey], data=named(pd.concat(outlines)), title=name, **size))
     columns = max(1, BESIDE // size["width"])
     return joined(views, ["color", "x", "y"], columns=columns)
 
@@ -172,14 +181,3 @@ def _width_colour(widths: Sequence[float], legend: bool = True) -> alt.Color:
     shown = alt.Legend(orient="bottom", direction="horizontal", labelExpr=texts, symbolOpacity=1)
     scale = alt.Scale(domain=values, range=ordered_colours(len(values)))
     return alt.Color("width_factor:O", title="Width factor", scale=scale, legend=shown if legend else None)
-
-
-def _by_series(content: Specification, table: pd.DataFrame, analysis: Analysis, series: Sequence[str]) -> Specification:
-    """The same view for each series, side by side, on the same scales."""
-    size = {"width": PANEL, "height": SMALL_PANEL_HEIGHT}
-    views = [
-        {**copy.deepcopy(content), "data": named(table[table["series"] == name]), "title": name, **size}
-        for name in analysis.series
-        if name in set(series) & set(table["series"])
-    ]
-    return joined(views, ["color", "x", "y"], isolating="width_factor", columns=COLUMNS)

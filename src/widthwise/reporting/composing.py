@@ -59,7 +59,8 @@ def joined(
         isolating: a field; a click on a legend's entry sets the parameter `isolated_FIELD`.
     """
     if isolating:  # a selection belongs to one view and acts on all
-        first = views[0]["layer"][0] if "layer" in views[0] else views[0]
+        marks = views[0].get("layer", [views[0]])
+        first = next(each for each in marks if each["encoding"].get("color", {}).get("field") == isolating)
         selection = {"type": "point", "fields": [isolating]}
         first["params"] = [{"name": f"isolated_{isolating}", "select": selection, "bind": "legend"}]
     if len(views) > 1:

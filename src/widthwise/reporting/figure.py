@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from widthwise.analysis.experiment import Analysis
 from widthwise.experiments.sweep import PAPER
 from widthwise.measurement.settings import Protocol
+from widthwise.reporting import published_layer
 from widthwise.reporting.composing import Specification, complete
 from widthwise.reporting.kinds import Kind
 from widthwise.reporting.quantities import QuantityName, protocol_of
@@ -96,6 +97,8 @@ def details(figure: Figure, analysis: Analysis) -> list[str]:
     sentences = _protocol(figure, analysis)
     if figure.kind.bars and len(figure.shown(analysis)) > 1:
         sentences.append("Series are set apart a little along the axis, so that none hides another.")
+    measures = [*figure.kind.bars, *figure.kind.published]
+    sentences += published_layer.caption(analysis, measures, figure.shown(analysis), figure.kind.one_series)
     sentences.append(f"Experiment {analysis.label}. {scale_in_words(analysis)}")
     if analysis.data:
         sentences.append(f"Data: {analysis.data}.")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from widthwise.reporting import charts, over_widths
+from widthwise.reporting import charts, over_widths, published_layer
 from widthwise.reporting.composing import Chart
 from widthwise.reporting.quantities import BY_ABLATION, OF_LAYERS, PAPERS, RELATIVE_TITLES, QuantityName
 from widthwise.wording import listed
@@ -42,6 +42,7 @@ class Kind:
     panels: the number of panels side by side; None: one per series.
     ablates: whether it shows what units do that are dropped, which depends on the protocol.
     one_series: whether it shows one series alone.
+    published: further published measures whose values it shows in grey, beside those of `bars`.
     """
 
     draw: Chart
@@ -50,6 +51,7 @@ class Kind:
     panels: int | None = 1
     ablates: bool = False
     one_series: bool = False
+    published: tuple[str, ...] = ()
 
 
 def measure(measure: QuantityName, relative: bool = False) -> Kind:
@@ -86,9 +88,10 @@ def layers(layers: tuple[str, ...] = ()) -> Kind:
     """Removability and similarity of the layers of one series, or of some of them."""
     return Kind(
         partial(over_widths.layer_panels, layers=layers),
-        "(a) Removability and (b) similarity of each layer against the width factor.",
+        "(a) Removability, (b) similarity and (c) prunability of each layer against the width factor: the share of its "
+        "units that can be dropped before fewer than 80% of the labels stay.",
         OF_LAYERS,
-        panels=2,
+        panels=3,
         one_series=True,
         ablates=True,
     )
@@ -107,6 +110,7 @@ def ablation_curves() -> Kind:
         "of the units is dropped. The area under such a curve is the AUC.",
         panels=None,
         ablates=True,
+        published=("unchanged",),
     )
 
 
@@ -119,6 +123,7 @@ def correlation_violins(layer: str = "", layer_in_words: str = "") -> Kind:
         "width, replicates together, with the number of its pairs: units of constant activity are in none. Pairs above "
         "the dashed line count as similar.",
         panels=None,
+        published=published_layer.OF_VIOLINS,
     )
 
 

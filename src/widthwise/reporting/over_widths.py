@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from widthwise.analysis.experiment import Analysis
+from widthwise.reporting import published_layer
 from widthwise.reporting.composing import Specification, joined, layered, where_isolated
 from widthwise.reporting.numbers import COUNTED, MEASURED, format_of, labels, ticks, width_text
 from widthwise.reporting.quantities import (
@@ -56,7 +57,16 @@ def panels(
     drawn = [quantity(name, protocol_of(analysis), relative=relative) for name in quantities]
     names = _Names("series", shown, analysis.series)
     widest = max(analysis.sweep.at(analysis.scale).widths)
-    views = [_panel(valued(summary, each, widest), valued(networks, each, widest), each, names) for each in drawn]
+    views = [
+        _panel(
+            valued(summary, each, widest),
+            valued(networks, each, widest),
+            published_layer.over_widths(analysis, name, each, shown, widest=widest),
+            each,
+            names,
+        )
+        for name, each in zip(quantities, drawn, strict=True)
+    ]
     return joined(views, ["color", "shape"], isolating="series")
 
 
@@ -73,7 +83,10 @@ def layer_panels(analysis: Analysis, series: Sequence[str], layers: Sequence[str
     shown = list(table.sort_values("depth")["layer"].unique())
     drawn = [quantity(name, protocol_of(analysis), by_layer=True) for name in OF_LAYERS]
     names = _Names("layer", shown, shown)
-    views = [_panel(valued(table, each), None, each, names) for each in drawn]
+    views = [
+        _panel(valued(table, each), None, published_layer.over_widths(analysis, name, each, series, shown), each, names)
+        for name, each in zip(OF_LAYERS, drawn, strict=True)
+    ]
     return joined(views, ["color", "shape"], isolating="layer")
 
 
@@ -150,13 +163,16 @@ def width_axis(widths: Sequence[float] | np.ndarray, margin: float, field: str =
     )
 
 
-def _panel(summary: pd.DataFrame, networks: pd.DataFrame | None, drawn: Quantity, names: _Names) -> Specification:
-    """One panel: a quantity against the width factor, a line for each of `names`."""
+def _panel(
+    summary: pd.DataFrame, networks: pd.DataFrame | None, theirs: pd.DataFrame, drawn: Quantity, names: _Names
+) -> Specification:
+    """One panel: a quantity against the width factor, a line for each of `names`, above the published one."""
     widths = np.unique(summary["width_factor"])
     step = _dodge(widths, len(names.shown))
     field = names.field
     x = width_axis(widths, step * (len(names.shown) - 1) / 2)
     extremes = [summary["low"], summary["high"], *([] if networks is None else [networks["value"]])]
+    extremes += [theirs["low"], theirs["high"]] if len(theirs) else []
     y = _value_axis(pd.concat(extremes), drawn)
     table = summary.assign(position=names.positions(summary, step))
     columns = [field, "width", "position", "value", "low", "high", "deviation", "n"]
@@ -181,6 +197,9 @@ def _panel(summary: pd.DataFrame, networks: pd.DataFrame | None, drawn: Quantity
         layers.insert(
             2, alt.Chart(single).mark_circle(size=14).encode(x=x, y=y("value:Q"), color=names.colour(), opacity=faint)
         )
+    if len(theirs):
+        below = theirs.assign(position=names.positions(theirs, step))
+        layers[:0] = published_layer.points_over_widths(below, field, x, y, names.shape(), drawn.title)
     return layered(layers, width=PANEL, height=PANEL)
 
 

@@ -13,7 +13,8 @@ from widthwise.reporting.numbers import width_text
 QuantityName = Literal["test_accuracy", "auc", "similarity", "prunability", "non_prunability", "redundancy_pca"]
 PAPERS: tuple[QuantityName, ...] = ("test_accuracy", "auc", "similarity")
 """The three that the paper draws for each family of networks."""
-OF_LAYERS: tuple[QuantityName, ...] = ("auc", "similarity")
+OF_LAYERS: tuple[QuantityName, ...] = ("auc", "similarity", "prunability")
+"""Those of single layers; of the last the authors published values."""
 BY_ABLATION = ("auc", "prunability", "non_prunability")
 """Those that depend on how units are dropped."""
 OF_NETWORK: dict[Protocol, str] = {"text": MEAN_OF_LAYERS, "figures": ALL_TOGETHER}

@@ -5,26 +5,31 @@ from dataclasses import replace
 
 import pandas as pd
 
+from widthwise.analysis.claims.beside_published import in_words
 from widthwise.analysis.claims.checks import checked, paper_claims
 from widthwise.analysis.claims.claim import CheckedClaim, Finding
 from widthwise.analysis.experiment import Analysis
-from widthwise.experiments.sweep import SCALES
+from widthwise.experiments.sweep import PAPER, SCALES
 
-COLUMNS = ["name", "statement", "source", "experiment", "scale", "protocol", "criterion", "answer", "evidence", "p"]
+COLUMNS = [
+    *("name", "statement", "source", "experiment", "scale", "recipe", "protocol", "criterion", "answer", "evidence"),
+    *("p", "published"),
+]
 NOT_RUN = Finding("not run", "Nothing was run.")
 
 
 def compare_with_paper(analyses: Sequence[Analysis]) -> pd.DataFrame:
-    """A row for each claim of the paper: its statement, its test, and the answer of our networks.
+    """A row for each claim of the paper, and each recipe that it was run by: its statement, its test, and the answer of
+    our networks.
 
     The experiment counts at the largest scale at which any series that the claim is about was run. A sweep in which
     only the number of replicates is changed, to more, counts too, since the paper may have only one. Sweeps with other
     changes do not count, nor do earlier versions.
 
-    Returns: `name, statement, source, experiment, scale, protocol, criterion, answer, evidence, p`. `answer` is
-        `agrees`, `disagrees`, `cannot be told` (there is too little) or `not run`; `scale` is empty where nothing was
-        run, and `protocol` where nothing was measured; `p` is the p-value of the claim, missing where it was not tested
-        (`multiplicity` corrects it).
+    Returns: `name, statement, source, experiment, scale, recipe, protocol, criterion, answer, evidence, p, published`.
+        `answer` is `agrees`, `disagrees`, `cannot be told` (there is too little) or `not run`; `scale` and `recipe` are
+        empty where nothing was run, and `protocol` where nothing was measured; `p` is the p-value of the claim, missing
+        where it was not tested (`multiplicity` corrects it); `published` is the authors' numbers beside ours, in words.
     """
     counting = [each for each in analyses if set(each.sweep.overrides) <= {"replicates"} and not each.version]
     rows = []
@@ -32,7 +37,10 @@ def compare_with_paper(analyses: Sequence[Analysis]) -> pd.DataFrame:
         of_claim = [
             each for each in counting if each.sweep.experiment == claim.experiment and claim.check.has_data(each)
         ]
-        rows.append(_row(claim, max(of_claim, key=_size, default=None)))
+        recipes = dict.fromkeys(each.sweep.recipe for each in sorted(of_claim, key=_order_of_recipe)) or [None]
+        for recipe in recipes:
+            by_recipe = [each for each in of_claim if each.sweep.recipe == recipe]
+            rows.append(_row(claim, max(by_recipe, key=_size, default=None)))
     return _table(rows)
 
 
@@ -59,12 +67,18 @@ def _row(claim: CheckedClaim, analysis: Analysis | None) -> dict[str, str | floa
         "source": claim.source,
         "experiment": analysis.sweep.name if analysis else claim.experiment,
         "scale": analysis.scale if analysis else "",
+        "recipe": analysis.sweep.recipe if analysis else "",
         "protocol": (claim.under(analysis) if analysis else None) or "",
         "criterion": claim.criterion,
         "answer": finding.answer,
         "evidence": finding.evidence,
         "p": finding.p,
+        "published": in_words(claim, analysis),
     }
+
+
+def _order_of_recipe(analysis: Analysis) -> bool:
+    return analysis.sweep.recipe != PAPER
 
 
 def _size(analysis: Analysis) -> tuple[int, int]:

@@ -25,7 +25,7 @@ from widthwise.analysis.claims.measures import (
 )
 from widthwise.analysis.claims.trends import FLAT, GROWTH, growth
 from widthwise.analysis.experiment import Analysis
-from widthwise.analysis.trend import Estimate, doublings_between, slope_per_doubling
+from widthwise.analysis.trend import doublings_between, mean_of, slope_per_doubling
 from widthwise.analysis.verdict import ACCURACY_MARGIN, FEWEST_REPLICATES, SIGNIFICANCE
 from widthwise.wording import counted, listed, probability
 
@@ -61,7 +61,7 @@ def greater(
         compared = f"{more} against {less}: "
         if len(first) < FEWEST_PAIRS:
             return _too_few(compared, len(first))
-        effect = _mean(first - second)
+        effect = mean_of(first - second)
         above = max(_signed_rank_p_value(first - second), effect.p_above())
         below = max(_signed_rank_p_value(second - first), effect.p_below())
         return Finding(
@@ -100,7 +100,7 @@ def alike(measure: Measure, pairs: Pairs = (), control: str = "") -> Check:
         differences = first - second
         if measure == SIMILARITY:
             differences = differences / np.maximum((first + second) / 2, LEAST_SIMILARITY)
-        return equivalence(_mean(differences), ALIKE[measure], compared, f", {counted(len(differences), 'pair')}")
+        return equivalence(mean_of(differences), ALIKE[measure], compared, f", {counted(len(differences), 'pair')}")
 
     return _of_pairs(
         f"Agrees if the mean difference of {WORDS[measure]}{', as a share of it,' if measure == SIMILARITY else ''} "
@@ -195,11 +195,6 @@ def _paired(
     first, second = columns[0].align(columns[1], join="inner")
     chosen = first.index.get_level_values("width_factor").isin(widths)
     return first[chosen].to_numpy(dtype=float), second[chosen].to_numpy(dtype=float)
-
-
-def _mean(differences: Paired) -> Estimate:
-    """The mean difference of pairs, which count as independent."""
-    return Estimate(float(differences.mean()), float(stats.sem(differences)), len(differences) - 1)
 
 
 def _signed_rank_p_value(differences: Paired) -> float:

@@ -14,6 +14,7 @@ from widthwise.analysis.claims.layers import (
     lead,
     no_order_of_depth,
 )
+from widthwise.analysis.claims.proliferation import proliferate
 from widthwise.analysis.claims.trends import (
     accuracy_kept,
     either_grows,
@@ -50,6 +51,7 @@ CHECKS: dict[str, Callable[..., Check]] = {
     "curves_fall": curves_fall,
     "multiplies": multiplies,
     "as_theory": as_theory,
+    "proliferate": proliferate,
 }
 """New kinds are added here; their signatures say which arguments a claim gives them."""
 OF_ANALYSIS = {"parameters": ("multiplies",), "constructions": ("as_theory",)}
