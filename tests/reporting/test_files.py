@@ -56,7 +56,8 @@ def test_a_figure_says_what_it_shows_of_what_and_at_which_scale(smoke_store: Pat
 def test_tables_are_written_beside_them(smoke_store: Path):
     folder = smoke_store / "report/mlp10-initialization.smoke/tables"
     assert {file.stem for file in folder.iterdir()} == {
-        *("summary", "verdicts", "layers", "networks", "runs", "settings", "ablation", "correlation")
+        *("summary", "verdicts", "layers", "networks", "runs", "settings", "ablation", "correlation"),
+        *("growth", "published", "published_series"),
     }
     assert len(pd.read_csv(folder / "summary.csv")) == 12, "2 series, 3 widths and 2 protocols"
 
@@ -70,7 +71,8 @@ def test_a_chart_holds_the_numbers_of_its_table(smoke_store: Path, protocol: Pro
     columns = [("test_accuracy", "test_accuracy_std"), ("auc", "auc_std"), similarity[protocol]]
     summary = analysis.summary.reset_index(drop=True)
     for panel, (measure, spread) in zip(content["hconcat"], columns, strict=True):
-        lines = next(layer for layer in panel["layer"] if layer["mark"]["type"] == "line")
+        coloured = [layer for layer in panel["layer"] if "color" in layer["encoding"]]
+        lines = next(layer for layer in coloured if layer["mark"]["type"] == "line")
         drawn = tables[lines["data"]["name"]]
         deviation = summary[spread].fillna(0)
         for column, expected in {

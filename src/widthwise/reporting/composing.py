@@ -58,9 +58,9 @@ def joined(
         shared: the scales that they have in common.
         isolating: a field; a click on a legend's entry sets the parameter `isolated_FIELD`.
     """
-    if isolating:  # a selection belongs to one view and acts on all
+    if isolating:  # a selection belongs to one view, that whose legend is drawn, and acts on all
         marks = views[0].get("layer", [views[0]])
-        first = next(each for each in marks if each["encoding"].get("color", {}).get("field") == isolating)
+        first = next(each for each in marks if isolating in _in_legend(each))
         selection = {"type": "point", "fields": [isolating]}
         first["params"] = [{"name": f"isolated_{isolating}", "select": selection, "bind": "legend"}]
     if len(views) > 1:
@@ -70,6 +70,11 @@ def joined(
     if columns is None:
         return {"hconcat": list(views), "resolve": resolved}
     return {"concat": list(views), "columns": columns, "resolve": resolved}
+
+
+def _in_legend(mark: Specification) -> set[str | None]:
+    """The fields by which a mark is coloured or shaped."""
+    return {mark["encoding"].get(channel, {}).get("field") for channel in ("color", "shape")}
 
 
 def letter(index: int) -> str:
