@@ -88,7 +88,7 @@ def _by_depth(measure: str, title: str, scale: alt.Scale) -> alt.LayerChart | al
         detail="width_factor:N",
     )
     points = base.mark_point(filled=True, size=45).encode(
-        y=alt.Y(f"{measure}:Q", title=title, scale=scale),
+        y=alt.Y(f"{measure}:Q", title=title, scale=scale, axis=alt.Axis(format=MEASURED)),
         tooltip=[
             alt.Tooltip("layer:N", title="Layer"),
             alt.Tooltip("width:N", title="Width factor"),

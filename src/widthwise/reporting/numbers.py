@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from fractions import Fraction
 
+import altair as alt
 import numpy as np
 
 MEASURED = ".4~r"
@@ -34,7 +35,13 @@ def format_of(values: Sequence[float]) -> str:
     return f",.{decimals}f"
 
 
-def ticks(low: float, high: float, most: int = 7) -> list[float]:
+def round_axis(values: Sequence[float], grid: bool = True) -> alt.Axis:
+    """An axis at round `values`. Its own labels are short; the value of a mark, as a screen reader says it, is not."""
+    label = f"format(datum.value, '{format_of(values)}')"
+    return alt.Axis(values=list(values), format=MEASURED, labelExpr=label, grid=grid)
+
+
+def ticks(low: float, high: float, most: int = 8) -> list[float]:
     """At most so many round numbers from `low` to `high`, a step of 1, 2 or 5 times a power of ten apart."""
     least = (high - low) / (most - 1)
     power = 10.0 ** np.floor(np.log10(least))
