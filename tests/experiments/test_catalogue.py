@@ -155,7 +155,7 @@ def test_the_authors_perceptrons_see_six_batches_of_small_weights():
             assert (initialization.scheme, initialization.layer_factors) == ("truncated_normal", {"hidden": 0.1})
             assert run.series == f"σ = {initialization.standard_deviation:g}"
     rates = {run.series: run.trial.training.learning_rate for run in by_authors("mlp10k-optimizer")}
-    assert rates == {"momentum": 0.01, "sgd": 0.01, "adam": 0.001, "rmsprop": 0.001}
+    assert rates == {"momentum": 0.01, "plain gradient descent (SGD)": 0.01, "Adam": 0.001, "RMSProp": 0.001}
 
 
 def test_the_authors_alexnets_see_the_middle_of_an_image():
