@@ -56,14 +56,13 @@ def networks(series: str, replicates: int = 3, widths=WIDTHS, noise=0.002, seed=
         "auc": lambda width: 0.6,
         "similarity": lambda width: 10.0,
         "test_accuracy": lambda width: 0.8,
-        "prunability": lambda width: 0.4,
-        "redundancy_pca": lambda width: 0.4,
     }
     rows = [
         {
             "series": series,
             "width_factor": width,
             "replicate": replicate,
+            **dict.fromkeys(("prunability", "redundancy_pca"), 0.4),
             **{name: of(width) * (1 + stream.normal(0, noise)) for name, of in {**levels, **measures}.items()},
             "train_accuracy": 1.0,
             "auc_std": 0.001,

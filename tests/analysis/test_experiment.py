@@ -129,4 +129,4 @@ def test_settings_tell_every_field_of_every_trial(analysis: Analysis):
 
 
 def test_what_it_was_trained_on_is_said(analysis: Analysis):
-    assert analysis.data == "teacher data of 10 dimensions, 200 training and 100 test examples"
+    assert analysis.data == "teacher data of 10 dimensions, 800 training and 100 test examples"

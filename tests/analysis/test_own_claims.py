@@ -63,7 +63,7 @@ def test_they_are_tested_and_shown_with_a_heading_of_their_own(tmp_path: Path, t
     assert table["evidence"].iloc[3] == "There is no layer hidden9 in 2 hidden."
     assert (table["experiment"] == "own").all()
     page = Path(result.report.page).read_text(encoding="utf-8")
-    own = page[page.index("Claims of your own sweeps") : page.index("Claims of the paper</h3>")]
+    own = page[page.index("Claims of your own sweeps") : page.index('id="explorer"')]
     assert own.count("<tr id=") == 4
     assert "Deep networks &lt;i&gt;repeat&lt;/i&gt; more." in own
     assert 'id="claim-own.paper-alike"' in own

@@ -169,7 +169,7 @@ def test_json_is_for_programs(own_smoke_store: Path):
     assert done.returncode == 0
     content = json.loads(done.stdout)
     experiment = content["experiments"]["mlp10-initialization.smoke"]
-    assert len(experiment["summary"]) == 6
+    assert [row["protocol"] for row in experiment["summary"]] == ["text"] * 6 + ["figures"] * 6
     assert {row["verdict"] for row in experiment["verdicts"]} == {"no valid evidence"}
     assert Path(content["page"]).is_file()
 

@@ -22,9 +22,10 @@ ARTEFACTS = {
     "imagenet-width": ["1a", "4", "B7", "B8", "B9"],
     "resnet18-batch-size": ["B12"],
     "resnet18-convergence": ["B2"],
-    **dict.fromkeys(
-        ("2021-alexnet-activation", "2021-alexnet-optimizer", "2021-mlp-data-size", "2021-mlp-optimizer"), ["AAAI 2021"]
-    ),
+    "2021-alexnet-activation": ["AAAI 2021"],
+    "2021-alexnet-optimizer": ["AAAI 2021"],
+    "2021-mlp-data-size": ["AAAI 2021"],
+    "2021-mlp-optimizer": ["AAAI 2021"],
 }
 """Every figure of the paper, its Section 2.3, and what its later version adds, by the experiment that makes it."""
 PANELS = [

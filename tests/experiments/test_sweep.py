@@ -270,7 +270,7 @@ def test_what_is_wrong_with_a_file_is_said_in_a_sentence(tmp_path: Path, text: s
 def test_an_unknown_experiment_is_answered_with_the_nearest():
     with pytest.raises(RequestError, match="did you mean mlp10-initialization"):
         Sweep.load("mlp10-initialisation")
-    with pytest.raises(RequestError, match="there are alexnet-initialization, alexnet-regularization"):
+    with pytest.raises(RequestError, match="there are 2021-alexnet-activation, 2021-alexnet-optimizer"):
         Sweep.load("zzz")
     with pytest.raises(RequestError, match=r"there is no sweep file nowhere\.yaml"):
         Sweep.load("nowhere.yaml")

@@ -96,6 +96,7 @@ def test_the_scale_of_a_unit_changes_no_correlation(drawn: dict, power: int):
     scale[0] = 2.0**power  # rounds nothing
     one, other = (profile(each, batches) for each in (model, changed(model, range(drawn["units"]), scale)))
     assert one.correlation.equals(other.correlation)
-    one_layer, other_layer = (each.layers.drop(columns="redundancy_pca") for each in (one, other))  # variance has scale
+    with_scale = ["redundancy_pca", "dormant_share"]  # variance and mean activity have the unit's scale
+    one_layer, other_layer = (each.layers.drop(columns=with_scale) for each in (one, other))
     assert one_layer.equals(other_layer)
     assert one.pairs[["unit", "other", "r"]].equals(other.pairs[["unit", "other", "r"]])

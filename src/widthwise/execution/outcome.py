@@ -14,8 +14,6 @@ from widthwise.execution.constructed import constructed
 from widthwise.experiments.store import Outcome
 from widthwise.experiments.trial import Trial
 from widthwise.measurement.profile import profile
-from widthwise.measurement.result import Profile
-from widthwise.networks.build import build_initialized
 from widthwise.networks.cost import parameters
 from widthwise.networks.own_network import OwnNetwork, logits_of
 from widthwise.tracing.predicted_labels import Predict
@@ -51,7 +49,8 @@ def outcome(
     Args:
         trial: the trial that was run.
         dataset: its data.
-        network: one like the trial's, on the device to measure on; the trained parameters are loaded into it.
+        network: the trial's as it was before training, on the device to measure on; the trained parameters are loaded
+            into it.
         trained: the result of training.
         seconds: the time that training took.
         batch_size: the number of examples to predict at once.
@@ -64,7 +63,7 @@ def outcome(
     }
     history = pd.DataFrame(trained.history).astype({"epoch": "int64"})
     diverged = trained.status == "diverged"
-    measured = network
+    measured, initial = network, {name: value.clone() for name, value in network.state_dict().items()}
     if not diverged:
         network.load_state_dict(trained.parameters)
         if trial.construction is not None:
@@ -79,7 +78,9 @@ def outcome(
         return Outcome("diverged", results, {"history": history}, data=dataset.description)
 
     test = SplitInputs(dataset.test, batch_size)
-    profiled = _profiled(trial, dataset, measured, test)
+    of_trained = initial if trial.construction is None else None  # a construction was not trained itself
+    options = {"settings": trial.measurement, "predict": predicted_by(trial), "seed": trial.seed}
+    profiled = profile(measured, test, **options, initial=of_trained)
     results["most_frequent_label_share"] = profiled.most_frequent_label_share
     results["degenerate"] = profiled.most_frequent_label_share > DEGENERATE_SHARE
     tables = {"history": history, **{name: getattr(profiled, name) for name in KEPT}}
@@ -90,15 +91,6 @@ def outcome(
         tables |= _measured_epochs(trial, dataset, network, trained.kept, batch_size)
     kept = {epoch: _arrays(each) for epoch, each in trained.kept.items()}
     return Outcome("trained", results, tables, state, kept, dataset.description)
-
-
-def _profiled(trial: Trial, dataset: Dataset, network: nn.Module, inputs: SplitInputs) -> Profile:
-    """The profile of a trial's network, whose weights are compared to the initial ones if it is the one trained."""
-    initial = None
-    if trial.construction is None:
-        initial = build_initialized(trial.network, trial.initialization, dataset.shape, dataset.classes, trial.seed)
-    options = {"settings": trial.measurement, "predict": predicted_by(trial), "seed": trial.seed}
-    return profile(network, inputs, **options, initial=initial)
 
 
 def predicted_by(trial: Trial) -> Predict | None:

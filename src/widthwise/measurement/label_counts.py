@@ -143,7 +143,10 @@ class LabelCounts:
         slopes = np.zeros(2 * groups)
         slopes[:groups][random] = curve.weights[random] / totals[groups:][random]
         slopes[groups:][random] = -slopes[:groups][random] * pooled[random]
-        spread = slopes @ self._products.cpu().numpy() @ slopes * self._clusters / (self._clusters - 1)
+        products = (
+            np.outer(slopes, slopes) * self._products.cpu().numpy()
+        )  # no BLAS, whose last digit depends on memory
+        spread = products.sum() * self._clusters / (self._clusters - 1)
         cautious = _cautious(pooled[random], self.examples[random])
         missed = np.maximum(cautious * (1 - cautious) - pooled[random] * (1 - pooled[random]), 0)
         missed = (curve.weights[random] ** 2 * missed / self.examples[random]).sum()
@@ -156,7 +159,8 @@ class LabelCounts:
         """
         found = self.examples_error(curve)
         if curve.whole and not all(curve.known):
-            areas = self.shares()[:, ~np.array(curve.intact)] @ curve.weights[~np.array(curve.intact)]
+            random = ~np.array(curve.intact)
+            areas = (self.shares()[:, random] * curve.weights[random]).sum(axis=1)
             samplings = len(areas)
             found = math.hypot(found, areas.std(ddof=1) / math.sqrt(samplings)) if samplings > 1 else math.nan
         return found
