@@ -105,6 +105,7 @@ def _outcome(run: PlannedTrial, stream: np.random.Generator) -> Outcome:
     if trial.construction:
         results |= {"output_difference": 0.0, "removable_units": 10, "unchanged_without_added": 1.0}
     samplings, levels = trial.measurement.samplings, trial.measurement.levels
+    of_units = {"similarity_std_units": 5.0, "redundancy_pca": 0.5, "dead_fraction": 0.0}
     measures = pd.DataFrame(
         {
             "layer": layers,
@@ -113,15 +114,25 @@ def _outcome(run: PlannedTrial, stream: np.random.Generator) -> Outcome:
             "auc_std": 0.01,
             "auc_corrected": 0.5,
             "similarity": stream.uniform(0, 20, len(layers)),
+            "similarity_reference": stream.uniform(0, 20, len(layers)),
             "similarity_std": 0.1,
-            "dead_fraction": 0.0,
+            **of_units,
         }
+    )
+    ablated = [("text", layer) for layer in layers] + [("figures", layer) for layer in (*layers, "")]
+    removability = pd.DataFrame(ablated, columns=["protocol", "layer"]).assign(
+        auc=stream.uniform(0.5, 1, len(ablated)), auc_std=0.01, prunability=0.5, prunability_std=0.01
     )
     shares = np.linspace(0, 1, levels)
     draws = [(layer, sampling) for layer in layers for sampling in range(samplings)]
     ablation = pd.DataFrame(
-        [(*draw, share, 1 - share * stream.uniform(0, 1)) for draw in draws for share in shares],
-        columns=["layer", "sampling", "share_dropped", "unchanged"],
+        [
+            (*place, sampling, share, 1 - share * stream.uniform(0, 1))
+            for place in ablated
+            for sampling in range(samplings)
+            for share in shares
+        ],
+        columns=["protocol", "layer", "sampling", "share_dropped", "unchanged"],
     )
     edges = np.linspace(0, 1, 51)
     correlation = pd.DataFrame(
@@ -129,10 +140,14 @@ def _outcome(run: PlannedTrial, stream: np.random.Generator) -> Outcome:
         columns=["layer", "sampling", "low", "high", "pairs"],
     )
     history = pd.DataFrame({"epoch": range(1, 51), "train_loss": 0.1})
-    tables = {"history": history, "layers": measures, "ablation": ablation, "correlation": correlation}
+    tables = {"history": history, "layers": measures, "removability": removability}
+    tables |= {"ablation": ablation, "correlation": correlation}
     if trial.training.keep_epochs:
         kept = [measures.assign(epoch=epoch, test_accuracy=0.5) for epoch in sorted(trial.training.kept_epochs)]
         tables["epochs"] = pd.concat(kept)
+        tables["epochs_removability"] = pd.concat(
+            removability.assign(epoch=epoch) for epoch in sorted(trial.training.kept_epochs)
+        )
     return Outcome("trained", results, tables)
 
 

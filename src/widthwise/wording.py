@@ -1,6 +1,7 @@
 """Functions with which messages count, list and suggest names, and write numbers."""
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 
 
@@ -48,3 +49,12 @@ def one_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines() or [""]
     line = lines[-1] if lines[0].startswith("The following operation failed in the TorchScript") else lines[0]
     return f"{type(error).__name__}: {line}".rstrip(": ")
+
+
+MINUS = re.compile(r"(?<![\w.\-])-(?=\.?\d)|(?<=\de)-0*(?=\d)")
+"""A hyphen that stands for the sign of a number, or of its exponent."""
+
+
+def with_minus(text: str) -> str:
+    """Text in which negative numbers have a real minus sign: `−0.5`, `1e−5`; other hyphens stay."""
+    return MINUS.sub("−", text)

@@ -21,6 +21,7 @@ from widthwise.analysis.claims.layers import (
     lead,
     no_order_of_depth,
 )
+from widthwise.analysis.claims.proliferation import proliferate
 from widthwise.analysis.claims.trends import (
     accuracy_kept,
     either_grows,
@@ -55,6 +56,8 @@ def networks(series: str, replicates: int = 3, widths=WIDTHS, noise=0.002, seed=
         "auc": lambda width: 0.6,
         "similarity": lambda width: 10.0,
         "test_accuracy": lambda width: 0.8,
+        "prunability": lambda width: 0.4,
+        "redundancy_pca": lambda width: 0.4,
     }
     rows = [
         {
@@ -216,14 +219,16 @@ def test_a_p_value_is_that_of_the_answer_and_what_is_no_test_has_none():
         *(greater("auc", (("A", "B"),)), alike("similarity", (("A", "B"),)), same_trend((("A", "B"),))),
     ]
     answers = []
-    for check in tested:
-        for table in tables:
-            found = check(analysis_of(pd.concat([table, CONTROL])))
+    for table in tables:
+        analysis = analysis_of(pd.concat([table, CONTROL]))
+        for check in tested:
+            found = check(analysis)
             assert found.p is not None
             assert (found.answer == "agrees") == (found.p < 0.05), (check.criterion, found)
             assert re.search(r"[+−][\d.e+]+ \[.*\].*(\bp [=<] |reaches below)", found.evidence), found.evidence
             answers.append(found.answer)
-        assert check(analysis_of(pd.concat([SINGLE[SINGLE["width_factor"] == 1], CONTROL]))).p is None
+    few = analysis_of(pd.concat([each[each["width_factor"] == 1] for each in (SINGLE, CONTROL)]))
+    assert all(check(few).p is None for check in tested)
     assert set(answers) == {"agrees", "disagrees", "cannot be told"}
     for check in (
         fits_training_set(("A",)),
@@ -564,3 +569,25 @@ def test_every_figure_that_states_an_outcome_is_covered(figure: str):
 
 def test_names_are_listed_as_one_reads_them():
     assert [listed(names) for names in ([], ["A"], ["A", "B"], ["A", "B", "C"])] == ["", "A", "A and B", "A, B and C"]
+
+
+@pytest.mark.parametrize(
+    ("share", "answer"),
+    [
+        (lambda width: 0.4, "agrees"),
+        (lambda width: 0.4 / width, "cannot be told"),
+        (lambda width: 0.4 / width**1.5, "disagrees"),
+    ],
+    ids=["a share that stays", "a number that stays", "a number that falls"],
+)
+def test_units_proliferate_where_their_number_grows(share: Of, answer: str):
+    made = networks(GLOROT, prunability=share, noise=0.02)
+    finding = proliferate("prunability", (GLOROT,))(analysis_of(made))
+    assert finding.answer == answer, finding
+    assert "per doubling" in finding.evidence
+    assert finding.p is not None
+
+
+def test_one_replicate_tells_nothing_of_proliferation():
+    made = networks(GLOROT, replicates=1, prunability=lambda width: 0.4)
+    assert proliferate("prunability", (GLOROT,))(analysis_of(made)).answer == "cannot be told"

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from widthwise.analysis.growth import COLUMNS, growth, with_counts
+from widthwise.analysis.growth import COLUMNS, factor_of, growth, with_counts
 
 WIDTHS = [0.25, 0.5, 1.0, 2.0, 4.0]
 
@@ -59,17 +59,28 @@ def test_a_step_of_several_doublings_counts_as_that_many():
     assert row(found, "prunability", False)["factor_per_doubling"] == pytest.approx(2)
 
 
-def test_the_interval_is_student_s_over_the_logarithms_of_replicates():
-    replicates = [[0.1, 0.1, 0.1, 0.1, 0.1 * factor**4] for factor in (1.1, 1.3, 1.6)]
+def test_the_interval_is_students_over_the_logarithms_of_replicates():
+    factors = np.array([1.1, 1.3, 1.6])
+    replicates = [[0.1, 0.1, 0.1, 0.1, 0.1 * factor**4] for factor in factors]
     found = row(growth(networks(replicates)), "prunability", False)
     assert found["factor_per_doubling"] == pytest.approx((1.1 * 1.3 * 1.6) ** (1 / 3))
     assert found["replicates"] == 3
-    logarithms = np.log([1.1, 1.3, 1.6])
-    reach = 2.919986 * logarithms.std(ddof=1) / np.sqrt(3)  # the 95th percentile of Student's t, 2 degrees of freedom
-    assert found["low"] == pytest.approx(np.exp(logarithms.mean() - reach))
-    assert found["high"] == pytest.approx(np.exp(logarithms.mean() + reach))
+    reach = 2.919986 * np.log(factors).std(ddof=1) / np.sqrt(3)  # t with 2 degrees of freedom, 90%, both sides
+    ends = np.exp(np.log(factors).mean() + reach * np.array([-1, 1]))
+    assert [found["low"], found["high"]] == pytest.approx(ends, rel=1e-5)
     same = row(growth(networks([[0.1, 0.1, 0.1, 0.1, 0.8]] * 3)), "prunability", False)
-    assert same["low"] == same["high"] == pytest.approx(same["factor_per_doubling"])
+    assert [same["low"], same["high"]] == pytest.approx([same["factor_per_doubling"]] * 2)
+
+
+def test_the_factor_of_a_claim_counts_units():
+    found = factor_of(
+        networks([[0.1, 0.1, 0.1, 0.1, 0.1 * each**4] for each in (1.1, 1.3, 1.6)]), "one", "prunability", WIDTHS
+    )
+    assert found is not None
+    assert 2**found.value == pytest.approx(2 * (1.1 * 1.3 * 1.6) ** (1 / 3)), "twice the units and a greater share"
+    assert found.freedom == 2
+    assert factor_of(networks([[0.1] * 5]), "one", "prunability", WIDTHS) is None, "of one replicate"
+    assert factor_of(networks([[0.1] * 5, [0.0, 0.1, 0.1, 0.1, 0.1]]), "one", "prunability", WIDTHS) is None
 
 
 def test_each_protocol_and_series_has_its_own_factors():

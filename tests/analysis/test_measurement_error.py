@@ -48,7 +48,7 @@ def test_the_error_of_a_network_is_that_of_the_mean_of_its_layers():
         }
     )
     errors = measurement_errors(layers, ["protocol", "trial"], {"a": 4, "b": 1})
-    of_a, of_b = errors.loc[("text", "a")], errors.loc[("text", "b")]
+    of_a, of_b = errors.to_dict("records")
     # each layer's mean of 4 samplings has half the deviation; the mean of two layers has half the root of the squares
     assert of_a["auc_error_samplings"] == pytest.approx(math.hypot(0.15, 0.2) / 2)
     assert of_a["similarity_error_samplings"] == pytest.approx(math.hypot(0.3, 0.4) / 2)
@@ -62,7 +62,7 @@ def test_the_error_of_samplings_is_what_drawing_them_again_shows():
     values = stream.normal(0.7, 0.05, (layers, samplings))
     table = pd.DataFrame({"trial": "a", "auc_std": values.std(axis=1, ddof=1), "units": 10})
     table = table.assign(similarity=1.0, similarity_std=0.0, similarity_std_units=0.0)
-    found = measurement_errors(table, ["trial"], {"a": samplings}).loc["a", "auc_error_samplings"]
+    (found,) = measurement_errors(table, ["trial"], {"a": samplings})["auc_error_samplings"]
     drawn = stream.integers(0, samplings, (20_000, layers, samplings))
     means = np.take_along_axis(values[None], drawn, axis=2).mean(axis=(1, 2))
     assert found == pytest.approx(means.std() * math.sqrt(samplings / (samplings - 1)), rel=0.02)

@@ -57,7 +57,9 @@ def test_they_are_tested_and_shown_with_a_heading_of_their_own(tmp_path: Path, t
         "a-layer-leads",
     ]
     assert set(table["answer"]) <= {"agrees", "disagrees", "cannot be told"}
-    assert table["evidence"].iloc[0].startswith("2 hidden against 1 hidden: means ")
+    effect = r"2 hidden against 1 hidden: [+−][\d.]+ \[[+−][\d.]+, [+−][\d.]+\] \(means [\d.]+ and [\d.]+\), p [=<] "
+    assert re.match(effect, table["evidence"].iloc[0])
+    assert table["p"].notna().tolist() == [True, True, False, False]
     assert table["evidence"].iloc[3] == "There is no layer hidden9 in 2 hidden."
     assert (table["experiment"] == "own").all()
     page = Path(result.report.page).read_text(encoding="utf-8")
@@ -66,6 +68,7 @@ def test_they_are_tested_and_shown_with_a_heading_of_their_own(tmp_path: Path, t
     assert "Deep networks &lt;i&gt;repeat&lt;/i&gt; more." in own
     assert 'id="claim-own.paper-alike"' in own
     assert "Of 4 claims of your own sweeps" in page
+    assert "2 claims were tested, each at a level of 5%" in page
     code, shown, _ = typed("report", store)
     assert code == 0
     assert "Your claim" in shown

@@ -54,7 +54,7 @@ def test_published_series_and_layers_are_those_of_the_catalogue(experiment: str)
     ours = {name for each in recipes for name in planned_series(each, "paper")}
     assert set(theirs["series"]) - ours == set()
     assert ours - set(theirs["series"]) == NOT_PUBLISHED.get(experiment, set())
-    networks = {run.series: run.trial.network for run in sweep.runs("paper")}
+    networks = {run.series: run.trial.network for each in recipes for run in each.runs("paper")}
     of_layers = theirs[theirs["layer"] != ""]
     for series, layer in set(zip(of_layers["series"], of_layers["layer"], strict=True)):
         assert layer in (networks[series].measured_layers or ())

@@ -13,6 +13,7 @@ from widthwise.analysis.analyze import analyze
 from widthwise.errors import RequestError
 from widthwise.experiments.store import Store
 from widthwise.experiments.sweep import Sweep, catalogue
+from widthwise.measurement.settings import Protocol
 from widthwise.reporting import draw, report
 from widthwise.reporting.figure import details, specification
 from widthwise.reporting.figures import figures
@@ -43,7 +44,7 @@ def test_every_figure_is_there_in_every_format_that_is_wanted(own_smoke_store: P
 
 
 def test_a_figure_says_what_it_shows_of_what_and_at_which_scale(smoke_store: Path):
-    analysis = analyze(Store(smoke_store), Sweep.load("mlp10-initialization"), "smoke")
+    analysis = analyze(Store(smoke_store), Sweep.load("mlp10-initialization"), "smoke").under("text")
     text = " ".join(texts(render(specification(figures(analysis)[0], analysis), "svg"))).replace("\u00a0", " ")
     shown = ("σ = 0.01", "σ = 1", "Test accuracy", "Removability (AUC)", "Similarity", "Width factor", "1/4×")
     said = ("Figure B5.", "Scale smoke: 2 series, 3 widths", "n = 2 replicates at each width.", "teacher data of 10")
@@ -55,19 +56,25 @@ def test_a_figure_says_what_it_shows_of_what_and_at_which_scale(smoke_store: Pat
 def test_tables_are_written_beside_them(smoke_store: Path):
     folder = smoke_store / "report/mlp10-initialization.smoke/tables"
     assert {file.stem for file in folder.iterdir()} == {
-        *("summary", "verdicts", "layers", "networks", "runs", "settings", "ablation", "correlation")
+        *("summary", "verdicts", "layers", "networks", "runs", "settings", "ablation", "correlation"),
+        *("growth", "published", "published_series"),
     }
-    assert len(pd.read_csv(folder / "summary.csv")) == 6
+    assert len(pd.read_csv(folder / "summary.csv")) == 12, "2 series, 3 widths and 2 protocols"
 
 
-def test_a_chart_holds_the_numbers_of_its_table(smoke_store: Path):
-    analysis = analyze(Store(smoke_store), Sweep.load("mlp10-initialization"), "smoke")
+@pytest.mark.parametrize("protocol", ["text", "figures"])
+def test_a_chart_holds_the_numbers_of_its_table(smoke_store: Path, protocol: Protocol):
+    analysis = analyze(Store(smoke_store), Sweep.load("mlp10-initialization"), "smoke").under(protocol)
     content = specification(figures(analysis)[0], analysis)
     tables = {name: pd.DataFrame(rows) for name, rows in content["datasets"].items()}
-    for panel, measure in zip(content["hconcat"], ("test_accuracy", "auc", "similarity"), strict=True):
-        lines = next(layer for layer in panel["layer"] if layer["mark"]["type"] == "line")
+    similarity = {"text": ("similarity", "similarity_std"), "figures": ("similarity_reference", "similarity_std_units")}
+    columns = [("test_accuracy", "test_accuracy_std"), ("auc", "auc_std"), similarity[protocol]]
+    summary = analysis.summary.reset_index(drop=True)
+    for panel, (measure, spread) in zip(content["hconcat"], columns, strict=True):
+        coloured = [layer for layer in panel["layer"] if "color" in layer["encoding"]]
+        lines = next(layer for layer in coloured if layer["mark"]["type"] == "line")
         drawn = tables[lines["data"]["name"]]
-        summary, deviation = analysis.summary, analysis.summary[f"{measure}_std"].fillna(0)
+        deviation = summary[spread].fillna(0)
         for column, expected in {
             "value": summary[measure],
             "low": summary[measure] - deviation,
@@ -91,8 +98,9 @@ def test_every_figure_is_valid_vega_lite(whole_store: Path):
     """They are put together by hand, so that nothing else has checked them."""
     for stored in Store(whole_store).sweeps():
         analysis = analyze(Store(whole_store), *stored)
-        for figure in figures(analysis):
-            alt.Root.validate(specification(figure, analysis))
+        for shown in map(analysis.under, analysis.protocols or (None,)):
+            for figure in figures(shown):
+                alt.Root.validate(specification(figure, shown))
 
 
 def test_figures_are_drawn_by_their_number_alone(own_smoke_store: Path):
@@ -135,7 +143,7 @@ def test_a_series_of_which_nothing_was_run_is_left_out_and_named(smoke_store: Pa
     for run in sweep.runs("smoke"):
         if run.series == "σ = 1":
             store.discard(run.trial.id)
-    analysis = analyze(store, sweep, "smoke")
+    analysis = analyze(store, sweep, "smoke").under("figures")
     figure = figures(analysis)[0]
     assert figure.shown(analysis) == ["σ = 0.01"]
     assert "Not run, so not shown: σ = 1." in details(figure, analysis)
@@ -146,7 +154,7 @@ def test_a_series_of_which_nothing_was_run_is_left_out_and_named(smoke_store: Pa
 
 def test_layers_of_a_figure_are_those_whose_width_varies(whole_store: Path):
     """The paper's Inception-v3-layer has one block alone that varies; its numbers are that block's."""
-    analysis = analyze(Store(whole_store), Sweep.load("imagenet-width"), "smoke")
+    analysis = analyze(Store(whole_store), Sweep.load("imagenet-width"), "smoke").under("figures")
     of_block = analysis.layers.query("series == 'Inception-v3-layer' and layer == 'Mixed_5d'")
     of_network = analysis.networks.query("series == 'Inception-v3-layer'")
     assert of_block["auc"].tolist() == of_network["auc"].tolist()
@@ -158,7 +166,7 @@ def test_layers_of_a_figure_are_those_whose_width_varies(whole_store: Path):
 
 def test_convergence_has_a_series_for_each_epoch_that_was_kept(whole_store: Path):
     store = Store(whole_store)
-    analysis = analyze(store, Sweep.load("resnet18-convergence"), "smoke")
+    analysis = analyze(store, Sweep.load("resnet18-convergence"), "smoke").under("text")
     assert analysis.series == ["at the end", "1 epoch before the end"]
     for row in analysis.networks.to_dict("records"):
         epochs = store.table(row["trial"], "epochs")

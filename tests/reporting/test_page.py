@@ -1,5 +1,6 @@
 """The page, as a browser shows it: from a file, without a network, in light and dark and on paper."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -11,18 +12,23 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from widthwise.analysis.analyze import analyze
+from widthwise.experiments.figure import NUMBER
 from widthwise.experiments.store import Store
 from widthwise.experiments.sweep import Sweep, catalogue
 from widthwise.reporting import report
-from widthwise.reporting.figure import details, specification
+from widthwise.reporting.embedding import drawn, views
+from widthwise.reporting.figure import details
 from widthwise.reporting.figures import figures
-from widthwise.reporting.html import drawing_code
+from widthwise.reporting.html import drawing_code, number
+from widthwise.reporting.overview import matrix
 from widthwise.reporting.page import page
+from widthwise.reporting.theme import SERIES_COLOURS
+from widthwise.wording import with_minus
 
 pytestmark = pytest.mark.browser
 DRAWN = "document.documentElement.dataset.drawn !== undefined"
 READY = "document.documentElement.dataset.ready !== undefined"
-PANELS = "[data-specification='mlp10-initialization.smoke.B5.chart']"
+PANELS = "[data-specification='mlp10-initialization.smoke.B5.figures.chart']"
 SHOWN = "document.getElementById('explorer-chart').dataset.shows"
 
 
@@ -53,8 +59,9 @@ def opened(listened, smoke_store: Path) -> tuple[Page, list[str], list[str]]:
 
 def test_every_chart_is_drawn_without_a_request_or_an_error(opened, smoke_store: Path):
     page, requests, said = opened
-    assert page.locator("[data-specification]").count() == 2
-    assert page.locator("[data-specification] svg.marks").count() == 2
+    assert page.locator("[data-specification]").count() == 3, "one figure is drawn under either protocol"
+    assert page.locator("[data-specification] svg.marks").count() == 3
+    assert page.locator("[data-specification]:visible").count() == 2
     for chart in page.locator("[data-specification] svg.marks").all():
         assert chart.locator("path").count() > 20
     assert requests == [(smoke_store / "report" / "index.html").as_uri()]
@@ -67,25 +74,22 @@ def test_it_says_what_was_run_and_the_verdict(opened):
     assert "12 training runs: 12 trained, 0 diverged, 0 not run." in text
     assert "Not at the paper's scale: 2 series, 3 widths" in text
     assert "24 of 24 expectations hold" in text
-    assert page.locator("table.verdict tbody tr").count() == 2
+    assert page.locator("table.verdict tbody tr:visible").count() == 2
     assert page.locator("table.comparison tbody tr").count() == 24
 
 
-def opacities(page: Page) -> set[str]:
-    lines = page.locator(f"{PANELS} g.mark-line path").all()
-    return {line.get_attribute("opacity") or "1" for line in lines}
+def lines(page: Page) -> list[tuple[str | None, str]]:
+    """Colour and opacity of the lines of our own networks; the authors' are grey."""
+    drawn = [(line.get_attribute("stroke"), line) for line in page.locator(f"{PANELS} g.mark-line path").all()]
+    return [(colour, line.get_attribute("opacity") or "1") for colour, line in drawn if colour in SERIES_COLOURS[:2]]
 
 
 def test_clicking_a_legend_entry_isolates_its_series_in_all_three_panels(opened):
     page, _, _ = opened
-    assert opacities(page) == {"1"}
+    assert [opacity for _, opacity in lines(page)] == ["1"] * 6
     page.locator(f"{PANELS} .role-legend-entry text").first.click()
     page.wait_for_timeout(300)
-    lines = page.locator(f"{PANELS} g.mark-line path").all()
-    shown = [line.get_attribute("stroke") for line in lines if (line.get_attribute("opacity") or "1") == "1"]
-    assert len(lines) == 6
-    assert len(shown) == 3
-    assert len(set(shown)) == 1
+    assert [colour for colour, opacity in lines(page) if opacity == "1"] == [SERIES_COLOURS[0]] * 3
 
 
 def test_hovering_shows_values(opened):
@@ -126,43 +130,192 @@ def test_text_is_legible_in_light_in_dark_and_on_paper(opened, scheme, media):
     assert (background == "rgb(255, 255, 255)") == (scheme == "light" or media == "print")
 
 
-def test_it_fits_a_phone_and_prints(opened):
+def test_it_fits_a_phone(opened):
+    """Nothing is wider than the screen but tables, each in a box of its own that scrolls."""
     page, _, _ = opened
     page.set_viewport_size({"width": 390, "height": 800})
+    page.reload()
+    page.wait_for_function(DRAWN)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    for chart in page.locator("[data-specification]:visible svg.marks").all():
+        box = chart.bounding_box()
+        assert box is not None
+        assert box["x"] + box["width"] <= 390
+        assert box["width"] > 240, "panels are below each other, not small"
+    boxes = page.locator(".scroll:visible")
+    assert boxes.evaluate_all("all => all.some((box) => box.scrollWidth > box.clientWidth)")
+    assert boxes.evaluate_all("all => all.every((box) => box.tabIndex === 0 && box.ariaLabel)")
+
+
+def test_the_first_figure_is_on_the_first_screen(browser: Browser, smoke_store: Path):
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.goto(address(smoke_store))
+    page.wait_for_function(DRAWN)
+    box = page.locator("[data-specification]:visible svg.marks").first.bounding_box()
+    matrix = page.locator("table.matrix").first.bounding_box()
+    assert box is not None
+    assert matrix is not None
+    assert matrix["y"] < box["y"] < 560
+    page.close()
+
+
+def test_it_prints_whole(opened):
+    """At the width of a sheet of A4 nothing scrolls or is cut; controls are gone; the chosen protocol is said."""
+    page, _, _ = opened
+    runs = page.locator("[id='how'] details[data-table=runs]").first
+    runs.locator("summary").click()
+    runs.locator("tbody tr").first.wait_for()
+    page.set_viewport_size({"width": 718, "height": 1000})
+    page.emulate_media(media="print")
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 718
+    for box in page.locator(".scroll:visible, .sortable:visible").all():
+        assert box.evaluate("box => box.scrollWidth <= box.clientWidth && box.scrollHeight <= box.clientHeight")
+    assert page.locator("#explorer-chart svg.marks").is_visible()
+    assert page.locator("#explorer-said").inner_text().startswith("constructions, scale smoke: small, 1/4×")
+    assert page.locator("input:visible, select:visible, nav:visible, .vega-actions:visible").count() == 0
+    assert page.locator("#protocol label:visible").all_inner_texts()[0].startswith("figures: as the paper's figures")
+    assert page.locator("#protocol label:visible").count() == 1
+    tests = page.locator("table.claims tr:visible details")
+    assert tests.count() > 0
+    assert tests.evaluate_all("all => all.every((each) => each.open)")
+    page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    assert page.locator("table.claims details[open]").count() == 0
     assert page.pdf().startswith(b"%PDF")
 
 
 def test_it_opens_with_what_was_found(opened):
     page, _, _ = opened
-    found = " ".join(page.locator("p.found").all_inner_texts())
-    assert found.startswith("17 trainings in 2 experiments.")
-    assert "Of 2 families, 0 gave valid evidence" in found
-    assert "About the other 2 nothing can be said" in found
-    assert "were not run" in found
-    assert page.locator("table.matrix tbody tr").count() == 1, "the constructions have no trend"
-    row = page.locator("table.matrix tbody tr").inner_text()
-    assert "not tested" in row
-    assert "2 no valid evidence" in row
+    found = page.locator("header p.found:visible").inner_text()
+    assert found.startswith("17 trainings in 2 experiments. Of 2 families, 0 gave valid evidence.")
+    assert "About 2 nothing can be said" in found
+    titles = page.locator("table.matrix caption a").all_inner_texts()
+    assert titles == [
+        "The constructions of Section 2.3",
+        "MLPs on 10-dimensional data, by the σ of their initial weights",
+    ]
+    rows = page.locator("table.matrix tr:visible").all_inner_texts()
+    assert rows[0].split("\t") == ["Expectations of theory", "✓ 24 of 24 hold"]
+    assert rows[1].split("\t") == ["Series", "Removability", "Similarity", "Accuracy", "Claim"]
+    untested = ["– not tested"] * 3
+    assert [row.split("\t") for row in rows[2:]] == [
+        ["σ = 0.01", *untested, "– no valid evidence"],
+        ["σ = 1", *untested, "– no valid evidence"],
+    ]
 
 
-def test_the_papers_claims_are_beside_ours_and_can_be_chosen_by_their_answer(opened):
+def test_the_matrix_says_what_grows():
+    rows = {
+        "series": ["wide", "narrow", "short"],
+        "verdict": ["supported", "not supported", "no valid evidence"],
+        "obstacle": ["", "", "a trend needs 3 widths"],
+        **{"removability_grows": [True, False, None], "removability_slope": [0.02, -0.0004, 0.5]},
+        **{"similarity_grows": [False, False, None], "similarity_slope": [1.25, -3.0, 0.5]},
+        **{"accuracy_kept": [True, False, None], "accuracy_change": [0.001, -0.1, 0.0]},
+    }
+    written = [[f"{cell['text']} {cell['effect']}".strip() for cell in row.cells] for row in matrix(pd.DataFrame(rows))]
+    assert written == [
+        ["▲ grows +0.020", "▬ no growth +1.2", "✓ kept +0.001"],
+        ["▬ no growth 0.000", "▬ no growth −3.0", "✗ falls −0.100"],
+        ["– not tested"] * 3,
+    ]
+
+
+def test_claims_that_were_not_run_are_shown_only_if_asked_for(opened):
     page, _, _ = opened
     rows = page.locator("table.claims tbody tr")
+    run = rows.locator("visible=true")
+    answers = run.locator("td.answer").all_inner_texts()
+    assert 5 < len(answers) < rows.count()
+    assert not any("not run" in answer for answer in answers)
+    assert all("protocol figures" in text for text in run.all_inner_texts() if "mlp10" in text)
+    page.locator("#not-run").focus()
+    page.keyboard.press("Space")
+    assert run.count() == rows.count()
+    page.reload()
+    assert run.count() == len(answers), "it is not remembered"
+
+
+def test_claims_can_be_chosen_by_their_answer(opened):
+    page, _, _ = opened
+    rows = page.locator("table.claims tbody tr:visible")
     everything = rows.count()
-    assert everything > 30
-    page.select_option("#answer", "not run")
-    visible = page.locator("table.claims tbody tr:visible")
-    assert 0 < visible.count() < everything
-    assert all("not run" in text for text in visible.locator("td.answer").all_inner_texts())
+    page.select_option("#answer", "agrees")
+    assert 0 < rows.count() < everything
+    assert all("✓ agrees" in text for text in rows.locator("td.answer").all_inner_texts())
     page.select_option("#answer", "")
-    assert page.locator("table.claims tbody tr:visible").count() == everything
+    assert rows.count() == everything
+
+
+def test_the_keyboard_switches_between_the_protocols(opened, smoke_store: Path):
+    """Figures, verdicts, tables and the explorer of the chosen one are shown, and of the other nothing is."""
+    page, _, said = opened
+    of_text = PANELS.replace("figures", "text")
+    means = page.locator("[data-experiment='mlp10-initialization.smoke'][data-table=summary]")
+    means.locator("summary").click()
+    means.locator("tbody tr").first.wait_for()
+    protocols = means.locator("tbody td:first-child")
+    assert set(protocols.all_inner_texts()) == {"figures"}
+    assert page.locator(PANELS).is_visible()
+    assert page.locator(of_text).is_hidden()
+    explorer = page.locator("#explorer-chart svg.marks").inner_html()
+    page.locator("#protocol input:checked").focus()
+    page.keyboard.press("ArrowDown")
+    assert page.locator("#protocol input:checked").input_value() == "text"
+    assert page.locator(PANELS).is_hidden()
+    assert page.locator(f"{of_text} svg.marks").is_visible()
+    assert set(protocols.all_inner_texts()) == {"text"}
+    page.wait_for_function(
+        "html => document.querySelector('#explorer-chart svg.marks').innerHTML !== html", arg=explorer
+    )
+    labels = page.locator(f"{of_text} [aria-label*='Deviation']").all()
+    marks = " ".join(label.get_attribute("aria-label") or "" for label in labels)
+    found = [float(value) for value in re.findall(r"Removability \(AUC\)[^:]*: ([\d.]+)", marks)]
+    summary = analyze(Store(smoke_store), Sweep.load("mlp10-initialization"), "smoke").under("text").summary
+    assert sorted(found) == pytest.approx(sorted(summary["auc"]), abs=0.0051)
+    assert said == []
+
+
+def test_numbers_are_written_alike_by_the_page_and_its_script(opened, smoke_store: Path):
+    page, _, _ = opened
+    means = page.locator("[data-experiment='mlp10-initialization.smoke'][data-table=summary]")
+    means.locator("summary").click()
+    means.locator("tbody tr").first.wait_for()
+    cells = [row.locator("td").all_inner_texts() for row in means.locator("tbody tr").all()]
+    analysis = analyze(Store(smoke_store), Sweep.load("mlp10-initialization"), "smoke").under("figures")
+    rows = analysis.summary.round(6).to_dict("records")
+    expected = [
+        [number(round(value, 6) if isinstance(value, float) else value) for value in row.values()] for row in rows
+    ]
+    assert [row[:-1] for row in cells] == expected, "the last column is that of the trials"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.123456, "0.1235"),
+        (-0.5, "−0.5"),
+        (12345, "12,345"),
+        (1234.5, "1,235"),
+        (-0.00001234, "−1.234e−5"),
+        (None, ""),
+    ],
+)
+def test_one_number_format(value: float, text: str):
+    assert number(value) == text
+
+
+def test_a_hyphen_stays_where_it_is_no_minus():
+    assert with_minus("ResNet-18, 2-3 of -0.5 [-.1, 1e-05], p = -1, 2019-12-10") == (
+        "ResNet-18, 2-3 of −0.5 [−.1, 1e−5], p = −1, 2019-12-10"
+    )
 
 
 def test_every_number_leads_to_its_trials(opened, smoke_store: Path):
     page, _, said = opened
-    means = page.locator("[id='mlp10-initialization.smoke'] details[data-table=summary]")
+    means = page.locator("[data-experiment='mlp10-initialization.smoke'][data-table=summary]")
     means.locator("summary").click()
+    means.locator("tbody tr").first.wait_for()
     link = means.locator("a").first
     identity = link.inner_text()
     link.click()
@@ -191,8 +344,9 @@ def test_a_trial_has_an_address(listened, smoke_store: Path):
 
 def test_tables_are_sorted_and_filtered(opened):
     page, _, _ = opened
-    runs = page.locator("[id='mlp10-initialization.smoke'] details[data-table=runs]")
+    runs = page.locator("[data-experiment='mlp10-initialization.smoke'][data-table=runs]")
     runs.locator("summary").click()
+    runs.locator("tbody tr").first.wait_for()
     assert runs.locator("[data-count]").inner_text() == "12 of 12"
     runs.locator("[data-filter]").fill("σ 0.01 0.5")
     assert runs.locator("[data-count]").inner_text().endswith(" of 12")
@@ -239,7 +393,7 @@ def test_the_explorers_charts_hold_the_numbers_of_the_layers(listened, whole_sto
     page.wait_for_function(f"{SHOWN} === 'imagenet-width.smoke/ResNet-18/0.125'")
     marks = page.locator("#explorer-chart svg .mark-symbol path[aria-label]")
     labels = " ".join(mark.get_attribute("aria-label") or "" for mark in marks.all())
-    analysis = analyze(Store(whole_store), Sweep.load("imagenet-width"), "smoke")
+    analysis = analyze(Store(whole_store), Sweep.load("imagenet-width"), "smoke").under("figures")
     rows = analysis.layers.query("series == 'ResNet-18' and width_factor == 0.125")
     assert rows["layer"].tolist() == ["stem", "layer1", "layer2", "layer3", "layer4"]
     for row in rows.to_dict("records"):
@@ -249,14 +403,15 @@ def test_the_explorers_charts_hold_the_numbers_of_the_layers(listened, whole_sto
 
 def test_the_page_of_every_experiment_is_whole(listened, whole_store: Path):
     page, requests, said = listened
-    numbers = [number for name in catalogue() for number in Sweep.load(name).figures]
+    figures_of_all = [each for name in catalogue() for each in Sweep.load(name).figures.items()]
     page.goto(address(whole_store))
     page.wait_for_function(DRAWN, timeout=120_000)
     charts = page.locator("[data-specification]").count()
-    assert page.locator("[data-specification] svg.marks").count() == charts == len(numbers) + 1
+    assert page.locator("[data-specification] svg.marks").count() == charts
+    assert page.locator("[data-specification]:visible").count() == len(figures_of_all) + 1
     headings = " ".join(page.locator("figcaption b").all_inner_texts())
-    for number in numbers:
-        assert f"Figure {number}. " in headings
+    for name, figure in figures_of_all:
+        assert (f"Figure {name}. {figure.title}" if NUMBER.fullmatch(name) else figure.title) in headings
     assert requests == [address(whole_store)]
     assert said == []
     page.set_viewport_size({"width": 390, "height": 800})
@@ -281,7 +436,8 @@ def test_names_with_markup_or_formulas_are_shown_as_text(listened, typed, tmp_pa
     page.goto(address(tmp_path / "store"))
     page.wait_for_function(DRAWN)
     assert page.locator("section.experiment h2").inner_text() == NAME
-    assert page.locator("table.verdict tbody td").first.inner_text() == NAME
+    assert page.locator("table.verdict tbody th:visible").first.inner_text() == NAME
+    assert page.locator("table.matrix tbody th:visible").first.inner_text() == NAME
     legend = page.locator("[data-specification] .role-legend text").all_text_contents()
     assert any(text.startswith("=<img src=x onerror") for text in legend), "as text, and cut where there is no room"
     page.locator("#explorer").scroll_into_view_if_needed()
@@ -289,11 +445,12 @@ def test_names_with_markup_or_formulas_are_shown_as_text(listened, typed, tmp_pa
     assert page.locator("#choice-series option").all_inner_texts() == [NAME, "[bold]plain"]
     for table in page.locator("details[data-table] summary").all():
         table.click()
+    page.locator("details[data-table=summary] td").first.wait_for()
     assert NAME in page.locator("details[data-table=summary] td").all_inner_texts()
     assert page.locator("main img").count() == 0
     assert said == []
     rows = (tmp_path / "store/report/own.paper/tables/summary.csv").read_text(encoding="utf-8").splitlines()
-    assert rows[1].startswith("'=<img")
+    assert rows[1].startswith("text,'=<img")
 
 
 def test_layers_with_markup_or_formulas_are_shown_as_text(listened, smoke_store: Path, tmp_path: Path):
@@ -304,11 +461,11 @@ def test_layers_with_markup_or_formulas_are_shown_as_text(listened, smoke_store:
         for name in ("layers", "ablation", "correlation")
     }
     hostile = replace(analysis, **renamed)
-    drawn = {figure.name: specification(figure, hostile) for figure in figures(hostile)}
+    of_page = drawn(figures(hostile), views(hostile))
     file = tmp_path / "index.html"
     code: Future[str] = Future()
     code.set_result(drawing_code())
-    file.write_text(page([hostile], [drawn], "runs", code), encoding="utf-8")
+    file.write_text(page([hostile], [of_page], "runs", code), encoding="utf-8")
     opened.goto(f"{file.as_uri()}#explorer")
     opened.wait_for_function(f"{SHOWN} !== undefined")
     opened.locator("#explorer-numbers summary").click()
@@ -339,7 +496,7 @@ def test_a_store_of_failed_trials_has_a_page_too(listened, typed, tmp_path: Path
     assert "no trained network" in shown
     page.goto(address(tmp_path / "store"))
     page.wait_for_function(DRAWN)
-    text = page.locator("section.experiment").inner_text()
+    text = page.locator("main").inner_text()
     assert "3 training runs: 0 trained, 3 diverged, 0 not run." in text
     assert "Every training that was run diverged, so there is nothing to draw." in text
     assert said == []
@@ -361,7 +518,9 @@ def test_two_versions_of_an_experiment_are_kept_apart(listened, typed, tmp_path:
     assert sections.count() == 2
     said_so = [section for section in sections.all() if "Another version of this experiment" in section.inner_text()]
     assert len(said_so) == 1
-    assert [len(pd.read_csv(file)) for file in store.glob("report/own*/tables/networks.csv")] == [3, 3]
+    assert page.locator("#paper").count() == 0, "nothing of the paper was run, so its claims are not listed"
+    networks = [pd.read_csv(file) for file in store.glob("report/own*/tables/networks.csv")]
+    assert [len(table[table["protocol"] == "text"]) for table in networks] == [3, 3]
     sweep.write_text(text % 1)
     assert typed("run", sweep, "--store", store, "--workers", "0")[0] == 0
     names = sorted(file.name for file in (store / "sweeps").iterdir())
@@ -376,7 +535,7 @@ def test_unequal_widths_are_said(smoke_store: Path, tmp_path: Path):
     for run in sweep.runs("smoke"):
         if run.series == "σ = 1" and run.width_factor == 1 and run.replicate == 1:
             store.discard(run.trial.id)
-    analysis = analyze(store, sweep, "smoke")
+    analysis = analyze(store, sweep, "smoke").under("figures")
     reasons = dict(zip(analysis.verdicts["series"], analysis.verdicts["reason"], strict=True))
     assert "at least 2 complete replicates, and there are 1 (1 left out" in reasons["σ = 1"]
     assert "n = 1 to 2 replicates at each width." in " ".join(details(figures(analysis)[0], analysis))

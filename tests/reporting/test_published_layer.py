@@ -108,7 +108,9 @@ def test_a_click_on_the_legend_isolates_published_values_too():
     content = drawn(over_widths.panels, made(), [GLOROT, HE], quantities=("auc",))
     (panel,) = content["hconcat"]
     (holder,) = [layer for layer in panel["layer"] if "params" in layer]
-    assert holder["encoding"]["color"]["field"] == "series"
+    legends = [layer for layer in panel["layer"] if {"color", "shape"} & layer["encoding"].keys()]
+    assert holder is legends[0], "of several legends the first one is drawn, and only its clicks arrive"
+    assert holder["encoding"]["shape"]["field"] == "series"
     for layer in grey(panel):
         assert layer["encoding"]["opacity"]["condition"]["param"] == "isolated_series"
 

@@ -31,7 +31,7 @@ def measurement_errors(layers: pd.DataFrame, keys: list[str], samplings: Mapping
         similarity_error_units=of_units**2,
     )
     groups = squares.groupby(keys, sort=False)
-    return np.sqrt(groups.sum(min_count=1)).div(groups.size(), axis=0)
+    return (groups.sum(min_count=1) ** 0.5).div(groups.size(), axis=0)
 
 
 UNIT_COLUMNS = ("units", "similarity", "similarity_std_units")

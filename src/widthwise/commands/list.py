@@ -97,7 +97,11 @@ def _show_recipe(name: str, note: str, differences: "Sequence[Difference]") -> N
 
 def _short(value: object) -> str:
     """A value as YAML writes it."""
-    return "none" if value is None or value == [] else str(value).lower() if isinstance(value, bool) else str(value)
+    if value is None:
+        return "none"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_short, value))}]"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _widths(sweep: "Sweep") -> str:

@@ -8,6 +8,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from widthwise.commands.terminal import number_column, plain_table, print_json, results, scaled, text_column
+from widthwise.wording import with_minus
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
@@ -60,7 +61,7 @@ def _verdict_table(verdicts: "DataFrame") -> Table:
     for row in verdicts.to_dict("records"):
         reason = row["reason"][0].upper() + row["reason"][1:]
         answer = Text(row["verdict"], ANSWER_STYLES[row["verdict"]])
-        table.add_row(Text(str(row["series"])), answer, Text(reason))
+        table.add_row(Text(str(row["series"])), answer, Text(with_minus(reason)))
     return table
 
 
@@ -68,7 +69,8 @@ def _claim_table(claims: "DataFrame") -> Table:
     """Answers to the claims that the author of the sweep states."""
     table = plain_table(text_column("Your claim"), text_column("Answer", no_wrap=True), text_column("Why"))
     for row in claims.to_dict("records"):
-        table.add_row(Text(row["statement"]), Text(row["answer"], ANSWER_STYLES[row["answer"]]), Text(row["evidence"]))
+        answer = Text(row["answer"], ANSWER_STYLES[row["answer"]])
+        table.add_row(Text(row["statement"]), answer, Text(with_minus(row["evidence"])))
     return table
 
 
@@ -98,5 +100,5 @@ def _parameter_table(summary: "DataFrame") -> Table:
 
 
 def _range(values: "Series") -> str:
-    low, high = (f"{value:.3g}" for value in (values.min(), values.max()))
+    low, high = (with_minus(f"{value:.3g}") for value in (values.min(), values.max()))
     return low if low == high else f"{low} – {high}"

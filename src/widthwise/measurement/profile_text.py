@@ -7,7 +7,7 @@ import pandas as pd
 
 from widthwise.measurement.result import Profile
 from widthwise.measurement.short_names import short_names
-from widthwise.wording import counted
+from widthwise.wording import counted, with_minus
 
 COLUMN_TITLES = ("Layer", "Units", "AUC", "Corrected", "Similarity", "Dead")
 SHOWN_LAYERS = 24
@@ -126,4 +126,5 @@ def as_html(profile: Profile) -> str:
 
 
 def _with_deviation(value: float, deviation: float, digits: int) -> str:
-    return f"{value:.{digits}f}" if pd.isna(deviation) else f"{value:.{digits}f} ±{deviation:.{digits}f}"
+    shown = f"{value:.{digits}f}" if pd.isna(deviation) else f"{value:.{digits}f} ±{deviation:.{digits}f}"
+    return with_minus(shown)

@@ -10,7 +10,7 @@ from widthwise.analysis.experiment import Analysis
 from widthwise.analysis.summary import curves_of_networks
 from widthwise.reporting import published_layer
 from widthwise.reporting.composing import Specification, joined, layered, named, view, where_isolated
-from widthwise.reporting.numbers import COUNTED, MEASURED, labels, width_text
+from widthwise.reporting.numbers import COUNTED, MEASURED, labels, round_axis, width_text
 from widthwise.reporting.over_widths import FADED, PANEL
 from widthwise.reporting.theme import SERIES_COLOURS, ordered_colours
 
@@ -139,7 +139,7 @@ def _outline(bins: pd.DataFrame, half: float, threshold: float) -> pd.DataFrame:
 
 
 def _from_0_to_1(grid: bool = True) -> alt.Axis:
-    return alt.Axis(format=".1f", values=[0, 0.2, 0.4, 0.6, 0.8, 1], grid=grid)
+    return round_axis([0.0, 0.2, 0.4, 0.6, 0.8, 1.0], grid)
 
 
 def constructions(analysis: Analysis, series: Sequence[str]) -> Specification:

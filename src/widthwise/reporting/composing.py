@@ -58,9 +58,8 @@ def joined(
         shared: the scales that they have in common.
         isolating: a field; a click on a legend's entry sets the parameter `isolated_FIELD`.
     """
-    if isolating:  # a selection belongs to one view and acts on all
-        marks = views[0].get("layer", [views[0]])
-        first = next(each for each in marks if each["encoding"].get("color", {}).get("field") == isolating)
+    if isolating:  # a selection belongs to one view and acts on all; the legend is that of the first that has one
+        first = next(each for each in views[0].get("layer", [views[0]]) if _has_legend(each, isolating))
         selection = {"type": "point", "fields": [isolating]}
         first["params"] = [{"name": f"isolated_{isolating}", "select": selection, "bind": "legend"}]
     if len(views) > 1:
@@ -70,6 +69,10 @@ def joined(
     if columns is None:
         return {"hconcat": list(views), "resolve": resolved}
     return {"concat": list(views), "columns": columns, "resolve": resolved}
+
+
+def _has_legend(mark: Specification, field: str) -> bool:
+    return any(mark["encoding"].get(channel, {}).get("field") == field for channel in ("color", "shape"))
 
 
 def letter(index: int) -> str:

@@ -9,7 +9,9 @@ import altair as alt
 import pandas as pd
 
 from widthwise.analysis.experiment import Analysis
-from widthwise.analysis.summary import MEASURES, curves_of_layers
+from widthwise.analysis.summary import curves_of_layers
+from widthwise.measurement.settings import Protocol
+from widthwise.reporting.embedding import views
 from widthwise.reporting.numbers import COUNTED, MEASURED
 from widthwise.reporting.theme import ordered_colours
 
@@ -19,37 +21,50 @@ FACETS_BESIDE = 5
 DIGITS = 5
 Key = tuple[str, float, str]
 """A series, a width factor and a layer."""
+KEY = ("series", "width_factor", "layer")
+SHOWN = ("auc", "auc_std", "similarity", "similarity_std", "dead_fraction")
 
 
 def content(analysis: Analysis) -> dict[str, object]:
     """An experiment's layers as plain data.
 
-    `rows` has one entry for each series, width factor and layer, in order of depth: the fields of `Analysis.layers`,
-    and `curve` (pairs of the share dropped and the share of unchanged labels) and `violin` (the share of pairs of units
-    in each of the intervals of |r| around `middles`).
+    `layers` has one entry for each series, width factor and layer, in order of depth: `violin` (the share of pairs of
+    units in each of the intervals of |r| around `middles`) and, by protocol, in `measured` the fields of
+    `Analysis.layers` and `curve` (pairs of the share dropped and the share of unchanged labels). Under `figures`
+    similarity is the paper's, in which a constant unit counts -1, and deviates between the units of a layer.
     """
-    curve_of = _by_layer(curves_of_layers(analysis.ablation), ["share_dropped", "unchanged"])
     violin_of = _by_layer(analysis.correlation, ["share"])
     intervals = analysis.correlation[["low", "high"]].drop_duplicates()
-    rows = []
-    rounded = analysis.layers.round(dict.fromkeys(MEASURES, DIGITS)).astype(object)
-    for row in rounded.where(analysis.layers.notna(), None).to_dict("records"):
-        key = (row["series"], row["width_factor"], row["layer"])
-        violin = [share for (share,) in violin_of.get(key, [])]
-        rows.append({**row, "curve": curve_of.get(key, []), "violin": violin})
+    layers: dict[Key, dict[str, Any]] = {}
+    for protocol, view in views(analysis).items():
+        curve_of = _by_layer(curves_of_layers(view.ablation), ["share_dropped", "unchanged"])
+        rounded = _shown(view.layers, protocol).round(DIGITS).astype(object)
+        for row in rounded.where(rounded.notna(), None).to_dict("records"):
+            key = (row["series"], row["width_factor"], row["layer"])
+            fixed = {name: row.pop(name) for name in (*KEY, "depth", "units")}
+            violin = [share for (share,) in violin_of.get(key, [])]
+            entry = layers.setdefault(key, {**fixed, "violin": violin, "measured": {}})
+            entry["measured"][protocol or ""] = {**row, "curve": curve_of.get(key, [])}
     widths = sorted(float(width) for width in analysis.layers["width_factor"].unique())
     return {
         "series": [name for name in analysis.series if name in set(analysis.layers["series"])],
         "widths": widths,
         "colours": ordered_colours(len(widths)),
         "middles": intervals.mean(axis=1).round(DIGITS).tolist(),
-        "rows": rows,
+        "layers": list(layers.values()),
     }
+
+
+def _shown(layers: pd.DataFrame, protocol: Protocol | None) -> pd.DataFrame:
+    """The columns of `layers` that the page shows."""
+    if protocol == "figures":
+        layers = layers.assign(similarity=layers["similarity_reference"], similarity_std=layers["similarity_std_units"])
+    return layers[[*KEY, "depth", "units", "n", *SHOWN]]
 
 
 def _by_layer(table: pd.DataFrame, columns: list[str]) -> dict[Key, list[list[float]]]:
     values = table[columns].round(DIGITS).to_numpy()
-    indices: dict[Any, Any] = table.groupby(["series", "width_factor", "layer"], sort=False).indices
+    indices: dict[Any, Any] = table.groupby(list(KEY), sort=False).indices
     return {key: values[rows].tolist() for key, rows in indices.items()}
 
 
@@ -73,7 +88,7 @@ def _by_depth(measure: str, title: str, scale: alt.Scale) -> alt.LayerChart | al
         detail="width_factor:N",
     )
     points = base.mark_point(filled=True, size=45).encode(
-        y=alt.Y(f"{measure}:Q", title=title, scale=scale),
+        y=alt.Y(f"{measure}:Q", title=title, scale=scale, axis=alt.Axis(format=MEASURED)),
         tooltip=[
             alt.Tooltip("layer:N", title="Layer"),
             alt.Tooltip("width:N", title="Width factor"),

@@ -2,6 +2,7 @@
 
 import functools
 import math
+from decimal import ROUND_HALF_UP, Context
 from typing import Any
 
 import altair
@@ -9,8 +10,10 @@ import pandas as pd
 import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from widthwise.reporting.numbers import with_minus
-from widthwise.wording import probability
+from widthwise.wording import probability, with_minus
+
+LIKE_A_BROWSER = Context(prec=4, rounding=ROUND_HALF_UP)
+"""How a browser rounds; Python rounds a 5 that nothing follows to the even digit."""
 
 
 def template(name: str) -> Template:
@@ -22,7 +25,7 @@ def template(name: str) -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "signed": signed, "probability": probability}
+    environment.filters |= {"number": number, "signed": signed, "minus": with_minus, "probability": probability}
     return environment.get_template(name)
 
 
@@ -34,12 +37,15 @@ def drawing_code() -> str:
 
 
 def number(value: Any) -> str:
-    """A table's cell as text."""
+    """A table's cell as text, as `shown` in table.js writes it: whole numbers and large ones with commas, others with
+    four significant digits."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return "" if value is None or value is pd.NA else str(value)
     if math.isnan(value):
         return "–"
-    return with_minus(str(value) if isinstance(value, int) else f"{value:.4g}")
+    if isinstance(value, float):
+        value = LIKE_A_BROWSER.create_decimal_from_float(value) if abs(value) < 1000 else _rounded(value)
+    return with_minus(f"{value:,}" if isinstance(value, int) else f"{float(value):.4g}")
 
 
 def signed(value: float) -> str:
@@ -47,4 +53,10 @@ def signed(value: float) -> str:
     if pd.isna(value):
         return "–"
     digits = 3 if abs(value) < 1 else 1
-    return with_minus(f"{value:+.{digits}f}")
+    rounded = round(value, digits)
+    return with_minus(f"{value:+.{digits}f}") if rounded else f"{abs(rounded):.{digits}f}"
+
+
+def _rounded(value: float) -> int:
+    """The nearest whole number; of two that are as near, the one farther from 0."""
+    return int(math.copysign(math.floor(abs(value) + 0.5), value))

@@ -1,4 +1,4 @@
-"""How every figure and table writes numbers: four significant digits, a real minus sign, widths as `1/4×`.
+"""How every figure and table writes numbers: four significant digits, widths as `1/4×`.
 
 Vega writes a real minus sign by itself.
 """
@@ -7,12 +7,12 @@ import json
 from collections.abc import Sequence
 from fractions import Fraction
 
+import altair as alt
 import numpy as np
 
 MEASURED = ".4~r"
 """D3's format of what was measured: four significant digits, and no exponent."""
 COUNTED = ",d"
-MINUS = "−"
 MOST_PARTS = 9
 NEARLY = 1e-6
 
@@ -22,11 +22,6 @@ def width_text(width: float) -> str:
     fraction = Fraction(width).limit_denominator(1024)
     simple = width < 1 and fraction.numerator <= MOST_PARTS and abs(float(fraction) - width) < NEARLY
     return f"{f'{fraction.numerator}/{fraction.denominator}' if simple else f'{width:g}'}×"
-
-
-def with_minus(text: str) -> str:
-    """A number as text, with a real minus sign."""
-    return text.replace("-", MINUS)
 
 
 def labels(values: Sequence[float], texts: Sequence[str | list[str]]) -> str:
@@ -40,7 +35,13 @@ def format_of(values: Sequence[float]) -> str:
     return f",.{decimals}f"
 
 
-def ticks(low: float, high: float, most: int = 7) -> list[float]:
+def round_axis(values: Sequence[float], grid: bool = True) -> alt.Axis:
+    """An axis at round `values`. Its own labels are short; the value of a mark, as a screen reader says it, is not."""
+    label = f"format(datum.value, '{format_of(values)}')"
+    return alt.Axis(values=list(values), format=MEASURED, labelExpr=label, grid=grid)
+
+
+def ticks(low: float, high: float, most: int = 8) -> list[float]:
     """At most so many round numbers from `low` to `high`, a step of 1, 2 or 5 times a power of ten apart."""
     least = (high - low) / (most - 1)
     power = 10.0 ** np.floor(np.log10(least))

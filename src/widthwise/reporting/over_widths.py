@@ -10,7 +10,7 @@ import pandas as pd
 from widthwise.analysis.experiment import Analysis
 from widthwise.reporting import published_layer
 from widthwise.reporting.composing import Specification, joined, layered, where_isolated
-from widthwise.reporting.numbers import COUNTED, MEASURED, format_of, labels, ticks, width_text
+from widthwise.reporting.numbers import COUNTED, MEASURED, labels, round_axis, ticks, width_text
 from widthwise.reporting.quantities import (
     OF_LAYERS,
     PAPERS,
@@ -228,5 +228,5 @@ def _value_axis(values: pd.Series, drawn: Quantity) -> Callable[[str], alt.Y]:
         alt.Y,
         title=drawn.title,
         scale=alt.Scale(domain=bounds, nice=False, zero=False),
-        axis=alt.Axis(values=shown, format=format_of(shown)),
+        axis=round_axis(shown),
     )

@@ -1,89 +1,94 @@
-"""All of a store's experiments together: a summary in numbers, and a matrix of experiments by measures."""
+"""All of a store's experiments together: a summary in numbers, and a matrix of series by measures."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
 from widthwise.analysis.experiment import Analysis
+from widthwise.analysis.verdict import ACCURACY_MARGIN
 from widthwise.reporting.html import signed
 
 ANSWERS = ("supported", "not supported", "no valid evidence")
-MARKS = {"all": "▲", "some": "△", "none": "▬", "untested": "–"}
-MARKS_OF_ACCURACY = {"all": "✓", "some": "", "none": "", "untested": "–"}
+GROWS, FLAT, UNTESTED = ("grows", "▲ grows"), ("flat", "▬ no growth"), ("untested", "– not tested")
+KEPT, FALLS, UNCLEAR = ("kept", "✓ kept"), ("falls", "✗ falls"), ("unclear", "? not shown")
+GROWING = {
+    (True, True): "in both measures",
+    (True, False): "only in removable units",
+    (False, True): "only in repeated units",
+}
+Row = Mapping[Hashable, Any]
+Cell = dict[str, str]
+"""A cell of the matrix: its `kind`, its `text`, and the `effect`, which may be empty."""
 
 
 def overview(analyses: Sequence[Analysis]) -> dict[str, object]:
     """Counts for the opening of the page: of trainings and networks, of series by their verdict, and what grows.
 
     An earlier version of an experiment is not counted beside the later one.
+
+    Args:
+        analyses: the experiments, each under one protocol.
     """
     analyses = [analysis for analysis in analyses if not analysis.version]
     verdicts = _all_verdicts(analyses)
     kept = verdicts[verdicts["verdict"].isin(ANSWERS[:2])]
     growing = kept[["removability_grows", "similarity_grows"]].astype(bool).value_counts()
+    counts = {words: int(growing.get(grown, 0)) for grown, words in GROWING.items()}
     return {
         "experiments": len(analyses),
         "trainings": len(_trained(analyses)),
         "series": len(verdicts),
         "tested": len(kept),
         **{answer.replace(" ", "_"): int((verdicts["verdict"] == answer).sum()) for answer in ANSWERS},
-        "only_removability": int(growing.get((True, False), 0)),
-        "only_similarity": int(growing.get((False, True), 0)),
-        "both": int(growing.get((True, True), 0)),
+        "growing": ", ".join(f"{count} {words}" for words, count in counts.items() if count),
         "reduced": sorted({analysis.scale for analysis in analyses if analysis.scale != "paper"}),
     }
 
 
-def matrix(analyses: Sequence[Analysis]) -> list[dict[str, object]]:
-    """One row for each experiment with a verdict: in how many series removability and similarity grow and accuracy is
-    kept, and by how much they change per doubling of width."""
+@dataclass(frozen=True)
+class MatrixRow:
+    """A series: its cells for removability, similarity and accuracy, and its verdict."""
+
+    series: str
+    cells: list[Cell]
+    verdict: str
+
+
+def matrix(verdicts: pd.DataFrame) -> list[MatrixRow]:
+    """A row for each series of an experiment's verdicts under one protocol: whether removability and similarity grow
+    and accuracy is kept, each with its effect."""
     return [
-        {
-            "id": analysis.name,
-            "title": analysis.sweep.title,
-            "label": analysis.label,
-            "scale": analysis.scale,
-            "removability": _growth(analysis.verdicts, "removability", "AUC per doubling"),
-            "similarity": _growth(analysis.verdicts, "similarity", "similar units per doubling"),
-            "accuracy": _accuracy(analysis.verdicts),
-            "verdicts": {answer: int((analysis.verdicts["verdict"] == answer).sum()) for answer in ANSWERS},
-        }
-        for analysis in analyses
-        if len(analysis.verdicts)
+        MatrixRow(
+            row["series"], [_growth(row, "removability"), _growth(row, "similarity"), _accuracy(row)], row["verdict"]
+        )
+        for row in verdicts.to_dict("records")
     ]
+
+
+def _growth(row: Row, measure: str) -> Cell:
+    if row["obstacle"]:
+        return _cell(UNTESTED)
+    return _cell(GROWS if row[f"{measure}_grows"] else FLAT, row[f"{measure}_slope"])
+
+
+def _accuracy(row: Row) -> Cell:
+    """Accuracy is kept if it is shown to fall by no more than the margin; it may be neither kept nor fall."""
+    change = row["accuracy_change"]
+    if row["obstacle"] or pd.isna(change):
+        return _cell(UNTESTED)
+    return _cell(KEPT if row["accuracy_kept"] else FALLS if change < -ACCURACY_MARGIN else UNCLEAR, change)
+
+
+def _cell(kind: tuple[str, str], effect: float | None = None) -> Cell:
+    return {"kind": kind[0], "text": kind[1], "effect": "" if effect is None else signed(effect)}
 
 
 def _trained(analyses: Sequence[Analysis]) -> set[str]:
     """The trials that were trained; two experiments may share them."""
     ended = (analysis.runs[analysis.runs["status"].isin(["trained", "diverged"])] for analysis in analyses)
     return {trial for runs in ended for trial in runs["trial"]}
-
-
-def _growth(verdicts: pd.DataFrame, measure: str, unit: str) -> dict[str, str]:
-    tested = verdicts[verdicts["obstacle"] == ""]
-    slopes = verdicts[f"{measure}_slope"].dropna()
-    effect = f"{_range(slopes)} {unit}" if len(slopes) else ""
-    count = int(tested[f"{measure}_grows"].astype(bool).sum())
-    return _cell("grows", count, len(tested), effect, MARKS)
-
-
-def _accuracy(verdicts: pd.DataFrame) -> dict[str, str]:
-    changes = verdicts["accuracy_change"].dropna()
-    effect = f"{_range(changes)} in all" if len(changes) else ""
-    kept = int(verdicts["accuracy_kept"].dropna().astype(bool).sum())
-    return _cell("kept", kept, len(changes), effect, MARKS_OF_ACCURACY)
-
-
-def _cell(verb: str, count: int, tested: int, effect: str, marks: dict[str, str]) -> dict[str, str]:
-    """A cell of the matrix: in how many of the tested series something is so."""
-    kind = "untested" if not tested else "all" if count == tested else "some" if count else "none"
-    text = f"{verb} in {count} of {tested}" if tested else "not tested"
-    return {"kind": kind, "mark": marks[kind], "text": text, "effect": effect}
-
-
-def _range(values: pd.Series) -> str:
-    low, high = signed(float(values.min())), signed(float(values.max()))
-    return low if low == high else f"{low} to {high}"
 
 
 def _all_verdicts(analyses: Sequence[Analysis]) -> pd.DataFrame:

@@ -2,9 +2,11 @@
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import Future
 from importlib.metadata import version
+from typing import Any
 
 import pandas as pd
 
@@ -13,8 +15,9 @@ from widthwise.analysis.experiment import Analysis
 from widthwise.analysis.trainings import ENOUGH_ACCURACY, NEARLY_BEST
 from widthwise.analysis.verdict import ACCURACY_MARGIN, SIGNIFICANCE
 from widthwise.experiments.sweep import PAPER, catalogue
+from widthwise.measurement.settings import Protocol
 from widthwise.reporting import explorer
-from widthwise.reporting.composing import Specification
+from widthwise.reporting.embedding import Drawn, Pool, embedded, views
 from widthwise.reporting.figures import figures
 from widthwise.reporting.html import template
 from widthwise.reporting.overview import ANSWERS, matrix, overview
@@ -26,39 +29,52 @@ TABLES = {
     "runs": "Every training",
 }
 DIGITS = 6
+PROTOCOLS: dict[Protocol, str] = {
+    "figures": "as the paper's figures were measured: the same share of whole channels is dropped in every layer at "
+    "once, and AUC is the mean of the curve's points",
+    "text": "as the paper's text defines it: one layer at a time, each application of a unit dropped by itself, and "
+    "AUC is the area under the curve, the mean of the layers",
+}
+"""How removability is measured, in the words that the page has beside its switch; in the switch's order."""
+NOT_RUN = "not run"
 
 
 def page(
     analyses: Sequence[Analysis],
-    specifications: Sequence[dict[str, Specification]],
+    specifications: Sequence[Mapping[str, Drawn]],
     store: str,
     code: Future[str],
+    protocol: Protocol | None = None,
 ) -> str:
-    """The page's HTML: the analyses in order, each with its figures' Vega-Lite specifications by name.
+    """The page's HTML: the analyses in order, each with its figures' Vega-Lite specifications by name and protocol.
 
     Args:
         store: its location, for the commands that the page names.
         code: a future of the script that draws the figures, whose result is needed last.
+        protocol: the one that the page opens with; None: the paper's figures' if it shows any of its experiments.
     """
-    claims = compare_with_paper(analyses).sort_values("answer", key=lambda each: each == "not run", kind="stable")
-    stated = [each.claims for each in analyses if len(each.claims) and not each.version]
-    (claims, own), multiplicity = with_multiplicity([claims, pd.concat(stated) if stated else claims[:0]])
-    experiments = [_experiment(*pair) for pair in zip(analyses, specifications, strict=True)]
-    shown = [analysis.under(analysis.protocol) for analysis in analyses]
-    layers = {analysis.name: explorer.content(analysis) for analysis in shown if len(analysis.layers)}
+    tables: Pool = {}
+    protocols: list[Protocol] = [each for each in PROTOCOLS if any(each in analysis.protocols for analysis in analyses)]
+    experiments = [_experiment(*pair, tables) for pair in zip(analyses, specifications, strict=True)]
+    (claims, own), multiplicity = _claims(analyses)
+    run = claims["answer"] != NOT_RUN
     return template("page.html.jinja").render(
         experiments=experiments,
-        overview=overview(shown),
-        matrix=matrix(shown),
+        protocols=protocols,
+        chosen=protocol or _chosen(analyses, protocols),
+        meanings=PROTOCOLS,
+        overviews=_overviews(analyses, protocols),
         answers=ANSWERS,
-        claims=claims.to_dict("records"),
-        claim_counts=claims["answer"].value_counts().to_dict(),
-        own_claims=own.to_dict("records"),
+        claims=_records(pd.concat([claims[run], claims[~run]])),
+        claims_run=int(run.sum()),
+        own_claims=_records(own),
+        counts=Counter(claims["answer"]),
+        own_counts=Counter(own["answer"]),
         multiplicity=multiplicity,
-        own_counts=own["answer"].value_counts().to_dict(),
-        layers=layers,
+        layers={analysis.name: explorer.content(analysis) for analysis in analyses if len(analysis.layers)},
         titles={each["id"]: each["heading"] for each in experiments},
         explorer=styled(explorer.specification(), PAGE_INK),
+        data=tables,
         tables={each["id"]: each["tables"] for each in experiments},
         settings={analysis.name: _settings(analysis) for analysis in analyses},
         table_titles=TABLES,
@@ -72,41 +88,67 @@ def page(
     )
 
 
-def _experiment(analysis: Analysis, specifications: dict[str, Specification]) -> dict[str, object]:
-    drawn = figures(analysis)
+def _chosen(analyses: Sequence[Analysis], protocols: Sequence[str]) -> str:
+    """The protocol that the page opens with: the figures' if it shows an experiment of the paper under it."""
+    of_paper = any(analysis.protocol == "figures" for analysis in analyses)
+    return "figures" if of_paper else next(iter(protocols), "")
+
+
+def _overviews(analyses: Sequence[Analysis], protocols: Sequence[Protocol]) -> list[tuple[str, dict[str, object]]]:
+    """What was found under each protocol; an experiment that was not measured by it counts under its own."""
+    found = []
+    for protocol in protocols or [None]:
+        seen = [
+            analysis.under(protocol if protocol in analysis.protocols else analysis.protocol) for analysis in analyses
+        ]
+        found.append((protocol or "", overview(seen)))
+    return found if len(found) > 1 else [("", found[0][1])]
+
+
+def _claims(analyses: Sequence[Analysis]) -> tuple[list[pd.DataFrame], str]:
+    """The paper's claims, none where nothing of the paper was run; those of users' sweeps; and a sentence on all."""
+    paper = compare_with_paper(analyses)
+    if not any(analysis.sweep.of_paper for analysis in analyses):
+        paper = paper[:0]
+    stated = [each.claims for each in analyses if len(each.claims) and not each.version]
+    return with_multiplicity([paper, pd.concat(stated) if stated else paper[:0]])
+
+
+def _records(claims: pd.DataFrame) -> list[dict[Hashable, Any]]:
+    """Claims as rows, with empty text for what is missing."""
+    return claims.astype(object).where(claims.notna(), "").to_dict("records")
+
+
+def _experiment(analysis: Analysis, specifications: Mapping[str, Drawn], tables: Pool) -> dict[str, Any]:
+    of = views(analysis)
     shown = analysis.under(analysis.protocol)
+    chosen = figures(analysis)
     return {
         "id": analysis.name,
-        "analysis": shown,
+        "analysis": analysis,
         "heading": f"{analysis.label}, scale {analysis.scale}",
         "note": analysis.sweep.note(analysis.scale),
+        "recipe": "" if analysis.sweep.recipe == PAPER else analysis.sweep.recipe,
         "statuses": analysis.runs["status"].value_counts().to_dict(),
         "tuned": list(analysis.sweep.at(analysis.scale).tune),
+        "networks": len(shown.networks),
         "degenerate": int(shown.networks["degenerate"].sum()) if "degenerate" in shown.networks else 0,
-        "verdicts": shown.verdicts.to_dict("records"),
+        "protocols": [each for each in of if each],
+        "verdicts": [
+            (protocol or "" if len(of) > 1 else "", matrix(view.verdicts), view.verdicts.to_dict("records"))
+            for protocol, view in of.items()
+            if len(view.verdicts)
+        ],
         "comparison": analysis.comparison.to_dict("records"),
         "held": int(analysis.comparison["holds"].sum()) if len(analysis.comparison) else 0,
         "figures": [
-            {
-                "name": figure.name,
-                "heading": figure.heading,
-                "panels": figure.panels,
-                "caption": specifications[figure.name]["usermeta"]["caption"],
-                "specification": _for_page(specifications[figure.name]),
-            }
-            for figure in drawn
-            if figure.name in specifications
+            embedded(figure, specifications[figure.name], tables) for figure in chosen if figure.name in specifications
         ],
-        "undrawn": [figure.heading for figure in drawn if figure.of_paper and figure.name not in specifications],
+        "undrawn": [figure.heading for figure in chosen if figure.of_paper and figure.name not in specifications],
         "overrides": [f"{path}={value}" for path, value in analysis.sweep.overrides.items()],
         "command": command(analysis),
         "tables": {name: _columns(_shown(analysis, name)) for name in TABLES if len(getattr(analysis, name))},
     }
-
-
-def _for_page(specification: Specification) -> Specification:
-    """A figure's specification without its heading and caption, which the page itself shows."""
-    return styled({key: value for key, value in specification.items() if key != "usermeta"}, PAGE_INK)
 
 
 def _shown(analysis: Analysis, name: str) -> pd.DataFrame:
@@ -114,7 +156,7 @@ def _shown(analysis: Analysis, name: str) -> pd.DataFrame:
     table = getattr(analysis, name)
     if name != "summary" or "trial" not in analysis.networks:
         return table
-    keys = [name for name in ("protocol", "series", "width_factor") if name in table]
+    keys = [key for key in ("protocol", "series", "width_factor") if key in table]
     trials = analysis.networks.groupby(keys)["trial"].agg(list).rename("trials")
     return table.join(trials, on=keys) if "trials" not in table else table
 

@@ -9,7 +9,6 @@ from widthwise.measurement.result import Profile
 from widthwise.measurement.units import MECHANISMS
 from widthwise.reporting.files import FileFormat, render
 from widthwise.reporting.html import drawing_code, template
-from widthwise.reporting.numbers import with_minus
 from widthwise.reporting.profile_charts import network_map
 from widthwise.reporting.profile_rows import FEW_LAYERS
 from widthwise.reporting.theme import PAGE_INK, styled
@@ -34,7 +33,7 @@ def profile_page(profile: Profile) -> str:
         notes=notes(profile),
         column_titles=COLUMN_TITLES,
         layers=[
-            {"cells": [cells[0], *map(with_minus, cells[1:])], "values": [depth, *values]}
+            {"cells": cells, "values": [depth, *values]}
             for depth, (cells, values) in enumerate(
                 zip(rows(profile), profile.layers[list(SORTED_BY)].to_numpy().tolist(), strict=True), start=1
             )

@@ -11,6 +11,7 @@ from widthwise.measurement.settings import Protocol
 from widthwise.reporting import paths
 from widthwise.reporting.composing import Specification
 from widthwise.reporting.csv_tables import to_csv
+from widthwise.reporting.embedding import Drawn, drawn, views
 from widthwise.reporting.figure import Figure, specification
 from widthwise.reporting.figures import figures
 from widthwise.reporting.files import drawing_process, render
@@ -42,7 +43,7 @@ def write(
     before = _drawn_before(store)
     digests: dict[str, str] = {}
     prepared: list[Analysis] = []
-    specifications: list[dict[str, Specification]] = []
+    specifications: list[dict[str, Drawn]] = []
     drawing: list[tuple[str, Future[bytes]]] = []
     with drawing_process() as pool:
         code = pool.submit(drawing_code)
@@ -51,8 +52,9 @@ def write(
             for name, table in analysis.tables().items():
                 store.write(paths.table(analysis.name, name), to_csv(table))
             shown = analysis.under(protocol or analysis.protocol)
-            drawn = {each.name: specification(each, shown) for each in figures(shown) if each.shown(shown)}
-            for name, content in drawn.items():
+            by_protocol = drawn(figures(analysis), views(analysis))
+            for name, contents in by_protocol.items():
+                content = contents[shown.protocol]
                 drawn_from = digests[f"{analysis.name}/{name}"] = _drawn_from(content, look)
                 for file_format in FORMATS:
                     path = paths.figure(analysis.name, name, file_format)
@@ -60,8 +62,8 @@ def write(
                     changed = before.get(f"{analysis.name}/{name}") != drawn_from
                     if (there or file_format in formats) and (changed or not there):
                         drawing.append((path, pool.submit(render, content, file_format, look)))
-            specifications.append(drawn)
-        content = page(prepared, specifications, store.location, code)
+            specifications.append(by_protocol)
+        content = page(prepared, specifications, store.location, code, protocol)
         for path, file in drawing:
             store.write(path, file.result())
     _remove_earlier(store, prepared, before.keys() - digests.keys())

@@ -135,7 +135,7 @@ def together(findings: Iterable[Finding]) -> Finding:
     greatest = max(p_values) if len(p_values) == len(parts) else None
     answers = {part.answer for part in parts}
     order: tuple[Answer, ...] = ("not run", "disagrees", "cannot be told", "agrees")
-    answer = next(answer for answer in order if answer in answers)
+    answer: Answer = next(answer for answer in order if answer in answers)
     return Finding(answer, sentence(part.evidence for part in parts), greatest)
 
 

@@ -1,8 +1,20 @@
 const { tables, settings, titles, store } = read("tables");
+
+// The protocol that is shown: elements of another are hidden by the style sheet.
+const root = document.documentElement;
+const whenChosen = [];
+document.getElementById("protocol")?.addEventListener("change", ({ target }) => {
+  root.dataset.chosen = target.value;
+  for (const each of whenChosen) each();
+});
+const ofChosen = ({ titles, rows }) => {
+  const at = titles.indexOf("protocol"), several = at >= 0 && rows.some((row) => row[at] === root.dataset.chosen);
+  return several ? (row) => row[at] === root.dataset.chosen : () => true;
+};
 const widthText = (width) => {
   const whole = (value) => Math.abs(value - Math.round(value)) < 1e-6;
   const top = width < 1 ? [1, 3, 5, 7, 9].find((each) => whole(each / width)) : undefined;
-  return (top ? `${top}/${Math.round(top / width)}` : String(width)) + "x";
+  return (top ? `${top}/${Math.round(top / width)}` : String(width)) + "×";
 };
 
 // Tables whose trials are links.
@@ -17,7 +29,8 @@ for (const details of document.querySelectorAll("details[data-table]")) {
   details.addEventListener("toggle", () => {
     const container = details.querySelector(".sortable");
     if (details.open && !container.firstChild) {
-      sortable(container, tables[details.dataset.experiment][details.dataset.table], { controls: details, fill: linkTrials });
+      const table = tables[details.dataset.experiment][details.dataset.table];
+      whenChosen.push(sortable(container, table, { controls: details, fill: linkTrials, wanted: (row) => ofChosen(table)(row) }));
     }
   });
 }
@@ -32,7 +45,7 @@ function showTrial(identity) {
     if (!Object.hasOwn(own, identity)) continue;
     const find = (name) => {
       const table = tables[experiment]?.[name], at = table?.titles.indexOf("trial") ?? -1;
-      const row = at < 0 ? undefined : table.rows.find((each) => each[at] === identity);
+      const row = at < 0 ? undefined : table.rows.filter(ofChosen(table)).find((each) => each[at] === identity);
       return row && Object.fromEntries(table.titles.map((title, index) => [title, row[index]]));
     };
     const run = find("runs"), network = find("networks");
@@ -61,11 +74,15 @@ function showTrial(identity) {
 }
 dialog.addEventListener("close", () => { if (location.hash.startsWith("#trial=")) history.replaceState(null, "", location.pathname + location.search); });
 
-// Claims by their answer.
-const answer = document.getElementById("answer");
-answer.addEventListener("change", () => {
-  for (const row of document.querySelectorAll("tr[data-answer]")) row.hidden = answer.value !== "" && row.dataset.answer !== answer.value;
-});
+// Claims by their answer; those that were not run only if asked for.
+const answer = document.getElementById("answer"), notRun = document.getElementById("not-run");
+function showClaims() {
+  for (const row of document.querySelectorAll("tr[data-answer]")) {
+    row.hidden = row.dataset.answer === "not run" ? !(notRun?.checked && answer.value === "")
+      : answer.value !== "" && row.dataset.answer !== answer.value;
+  }
+}
+for (const control of [answer, notRun]) control?.addEventListener("change", showClaims);
 
 // The explorer.
 const layers = read("layers"), form = document.getElementById("choice");
@@ -74,8 +91,10 @@ const chosenWidths = () => [...choose.widths.querySelectorAll("input:checked")].
 const REACH = 0.45;
 let last = 0, drawing, nearby;
 async function explore() {
-  const { rows, middles, widths, colours } = layers[choose.experiment.value];
-  const wanted = chosenWidths(), some = rows.filter((row) => row.series === choose.series.value && wanted.includes(row.width_factor));
+  const { layers: all, middles, widths, colours } = layers[choose.experiment.value];
+  const wanted = chosenWidths(), protocol = root.dataset.chosen;
+  const some = all.filter((row) => row.series === choose.series.value && wanted.includes(row.width_factor))
+    .map(({ measured, ...row }) => ({ ...row, ...measured[protocol] ?? Object.values(measured)[0] }));
   const about = (row) => ({ layer: row.layer, depth: row.depth, width: widthText(row.width_factor), width_factor: row.width_factor, colour: colours[widths.indexOf(row.width_factor)] });
   const specification = read("explorer-specification");
   specification.datasets = {
@@ -94,10 +113,14 @@ async function explore() {
   sortable(numbers, { titles: columns, numeric: columns.map((name) => name !== "layer"), rows: some.map((row) => columns.map((name) => row[name])) });
   const chart = document.getElementById("explorer-chart");
   const shows = [choose.experiment.value, choose.series.value, wanted.join(",")].join("/"), fresh = element("div", "", { className: "chart drawn" });
+  fit(specification, chart);
+  document.getElementById("explorer-said").textContent =
+    `${titles[choose.experiment.value]}: ${choose.series.value}, ${wanted.map(widthText).join(", ")}`;
   const result = await vegaEmbed(fresh, specification, options("layers"));
   if (turn !== last) return result.finalize(); // another choice was made meanwhile
   drawing?.finalize();
   drawing = result;
+  describe(fresh);
   chart.replaceChildren(fresh);
   chart.dataset.shows = shows;
 }
@@ -124,7 +147,16 @@ if (form) {
   for (const control of [choose.series, choose.widths]) control.addEventListener("change", () => { keep(); explore(); });
   nearby = new IntersectionObserver(([entry]) => { if (entry.isIntersecting) { nearby.disconnect(); explore(); } }, { rootMargin: "400px" });
   nearby.observe(document.getElementById("explorer-chart"));
+  drawLast = async () => { if (last === 0) { nearby.disconnect(); await explore(); } };
+  whenChosen.push(() => { if (last > 0) explore(); });
 }
+
+// On paper, what was folded is open: how each claim was tested.
+const opened = [];
+window.addEventListener("beforeprint", () => {
+  for (const details of document.querySelectorAll("tr:not([hidden]) details:not([open])")) { details.open = true; opened.push(details); }
+});
+window.addEventListener("afterprint", () => { for (const details of opened.splice(0)) details.open = false; });
 
 // The address bar leads to a trial or to a choice of the explorer; to sections the browser goes by itself.
 function follow() {
@@ -144,4 +176,4 @@ function follow() {
 }
 window.addEventListener("hashchange", follow);
 follow();
-document.documentElement.dataset.ready = "true";
+root.dataset.ready = "true";
