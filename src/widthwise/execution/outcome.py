@@ -14,6 +14,7 @@ from widthwise.execution.constructed import constructed
 from widthwise.experiments.store import Outcome
 from widthwise.experiments.trial import Trial
 from widthwise.measurement.profile import profile
+from widthwise.measurement.result import Profile
 from widthwise.networks.cost import parameters
 from widthwise.networks.own_network import OwnNetwork, logits_of
 from widthwise.tracing.predicted_labels import Predict
@@ -78,9 +79,7 @@ def outcome(
         return Outcome("diverged", results, {"history": history}, data=dataset.description)
 
     test = SplitInputs(dataset.test, batch_size)
-    of_trained = initial if trial.construction is None else None  # a construction was not trained itself
-    options = {"settings": trial.measurement, "predict": predicted_by(trial), "seed": trial.seed}
-    profiled = profile(measured, test, **options, initial=of_trained)
+    profiled = _profiled(trial, measured, test, initial if trial.construction is None else None)
     results["most_frequent_label_share"] = profiled.most_frequent_label_share
     results["degenerate"] = profiled.most_frequent_label_share > DEGENERATE_SHARE
     tables = {"history": history, **{name: getattr(profiled, name) for name in KEPT}}
@@ -88,9 +87,15 @@ def outcome(
     if trained.damaged:
         tables["damaged"] = pd.DataFrame(sorted(trained.damaged.items()), columns=["image", "reason"])
     if trained.kept:
-        tables |= _measured_epochs(trial, dataset, network, trained.kept, batch_size)
+        tables |= _measured_epochs(trial, dataset, network, trained.kept, initial, batch_size)
     kept = {epoch: _arrays(each) for epoch, each in trained.kept.items()}
     return Outcome("trained", results, tables, state, kept, dataset.description)
+
+
+def _profiled(trial: Trial, network: nn.Module, inputs: SplitInputs, initial: Parameters | None) -> Profile:
+    """The profile of a trial's network; `initial` is missing where the network was not trained itself."""
+    predict = predicted_by(trial)
+    return profile(network, inputs, settings=trial.measurement, predict=predict, seed=trial.seed, initial=initial)
 
 
 def predicted_by(trial: Trial) -> Predict | None:
@@ -123,7 +128,12 @@ def _note_damaged(dataset: Dataset, trained: TrainedNetwork) -> dict[str, str]:
 
 
 def _measured_epochs(
-    trial: Trial, dataset: Dataset, network: nn.Module, kept: dict[int, Parameters], batch_size: int
+    trial: Trial,
+    dataset: Dataset,
+    network: nn.Module,
+    kept: dict[int, Parameters],
+    initial: Parameters,
+    batch_size: int,
 ) -> dict[str, pd.DataFrame]:
     """The tables `layers` and `removability` of each kept epoch, with the epoch and its test accuracy (Fig. B2)."""
     test = SplitInputs(dataset.test, batch_size)
@@ -131,7 +141,7 @@ def _measured_epochs(
     for epoch, parameters_then in sorted(kept.items()):
         network.load_state_dict(parameters_then)
         accuracy, _ = evaluate(network, dataset.test, batch_size)
-        profiled = _profiled(trial, dataset, network, test)
+        profiled = _profiled(trial, network, test, initial)
         layers.append(profiled.layers.assign(epoch=epoch, test_accuracy=accuracy))
         removability.append(profiled.removability.assign(epoch=epoch))
     return {

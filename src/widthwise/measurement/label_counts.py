@@ -143,10 +143,9 @@ class LabelCounts:
         slopes = np.zeros(2 * groups)
         slopes[:groups][random] = curve.weights[random] / totals[groups:][random]
         slopes[groups:][random] = -slopes[:groups][random] * pooled[random]
-        products = (
-            np.outer(slopes, slopes) * self._products.cpu().numpy()
-        )  # no BLAS, whose last digit depends on memory
-        spread = products.sum() * self._clusters / (self._clusters - 1)
+        products = np.outer(slopes, slopes) * self._products.cpu().numpy()
+        spread = products.sum()  # not by BLAS, whose last digit depends on where memory lies
+        spread *= self._clusters / (self._clusters - 1)
         cautious = _cautious(pooled[random], self.examples[random])
         missed = np.maximum(cautious * (1 - cautious) - pooled[random] * (1 - pooled[random]), 0)
         missed = (curve.weights[random] ** 2 * missed / self.examples[random]).sum()
