@@ -16,8 +16,9 @@ def listed(names: Sequence[str], last: str = "and") -> str:
 
 
 def signed(value: float, form: str = ".3g") -> str:
-    """A number with its sign, a real minus: `+0.12`, `−0.12`."""
-    return f"{value:+{form}}".replace("-", "−")
+    """A number with its sign, a real minus: `+0.12`, `−0.12`; what rounds to 0 is `+0.00`."""
+    rounds_to_zero = float(f"{value:{form}}") == 0
+    return f"{0.0 if rounds_to_zero else value:+{form}}".replace("-", "−")
 
 
 def probability(p_value: float) -> str:
