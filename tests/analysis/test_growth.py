@@ -37,7 +37,6 @@ def test_counts_are_in_units_of_the_widest_network():
     assert one["non_prunability_relative"].tolist() == pytest.approx([0.9 / 16, 0.1, 0.15, 0.2, 0.2])
     assert one["redundancy_pca_relative"].tolist() == pytest.approx([1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2])
     assert other["prunability_relative"].tolist() == pytest.approx([0.25, 0.75])
-    assert with_counts(narrow, widest=4.0)["prunability_relative"].tolist() == pytest.approx([0.125, 0.375])
 
 
 def test_the_factor_is_the_geometric_mean_of_the_steps():

@@ -365,6 +365,32 @@ def test_a_recipe_is_inherited_and_its_fields_explained(tmp_path: Path):
     assert {trial.data.dimensions for trial in authors.trials("paper")} == {50}  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize(
+    ("added", "says"),
+    [
+        ("recipe: authors-code\n", "a recipe is chosen when the sweep is run"),
+        ("recipe: other\n", "a recipe is chosen when the sweep is run"),
+    ],
+)
+def test_a_file_chooses_no_recipe(tmp_path: Path, added: str, says: str):
+    (tmp_path / "two.yaml").write_text(RECIPES + added)
+    with pytest.raises(RequestError, match=says):
+        Sweep.load(str(tmp_path / "two.yaml"))
+
+
+def test_no_recipe_is_called_paper(tmp_path: Path):
+    (tmp_path / "two.yaml").write_text(RECIPES.replace("authors-code:", "paper:"))
+    with pytest.raises(RequestError, match="paper is the sweep as it is; give the recipe another name"):
+        Sweep.load(str(tmp_path / "two.yaml"))
+
+
+def test_fields_of_a_width_are_explained_for_that_width():
+    found = Sweep.load("resnet18-batch-size").with_recipe("authors-code").explain("training.scale")
+    of_largest = {name: each.values for each in found for name in each.series if name.startswith("largest")}
+    assert of_largest["largest batch at 0.25×"] == (32.0,)
+    assert of_largest["largest batch at 4×"] == (2.0,)
+
+
 def test_there_is_no_other_recipe():
     with pytest.raises(RequestError, match=r"constructions has no recipe 'authors-code': it has paper$"):
         Sweep.load("constructions").with_recipe("authors-code")

@@ -174,7 +174,7 @@ BINS = 50
 
 
 def correlations(pairs: dict[float, int]) -> pd.DataFrame:
-    """A table `correlation` of one layer with so many pairs at each width, in which |r| is small for most."""
+    """A table `correlation` of one layer with given numbers of pairs at each width, most with a small |r|."""
     low = np.arange(BINS) / BINS
     shape = np.exp(-6 * low)
     return pd.concat(

@@ -18,7 +18,7 @@ RELATIVE = "_relative"
 COLUMNS = ["protocol", "series", "measure", "relative", "factor_per_doubling", "low", "high", "replicates"]
 
 
-def with_counts(networks: pd.DataFrame, widest: float | None = None) -> pd.DataFrame:
+def with_counts(networks: pd.DataFrame) -> pd.DataFrame:
     """Networks, or layers, with `non_prunability` and with each of `SHARES` as a count relative to the widest's units.
 
     `non_prunability` is 1 - prunability, the share of units that are needed. `prunability_relative` and so on are that
@@ -27,12 +27,11 @@ def with_counts(networks: pd.DataFrame, widest: float | None = None) -> pd.DataF
 
     Args:
         networks: a row for each network or layer; of its columns `series`, `width_factor`, `prunability` and
-            `redundancy_pca` are read.
-        widest: the width factor of the widest, such as the 4 of the published counts; None: that of each series here.
+            `redundancy_pca` are read. The widest is that of its series.
     """
     found = networks.assign(non_prunability=1 - networks["prunability"])
     widths = found["width_factor"]
-    ratio = widths / (found.groupby("series")["width_factor"].transform("max") if widest is None else widest)
+    ratio = widths / found.groupby("series")["width_factor"].transform("max")
     return found.assign(**{f"{share}{RELATIVE}": found[share] * ratio for share in SHARES})
 
 

@@ -121,7 +121,7 @@ def _doubts() -> list[Doubt]:
 
 
 def _panel(figures: pd.Series) -> pd.Series:
-    """Figures of the paper: `1b` from `1b (training)`; empty for `(none: ResNet-18)`."""
+    """Figures of the paper: `1b` from `1b (training)`; empty where the paper has no such figure."""
     return figures.str.partition("(")[0].str.strip()
 
 

@@ -93,6 +93,14 @@ class Sweep(Axes):
             raise ValueError(f"claims: two have the name {twice!r}; give one another name")
         return self
 
+    @model_validator(mode="after")
+    def _recipes_can_be_chosen(self):
+        if PAPER in self.recipes:
+            raise ValueError(f"recipes: {PAPER} is the sweep as it is; give the recipe another name")
+        if self.recipe not in (PAPER, *self.recipes):
+            raise ValueError(f"recipe: there is no {self.recipe!r}; there are {listed([PAPER, *self.recipes])}")
+        return self
+
     @classmethod
     def load(cls, name: str) -> "Sweep":
         """A sweep of the catalogue by its name, or of a YAML file by its path.
@@ -124,6 +132,8 @@ class Sweep(Axes):
     @classmethod
     def _parse(cls, file: Path, source: str, name: str) -> "Sweep":
         content = {"name": name, "title": name, **read_sweep(file, source)}
+        if "recipe" in content:
+            raise refused(source, "recipe: a recipe is chosen when the sweep is run; leave it out")
         sweep = validated(cls, with_code(content, file.parent), source)
         for each in (sweep, *map(sweep.with_recipe, sweep.recipes)):
             for scale in sweep.scales or ("paper",):
@@ -274,10 +284,12 @@ class Sweep(Axes):
         seeds = list(range(axes.replicates))
         varied = {**axes.tune, "network.width_factor": list(axes.widths), "seed": seeds, "data.seed": seeds}
         of_run = self._of_run(axes.widths[0], 0, first)
-        series = [
-            (name, [*layers, *list(by_width.values())[:1], *of_run])
-            for name, layers, by_width in self._series(axes, scale, self._source)
-        ]
+        series = []
+        for name, layers, by_width in self._series(axes, scale, self._source):
+            if not by_width:
+                series.append((name, [*layers, *of_run]))
+            for width, layer in by_width.items():  # each with values of its own
+                series.append((f"{name} at {width:g}×", [*layers, layer, *of_run]))
         return explained(series, varied, path, self._source)
 
     @property

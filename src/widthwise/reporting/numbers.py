@@ -42,7 +42,7 @@ def round_axis(values: Sequence[float], grid: bool = True) -> alt.Axis:
 
 
 def ticks(low: float, high: float, most: int = 8) -> list[float]:
-    """At most so many round numbers from `low` to `high`, a step of 1, 2 or 5 times a power of ten apart."""
+    """At most `most` round numbers from `low` to `high`, a step of 1, 2 or 5 times a power of ten apart."""
     least = (high - low) / (most - 1)
     power = 10.0 ** np.floor(np.log10(least))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= least * (1 - NEARLY))
