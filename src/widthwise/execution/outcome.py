@@ -1,6 +1,7 @@
 """From a trained network to a trial's outcome: accuracies, the two measures, and the files to keep."""
 
 import math
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -63,6 +64,7 @@ def outcome(
         "training_seconds": seconds,
     }
     history = pd.DataFrame(trained.history).astype({"epoch": "int64"})
+    started = time.perf_counter()
     diverged = trained.status == "diverged"
     measured, initial = network, {name: value.clone() for name, value in network.state_dict().items()}
     if not diverged:
@@ -89,6 +91,7 @@ def outcome(
     if trained.kept:
         tables |= _measured_epochs(trial, dataset, network, trained.kept, initial, batch_size)
     kept = {epoch: _arrays(each) for epoch, each in trained.kept.items()}
+    results["measuring_seconds"] = time.perf_counter() - started
     return Outcome("trained", results, tables, state, kept, dataset.description)
 
 
