@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from widthwise.execution.train import Trained as Trained
     from widthwise.execution.train import train as train
     from widthwise.experiments.store import Store as Store
+    from widthwise.experiments.store_copy import Copied as Copied
+    from widthwise.experiments.store_copy import copy_store as copy_store
     from widthwise.experiments.sweep import Sweep as Sweep
     from widthwise.experiments.trial import Trial as Trial
     from widthwise.measurement.plan import Plan as Plan
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     __version__: str
 
 _MODULES = {
+    "Copied": "widthwise.experiments.store_copy",
     "Layer": "widthwise.tracing.layer",
     "Machine": "widthwise.execution.machine",
     "Measurement": "widthwise.measurement.settings",
@@ -42,6 +45,7 @@ _MODULES = {
     "Trained": "widthwise.execution.train",
     "Trial": "widthwise.experiments.trial",
     "TrialError": "widthwise.errors",
+    "copy_store": "widthwise.experiments.store_copy",
     "layers": "widthwise.measurement.profile",
     "plan": "widthwise.measurement.plan",
     "profile": "widthwise.measurement.profile",

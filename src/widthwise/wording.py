@@ -26,6 +26,15 @@ def probability(p_value: float) -> str:
     return f"p = {p_value:.2g}" if p_value >= 0.0001 else "p < 0.0001"
 
 
+def duration(seconds: float) -> str:
+    """A time in words."""
+    if seconds < 90:
+        return f"{seconds:.0f} seconds"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} minutes"
+    return f"{seconds / 3600:.1f} hours" if seconds < 172_800 else f"{seconds / 86_400:.1f} days"
+
+
 def suggestion(name: str, known: Iterable[str], most: int = 1) -> str:
     """A hint for somebody who wrote `name`: `did you mean A?`, or the possible names: `there are A, B and C`."""
     names = list(known)

@@ -1,6 +1,7 @@
 """Charts as they are specified: what each mark stands for, and where. No network is trained for them."""
 
 import json
+import math
 import re
 from dataclasses import replace
 from typing import Any, get_args
@@ -19,6 +20,7 @@ from widthwise.reporting.files import SIZE, render
 from widthwise.reporting.look import Look, look_of
 from widthwise.reporting.quantities import QuantityName
 from widthwise.training.recipe import OPTIMIZERS, Recipe
+from widthwise.wording import duration
 
 WIDTHS = [0.25, 0.5, 1.0, 2.0, 4.0]
 SWEEP = Sweep.load("mlp10-initialization")
@@ -35,7 +37,9 @@ def made(protocol: str = "text", series: tuple[str, ...] = tuple(SERIES), **colu
     summary = summary.assign(**{**means, **spread, **columns})
     layers = [summary.assign(layer=name, depth=depth) for depth, name in enumerate(("first", "second"), start=1)]
     networks = summary.assign(replicate=0)
-    runs = pd.DataFrame({"series": SERIES})
+    ids = [str(number) for number, _ in enumerate(SERIES)]
+    seconds = {"training_seconds": 60.0, "measuring_seconds": 30.0}
+    runs = pd.DataFrame({"series": SERIES, "trial": ids, "status": "trained", **seconds})
     return Analysis(SWEEP, "paper", runs, networks, SERIES, runs, summary=summary, layers=pd.concat(layers))
 
 
@@ -139,6 +143,14 @@ def test_captions_say_which_protocol_and_which_deviation():
     assert "a unit of constant activity counts as −1" in figures
     accuracy = Figure("1c", "Accuracy", kinds.measure("test_accuracy"))
     assert "emovability" not in " ".join(details(accuracy, made("figures")))
+
+
+def test_captions_say_how_long_it_took():
+    figure, analysis = Figure("1c", "Accuracy", kinds.measure("test_accuracy")), made("figures")
+    said = f"Training and measuring {len(SERIES)} networks took {duration(90.0 * len(SERIES))}, one after the other."
+    assert said in details(figure, analysis)
+    for change in ({"training_seconds": 0.1, "measuring_seconds": 0.1}, {"measuring_seconds": math.nan}):
+        assert "took" not in " ".join(details(figure, replace(analysis, runs=analysis.runs.assign(**change))))
 
 
 def test_counts_relative_to_the_widest_are_shares_times_the_width():

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from widthwise.commands.copy import copy
 from widthwise.commands.error_wording import Command
 from widthwise.commands.list import list_experiments
 from widthwise.commands.profile import profile
@@ -45,7 +46,7 @@ def widthwise(
 
 
 app.command("list", cls=Command)(list_experiments)
-for command in (run, report, train, profile):
+for command in (run, report, train, profile, copy):
     app.command(cls=Command)(command)
 
 

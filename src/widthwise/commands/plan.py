@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from widthwise.commands.terminal import duration, messages, print_json, results, scaled
-from widthwise.wording import counted
+from widthwise.commands.terminal import messages, print_json, results, scaled
+from widthwise.wording import counted, duration
 
 if TYPE_CHECKING:
     from widthwise.execution.machine import Machine

@@ -21,7 +21,8 @@ from widthwise.commands.options import (
     parsed_settings,
 )
 from widthwise.commands.plan import show_plan
-from widthwise.commands.terminal import duration, messages, number_column, plain_table, print_json, results, text_column
+from widthwise.commands.terminal import messages, number_column, plain_table, print_json, results, text_column
+from widthwise.wording import duration
 
 if TYPE_CHECKING:
     from pandas import DataFrame

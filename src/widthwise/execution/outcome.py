@@ -78,6 +78,7 @@ def outcome(
     if trial.data.on_disk:
         results["damaged_images"] = len(_note_damaged(dataset, trained))
     if diverged:
+        results["measuring_seconds"] = time.perf_counter() - started
         return Outcome("diverged", results, {"history": history}, data=dataset.description)
 
     test = SplitInputs(dataset.test, batch_size)

@@ -61,7 +61,7 @@ class Store(StoreFiles):
         present = {name.rpartition("/")[2] for name in self.names("trials")}
         candidates = [trial for identity, trial in unique.items() if identity in present]
         finished, damaged = {}, {}
-        results = self.each(lambda trial: inspected(self, trial), candidates)
+        results = self.each(lambda trial: inspected(self, trial.id), candidates)
         for trial, result in zip(candidates, results, strict=True):
             if isinstance(result, str):
                 damaged[trial.id] = result
@@ -109,10 +109,13 @@ class Store(StoreFiles):
         """A trained network's parameters by name.
 
         Raises:
-            ValueError: the file is not the one that the trial wrote.
+            FileNotFoundError: the trial is not finished, or its network is gone.
+            ValueError: the file is not the one that the trial wrote, or the trial has none.
         """
-        content = self.read(f"trials/{identity}/{NETWORK}")
         outcome = self.read_json(f"trials/{identity}/{OUTCOME}")
+        if NETWORK not in outcome["files"]:
+            raise ValueError("its training diverged, or it was copied without its network")
+        content = self.read(f"trials/{identity}/{NETWORK}")
         if digest(content) != outcome["files"][NETWORK]["sha256"]:
             raise ValueError(f"{NETWORK} of trial {identity} was changed after the trial ended")
         return safetensors.numpy.load(content)

@@ -61,17 +61,21 @@ def as_files(trial: Trial, outcome: Outcome, environment: Mapping[str, str]) -> 
         files[f"network-epoch-{epoch}.safetensors"] = safetensors_file(network)
     digests = {name: {"bytes": len(content), "sha256": digest(content)} for name, content in files.items()}
     summary = {"trial": trial.id, "status": outcome.status, "results": outcome.results, "files": digests}
-    content = versioned(summary)
-    return {**files, OUTCOME: as_json({**content, "sha256": digest(as_json(content))})}
+    return {**files, OUTCOME: sealed(versioned(summary))}
 
 
-def inspected(files: StoreFiles, trial: Trial) -> dict[str, Any] | str | None:
+def sealed(outcome: Mapping[str, object]) -> bytes:
+    """The file of an outcome, with its own digest."""
+    return as_json({**outcome, "sha256": digest(as_json(outcome))})
+
+
+def inspected(files: StoreFiles, identity: str) -> dict[str, Any] | str | None:
     """The outcome of a finished trial, the damage of a damaged one, or None if it is not finished.
 
     Raises:
         RequestError: its files have another format.
     """
-    folder = f"trials/{trial.id}"
+    folder = f"trials/{identity}"
     try:
         outcome = files.read_json(f"{folder}/{OUTCOME}")
         expected = outcome.pop("sha256")
@@ -83,7 +87,7 @@ def inspected(files: StoreFiles, trial: Trial) -> dict[str, Any] | str | None:
         return f"{OUTCOME} is not readable"
     if expected != digest(as_json(outcome)):
         return f"{OUTCOME} was changed after the trial ended"
-    if outcome["trial"] != trial.id:
+    if outcome["trial"] != identity:
         return f"it is a copy of trial {outcome['trial']}"
     try:
         for name, about in outcome["files"].items():

@@ -9,9 +9,11 @@ from widthwise.reporting import published_layer
 from widthwise.reporting.composing import Specification, complete
 from widthwise.reporting.kinds import Kind
 from widthwise.reporting.quantities import QuantityName, protocol_of
-from widthwise.wording import counted, listed
+from widthwise.wording import counted, duration, listed
 
 MOST_BESIDE = 3
+A_MINUTE = 60
+TIMES = ["training_seconds", "measuring_seconds"]
 PROTOCOLS: dict[Protocol, str] = {
     "text": (
         "Removability by the paper's text: units of one layer at a time are dropped, and numbers are means of the "
@@ -93,13 +95,14 @@ def caption(figure: Figure, analysis: Analysis) -> str:
 
 
 def details(figure: Figure, analysis: Analysis) -> list[str]:
-    """Protocol, scale, data, number of networks, error bars and missing series, one sentence each."""
+    """Protocol, scale, time, data, number of networks, error bars and missing series, one sentence each."""
     sentences = _protocol(figure, analysis)
     if figure.kind.bars and len(figure.shown(analysis)) > 1:
         sentences.append("Series are set apart a little along the axis, so that none hides another.")
     measures = [*figure.kind.bars, *figure.kind.published]
     sentences += published_layer.caption(analysis, measures, figure.shown(analysis), figure.kind.one_series)
     sentences.append(f"Experiment {analysis.label}. {scale_in_words(analysis)}")
+    sentences += time_in_words(analysis)
     if analysis.data:
         sentences.append(f"Data: {analysis.data}.")
     if analysis.sweep.analysis != "parameters":
@@ -118,6 +121,16 @@ def scale_in_words(analysis: Analysis) -> str:
     recipe = "" if sweep.recipe == PAPER else f"Recipe {sweep.recipe}. "
     words = f"{recipe}Scale {analysis.scale}{f': {note}' if note else ''}."
     return f"{words} Set otherwise: {changed}." if changed else words
+
+
+def time_in_words(analysis: Analysis) -> list[str]:
+    """How long the trainings took, if each of them says so and it was a minute or more."""
+    runs = analysis.runs.drop_duplicates("trial")
+    times = runs[runs["status"].isin(["trained", "diverged"])].reindex(columns=TIMES)
+    seconds = float(times.to_numpy(dtype=float).sum())
+    if not seconds >= A_MINUTE:  # nor where one of them is missing
+        return []
+    return [f"Training and measuring {counted(len(times), 'network')} took {duration(seconds)}, one after the other."]
 
 
 def _protocol(figure: Figure, analysis: Analysis) -> list[str]:

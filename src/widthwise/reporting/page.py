@@ -18,6 +18,7 @@ from widthwise.experiments.sweep import PAPER, catalogue
 from widthwise.measurement.settings import Protocol
 from widthwise.reporting import explorer
 from widthwise.reporting.embedding import Drawn, Pool, embedded, views
+from widthwise.reporting.figure import time_in_words
 from widthwise.reporting.figures import figures
 from widthwise.reporting.html import template
 from widthwise.reporting.overview import ANSWERS, matrix, overview
@@ -130,6 +131,7 @@ def _experiment(analysis: Analysis, specifications: Mapping[str, Drawn], tables:
         "heading": f"{analysis.label}, scale {analysis.scale}",
         "note": analysis.sweep.note(analysis.scale),
         "recipe": "" if analysis.sweep.recipe == PAPER else analysis.sweep.recipe,
+        "took": " ".join(time_in_words(analysis)),
         "statuses": analysis.runs["status"].value_counts().to_dict(),
         "tuned": list(analysis.sweep.at(analysis.scale).tune),
         "networks": len(shown.networks),
