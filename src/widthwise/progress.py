@@ -4,15 +4,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Activity = Literal["training", "trials", "measuring", "drawing", "damage"]
+Activity = Literal["training", "trials", "measuring", "compressing", "drawing", "damage"]
 
 
 @dataclass(frozen=True)
 class Progress:
     """The progress of a sweep, a training, a measurement or a report.
 
-    activity: `trials` (of a sweep), `training` (the epochs of one network), `measuring` (examples), `drawing`
-        (figures), or `damage` (a damaged trial was found and is run again).
+    activity: `trials` (of a sweep), `training` (the epochs of one network), `measuring` (examples),
+        `compressing` (layers), `drawing` (figures), or `damage` (a damaged trial was found and is run again).
     done, total: the number of `unit` that are done, and of all; None: not known.
     unit: the things counted, such as `trials`, `epochs` or `examples`.
     subject: the thing worked on, in words: a cohort, a trial's id, a layer.

@@ -151,6 +151,15 @@ class Network:
             inputs, labels, classes, values, tape, plans, together, slots, layers, self._runs.label_examples
         )
 
+    def recorded(self, inputs: Inputs, number: int = 1) -> Tape:
+        """The run of a batch, with all of its values, whose results are its scores and its labels.
+
+        Raises:
+            RequestError: the model cannot be run on the batch.
+            TrialError: there is not enough memory.
+        """
+        return self._runs.record(self.arrangement.of(inputs, number), number)
+
     def rerun(self, run: RecordedRun, layer: Layer, value: Tensor) -> Tensor:
         """The labels if the layer's value had been `value`, whose memory may be overwritten.
 

@@ -70,7 +70,7 @@ def outgoing_weights(tape: Tape, layer: Layer) -> OutgoingWeights:
             name = operation.name
             factor = _factor(tape, operation, slot)
             if factor is not None:
-                codes = _codes_along(tape.values[slot], units, factor.dimension)
+                codes = codes_along(tape.values[slot], units, factor.dimension)
                 if codes is None:
                     known = False
                     continue
@@ -78,7 +78,7 @@ def outgoing_weights(tape: Tape, layer: Layer) -> OutgoingWeights:
                 squares.index_add_(0, codes[inside] - 1, factor.squares.cpu()[inside])
                 reached = True
             elif name in PASSED:
-                moved = _moved(tape, operation, slot, units)
+                moved = moved_units(tape, operation, slot, units)
                 known &= bool(moved)
                 only &= name not in COUPLING_NORMALIZATIONS
                 waiting += moved
@@ -107,7 +107,7 @@ def _first_place(value: Tensor, layer: Layer) -> Units:
     return Units(dimension, period=layer.units)
 
 
-def _moved(tape: Tape, operation: Operation, slot: Slot, units: Units | Labels) -> list[tuple[Slot, Units | Labels]]:
+def moved_units(tape: Tape, operation: Operation, slot: Slot, units: Units | Labels) -> list[tuple[Slot, Units | Labels]]:
     """Where the units are in what an operation returns; empty if that is not known."""
     if isinstance(units, Units):
         after = units_after(tape, operation, slot, units)
@@ -121,7 +121,7 @@ def _moved(tape: Tape, operation: Operation, slot: Slot, units: Units | Labels) 
     return known if len(known) == len(placed) else []
 
 
-def _codes_along(value: Tensor, units: Units | Labels, dimension: int) -> Int[Tensor, " indices"] | None:
+def codes_along(value: Tensor, units: Units | Labels, dimension: int) -> Int[Tensor, " indices"] | None:
     """The code of the unit at each index of a dimension; None: the units lie along another."""
     if isinstance(units, Units):
         if units.dimension != dimension:

@@ -1,0 +1,112 @@
+"""A network and its smaller one, beside each other, on inputs that were not used to make it."""
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from widthwise.tracing.inputs import Inputs
+from widthwise.tracing.model_runs import ModelRuns
+from widthwise.tracing.predicted_labels import Predict
+
+TIMED_RUNS = 7
+"""Runs of each network for its latency, in turn; their median counts, after one that does not."""
+Z = 1.959964
+"""The standard normal quantile of a two-sided interval of 95%."""
+
+
+def compared(model: nn.Module, smaller: nn.Module, inputs: Sequence[Inputs], predict: Predict | None) -> pd.Series:
+    """Labels kept with an interval, sizes, arithmetic, time and differences of the outputs, by name."""
+    whole, part = ModelRuns(model, predict), ModelRuns(smaller, predict)
+    same = count = 0
+    largest, total, values = 0.0, 0.0, 0
+    labels: list[torch.Tensor] = []
+    for number, batch in enumerate(inputs):
+        if not number:
+            whole.record_first(batch)
+            part.record_first(batch)
+        scores, before = whole.with_changes(batch, {}, "")
+        others, after = part.with_changes(batch, {}, "")
+        same += int((before == after).sum())
+        count += before.numel()
+        labels.append(after.flatten().cpu())
+        if scores.is_floating_point():
+            difference = (scores.double() - others.double()).abs()
+            largest = max(largest, float(difference.max()))
+            total, values = total + float(difference.sum()), values + difference.numel()
+    low, high = wilson(same, count)
+    frequencies = torch.cat(labels).unique(return_counts=True)[1]
+    first = inputs[0].part(0, 1) if inputs[0].divisible else inputs[0]
+    alone = _latencies(whole, part, first)
+    together = _latencies(whole, part, inputs[0])
+    return pd.Series(
+        {
+            "labels": count,
+            "labels_kept": same / count,
+            "labels_kept_low": low,
+            "labels_kept_high": high,
+            "most_frequent_label_share": float(frequencies.max()) / count,
+            "largest_difference": largest,
+            "mean_difference": total / values if values else math.nan,
+            "parameters_before": _parameters(model),
+            "parameters_after": _parameters(smaller),
+            "flops_before": _flops(whole, first),
+            "flops_after": _flops(part, first),
+            "bytes_before": _bytes(model),
+            "bytes_after": _bytes(smaller),
+            "seconds_one_before": alone[0],
+            "seconds_one_after": alone[1],
+            "seconds_batch_before": together[0],
+            "seconds_batch_after": together[1],
+            "batch": inputs[0].examples,
+        },
+        dtype=object,
+    )
+
+
+def wilson(hits: int, count: int) -> tuple[float, float]:
+    """Wilson's 95% interval of a share."""
+    share, square = hits / count, Z * Z
+    middle = (share + square / (2 * count)) / (1 + square / count)
+    half = Z * math.sqrt(share * (1 - share) / count + square / (4 * count * count)) / (1 + square / count)
+    return max(middle - half, 0.0), min(middle + half, 1.0)
+
+
+def _parameters(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _bytes(model: nn.Module) -> int:
+    tensors = [*model.parameters(), *model.buffers()]
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def _flops(runs: ModelRuns, inputs: Inputs) -> int:
+    """Floating-point operations of products, two for each multiplication, for the inputs."""
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        runs.with_changes(inputs, {}, "")
+    return counter.get_total_flops()
+
+
+def _latencies(one: ModelRuns, other: ModelRuns, inputs: Inputs) -> tuple[float, float]:
+    """Seconds of a run of each network, in turn."""
+    given = [runs.prepared(inputs) for runs in (one, other)]
+    calls: list[Callable[[], object]] = [
+        lambda: given[0].call(one.model),
+        lambda: given[1].call(other.model),
+    ]
+    times: tuple[list[float], list[float]] = ([], [])
+    for number in range(TIMED_RUNS + 1):
+        for call, seconds in zip(calls, times, strict=True):
+            started = time.perf_counter()
+            call()
+            if one.device.type == "cuda":
+                torch.cuda.synchronize(one.device)
+            if number:
+                seconds.append(time.perf_counter() - started)
+    return statistics.median(times[0]), statistics.median(times[1])

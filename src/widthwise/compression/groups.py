@@ -1,0 +1,337 @@
+"""Units that can go: where each is written, what carries it, and the layer that reads it; or why it has to stay."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from widthwise.tracing.functions import (
+    ADDITIONS,
+    CELLWISE,
+    CONVOLUTIONS,
+    COUPLING_NORMALIZATIONS,
+    DROPOUTS,
+    JOINS,
+    MOVING,
+    POOLINGS,
+    SOFTMAXES,
+)
+from widthwise.tracing.graph import Graph
+from widthwise.tracing.outgoing_weights import codes_along, moved_units
+from widthwise.tracing.structure import Slot
+from widthwise.tracing.tape import Operation
+from widthwise.tracing.unit_flow import Units
+from widthwise.tracing.unit_labels import Labels
+
+REDUCED = {"mean", "sum", "amax", "amin"}
+PASSED = CELLWISE | DROPOUTS | POOLINGS | MOVING | JOINS | SOFTMAXES | REDUCED | {"pad", "batch_norm", "layer_norm"}
+"""Functions past which units are followed."""
+READING = {"linear", *(f"conv{n}d" for n in (1, 2, 3))}
+"""Functions of layers that read units, and whose weights are fitted anew."""
+Codes = Int[Tensor, " indices"]
+"""For each index of a dimension its unit's index and 1, or 0 where it belongs to none."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A parameter or buffer that is cut with the units: its name, the dimension, and whose each index is."""
+
+    tensor: str
+    dimension: int
+    codes: Codes
+
+
+@dataclass(frozen=True)
+class Group:
+    """Units that can go.
+
+    name: the path of the layer that gives them.
+    units: their number.
+    cuts: what is cut with them, except the reader's weight.
+    reader: the operation that takes them, a convolution or dense layer.
+    reads: the name of its weight.
+    columns: whose each channel of the reader's input is.
+    """
+
+    name: str
+    units: int
+    cuts: tuple[Cut, ...]
+    reader: Operation
+    reads: str
+    columns: Codes
+
+
+@dataclass(frozen=True)
+class Left:
+    """Units that all stay, and why."""
+
+    name: str
+    units: int
+    reason: str
+
+
+@dataclass
+class _Origin:
+    """A layer whose outputs are units."""
+
+    name: str
+    units: int
+    cuts: list[Cut]
+    readers: list[tuple[Operation, Codes]] = field(default_factory=list)
+    reason: str = ""
+
+    def stay(self, reason: str) -> None:
+        self.reason = self.reason or reason
+
+
+class GroupSearch:
+    """Follows the units of every dense layer and convolution of a run to what reads them.
+
+    Args:
+        graph: the run, with all its values.
+        names: the names of parameters and buffers, by their `id`.
+    """
+
+    def __init__(self, graph: Graph, names: Mapping[int, str]):
+        self._graph, self._tape, self._names = graph, graph.tape, names
+        self._origins: list[_Origin] = []
+        self._places: dict[Slot, dict[int, Units | Labels]] = {}
+        self._same: list[int] = []
+        self._uses = Counter(
+            name for operation in self._tape.operations for name in set(map(self._name, operation.inputs)) if name
+        )
+
+    def find(self) -> tuple[list[Group], list[Left]]:
+        """The groups, in the order of their readers, and the layers whose units stay."""
+        for operation in self._tape.operations:
+            if operation.name in CONVOLUTIONS | {"linear"} and len(operation.inputs) > 1:
+                self._product(operation)
+            else:
+                self._pass(operation)
+        return self._groups()
+
+    def _name(self, slot: Slot) -> str:
+        """The name of the parameter or buffer that a value is; empty if it is none."""
+        return "" if slot in self._graph.producers else self._names.get(id(self._tape.values[slot]), "")
+
+    def _product(self, operation: Operation) -> None:
+        data, weight, *rest = operation.inputs
+        value, kernel = self._tape.values[data], self._tape.values[weight]
+        channels = value.dim() - 1 if operation.name == "linear" else value.dim() - 1 - int(operation.name[-2])
+        written = 1 if operation.name.startswith("conv_transpose") else 0
+        groups = 1 if operation.name == "linear" else value.shape[channels] // kernel.shape[1 - written]
+        output = operation.outputs[0]
+        outputs = self._tape.values[output].dim() - (value.dim() - channels)
+        if groups > 1 and groups == value.shape[channels] == self._tape.values[output].shape[channels] and not written:
+            self._depthwise(operation, channels)
+            return
+        for number, units in self._places.get(data, {}).items():
+            origin = self._origins[number]
+            codes = codes_along(value, units, channels)
+            if operation.name not in READING:
+                origin.stay("a transposed convolution reads its units")
+            elif groups > 1:
+                origin.stay("a grouped convolution reads its units")
+            elif codes is None:
+                origin.stay(f"{operation.name} reads its units along another dimension than that of its channels")
+            elif not self._name(weight):
+                origin.stay(f"the weight of the layer that reads its units, {_path(operation)}, is computed")
+            elif self._uses[self._name(weight)] > 1:
+                origin.stay(f"{_path(operation)}, which reads its units, is used several times")
+            else:
+                origin.readers.append((operation, codes))
+        self._new(operation, output, outputs, weight, rest, written, groups)
+
+    def _new(
+        self,
+        operation: Operation,
+        output: Slot,
+        channels: int,
+        weight: Slot,
+        rest: list[Slot],
+        written: int,
+        groups: int,
+    ) -> None:
+        """The outputs of a product as units of their own."""
+        units = self._tape.values[output].shape[channels]
+        codes = torch.arange(1, units + 1)
+        tensors = [(weight, written), *((slot, 0) for slot in rest)]
+        cuts = [Cut(self._name(slot), dimension, codes) for slot, dimension in tensors]
+        origin = _Origin(_path(operation), units, cuts)
+        if not all(cut.tensor for cut in cuts):
+            origin.stay("its weight is computed")
+        elif any(self._uses[cut.tensor] > 1 for cut in cuts):
+            origin.stay("its weight is used several times")
+        elif groups > 1:
+            origin.stay("it is a grouped convolution")
+        elif written:
+            origin.stay("it is a transposed convolution")
+        self._place(output, {self._add(origin): Units(channels)})
+
+    def _place(self, slot: Slot, places: dict[int, Units | Labels]) -> None:
+        """Note where units lie in a value; those of what the network gives to its user stay."""
+        self._places[slot] = places
+        if self._graph.is_final(slot):
+            for number in places:
+                self._origins[number].stay("its units are the network's outputs")
+
+    def _add(self, origin: _Origin) -> int:
+        self._origins.append(origin)
+        self._same.append(len(self._origins) - 1)
+        return len(self._origins) - 1
+
+    def _depthwise(self, operation: Operation, channels: int) -> None:
+        """A convolution of each channel by itself is part of the unit."""
+        data, *tensors = operation.inputs
+        found = self._places.get(data, {})
+        for number, units in found.items():
+            codes = codes_along(self._tape.values[data], units, channels)
+            names = [self._name(slot) for slot in tensors]
+            if codes is None or not all(names) or any(self._uses[name] > 1 for name in names):
+                self._origins[number].stay(f"the weight of {_path(operation)}, which belongs to its units, is not its own")
+            else:
+                self._origins[number].cuts += [Cut(name, 0, codes) for name in names]
+        self._place(operation.outputs[0], dict(found))
+
+    def _pass(self, operation: Operation) -> None:
+        """Follow units past an operation that is no product with a weight."""
+        outputs: dict[Slot, dict[int, Units | Labels]] = {}
+        for slot in dict.fromkeys(operation.inputs):
+            for number, units in self._places.get(slot, {}).items():
+                origin = self._origins[number]
+                if origin.reason:  # its units stay, whatever comes
+                    continue
+                reason = self._obstacle(operation, slot, units)
+                moved = [] if reason else moved_units(self._tape, operation, slot, units)
+                if not moved:
+                    origin.stay(reason or f"{operation.name} mixes its units")
+                for output, place in moved:
+                    before = outputs.setdefault(output, {}).setdefault(number, place)
+                    if not _alike(before, place):
+                        origin.stay(f"{operation.name} brings its own units together")
+                if not reason:
+                    self._carry(operation, slot, units, origin)
+        for output, places in outputs.items():
+            self._place(output, places)
+            self._couple(operation, output, places)
+
+    def _obstacle(self, operation: Operation, slot: Slot, units: Units | Labels) -> str:
+        name = operation.name
+        if name == "layer_norm" and isinstance(units, Units):
+            shape = next((each for each in operation.args[1:] if isinstance(each, (tuple, list))), ())
+            if units.dimension < self._tape.values[slot].dim() - len(shape):
+                return ""
+        if name in SOFTMAXES and not self._is_along_another(operation, slot, units):
+            return f"{name} is taken over its units"
+        if name in COUPLING_NORMALIZATIONS:
+            return f"{name} is taken over its units"
+        if name not in PASSED:
+            return f"{name} reads its units"
+        return ""
+
+    def _is_along_another(self, operation: Operation, slot: Slot, units: Units | Labels) -> bool:
+        """Whether a softmax is taken along another dimension than that of the units."""
+        given = operation.args[1] if len(operation.args) > 1 else operation.kwargs.get("dim")
+        if not isinstance(given, int) or not isinstance(units, Units):
+            return False
+        return given % self._tape.values[slot].dim() != units.dimension
+
+    def _carry(self, operation: Operation, slot: Slot, units: Units | Labels, origin: _Origin) -> None:
+        """Cut what an operation combines with each unit; units stay if that is neither a parameter nor a buffer."""
+        if operation.name in JOINS | MOVING | POOLINGS:
+            return
+        value = self._tape.values[slot]
+        for other in dict.fromkeys(operation.inputs):
+            if other == slot or other in self._places:
+                continue
+            there = self._tape.values[other]
+            if operation.name in ("batch_norm", "prelu"):
+                along, dimension = 1, 0
+            else:
+                if not isinstance(units, Units):
+                    origin.stay(f"{operation.name} combines its units, which lie along no dimension, with other values")
+                    return
+                along, dimension = units.dimension, units.dimension - value.dim() + there.dim()
+            if dimension < 0 or there.dim() <= dimension or there.shape[dimension] == 1:
+                continue
+            codes = codes_along(value, units, along)
+            name = self._name(other)
+            if codes is None or len(codes) != there.shape[dimension]:
+                origin.stay(f"{operation.name} combines its units with other values")
+            elif not name:
+                what = "added to" if operation.name in ADDITIONS else "combined with"
+                origin.stay(f"its units are {what} a value that keeps all of its own")
+            elif self._uses[name] > 1:
+                origin.stay(f"{name}, which belongs to its units, is used several times")
+            else:
+                origin.cuts.append(Cut(name, dimension, codes))
+
+    def _couple(self, operation: Operation, output: Slot, places: Mapping[int, Units | Labels]) -> None:
+        """Units of several layers that meet in the same entries must go together, or stay."""
+        if len(places) < 2 or operation.name in JOINS | MOVING:
+            return
+        numbers = list(places)
+        for one, other in zip(numbers, numbers[1:], strict=False):
+            first, second = self._origins[one], self._origins[other]
+            equal = _alike(places[one], places[other]) and first.units == second.units
+            if equal and operation.name not in ADDITIONS:
+                self._join(one, other)
+            else:
+                what = "added to" if operation.name in ADDITIONS else "combined with"
+                first.stay(f"its units are {what} those of {second.name}")
+                second.stay(f"its units are {what} those of {first.name}")
+
+    def _root(self, number: int) -> int:
+        while self._same[number] != number:
+            number = self._same[number]
+        return number
+
+    def _join(self, one: int, other: int) -> None:
+        self._same[self._root(other)] = self._root(one)
+
+    def _groups(self) -> tuple[list[Group], list[Left]]:
+        depth = self._graph.depth
+        groups: list[Group] = []
+        left: list[Left] = []
+        for members in self._members():
+            readers = {id(reader): (reader, codes) for each in members for reader, codes in each.readers}
+            reason = next((each.reason for each in members if each.reason), "")
+            if not reason and len(readers) != 1:
+                paths = ", ".join(_path(reader) for reader, _ in readers.values())
+                reason = f"several layers read its units: {paths}" if readers else "no layer reads its units"
+            if not reason:
+                ((_, columns),) = readers.values()
+                reason = _unevenness(columns, members[0].units)
+            if reason:
+                left += [Left(each.name, each.units, each.reason or reason) for each in members]
+                continue
+            ((reader, columns),) = readers.values()
+            cuts = {(cut.tensor, cut.dimension): cut for each in members for cut in each.cuts}
+            groups.append(Group(members[0].name, members[0].units, tuple(cuts.values()), reader, self._name(reader.inputs[1]), columns))
+        return sorted(groups, key=lambda group: depth[id(group.reader)]), left
+
+    def _members(self) -> Iterator[list[_Origin]]:
+        found: dict[int, list[_Origin]] = {}
+        for number, origin in enumerate(self._origins):
+            found.setdefault(self._root(number), []).append(origin)
+        yield from found.values()
+
+
+def _alike(one: Units | Labels, other: Units | Labels) -> bool:
+    if isinstance(one, Units) or isinstance(other, Units):
+        return one == other
+    return one.count == other.count and torch.equal(one.codes, other.codes)
+
+
+def _unevenness(columns: Codes, units: int) -> str:
+    counts = torch.bincount(columns, minlength=units + 1)[1:]
+    if len(counts) == units and bool((counts == counts[0]).all()) and int(counts[0]):
+        return ""
+    return "the layer that reads its units does not take equally much of each"
+
+
+def _path(operation: Operation) -> str:
+    return operation.call_site.path or operation.call_site.function

@@ -1,0 +1,76 @@
+"""A run of a batch, operation by operation, in which parameters can be exchanged for those of the smaller network."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+
+from torch import Tensor
+
+from widthwise.tracing.structure import Slot
+from widthwise.tracing.tape import Operation, Tape
+
+
+class Run:
+    """Computes the values of a tape anew, each when it is needed, and forgets those that nothing needs any more.
+
+    Args:
+        tape: the batch's run; the values that no operation gives must be there.
+        names: the names of parameters and buffers, by their `id`.
+        kept: values that are not forgotten.
+    """
+
+    def __init__(self, tape: Tape, names: Mapping[int, str], kept: Collection[Slot]):
+        self._tape, self._kept = tape, {*kept, *tape.results}
+        self._producers = {
+            output: index for index, operation in enumerate(tape.operations) for output in operation.outputs
+        }
+        self._sources = {
+            slot: value for slot, value in tape.values.items() if slot not in self._producers
+        }
+        self.slots = {names[id(value)]: slot for slot, value in self._sources.items() if id(value) in names}
+        self._values = dict(self._sources)
+        self._waiting = Counter(slot for operation in tape.operations for slot in set(operation.inputs))
+        self._done: set[int] = set()
+        self._biases: dict[int, Tensor] = {}
+
+    def exchange(self, name: str, value: Tensor) -> None:
+        """Compute with another value of a parameter or buffer from now on."""
+        self._sources[self.slots[name]] = self._values[self.slots[name]] = value
+
+    def add(self, index: int, bias: Tensor) -> None:
+        """Add a bias, shaped to be broadcast, to what an operation gives."""
+        self._biases[index] = bias
+
+    def value(self, slot: Slot) -> Tensor:
+        """A value, computed if it has not been."""
+        if slot not in self._values:
+            self.compute(self._producers[slot])
+        return self._values[slot]
+
+    def compute(self, index: int) -> None:
+        """Compute an operation if it has not been, after those that it needs."""
+        pending = [index]
+        while pending:
+            here = pending[-1]
+            if here in self._done:
+                pending.pop()
+                continue
+            operation = self._tape.operations[here]
+            missing = [self._producers[slot] for slot in operation.inputs if slot not in self._values]
+            if missing:
+                pending += missing
+                continue
+            self._run(here, operation)
+            pending.pop()
+
+    def _run(self, index: int, operation: Operation) -> None:
+        outputs = self._tape.computed(operation, self._values)
+        if index in self._biases:
+            outputs = {slot: value + self._biases[index] for slot, value in outputs.items()}
+        self._done.add(index)
+        for slot, value in outputs.items():
+            if self._waiting[slot] or slot in self._kept:
+                self._values[slot] = value
+        for slot in set(operation.inputs):
+            self._waiting[slot] -= 1
+            if not self._waiting[slot] and slot not in self._kept and slot not in self._sources:
+                self._values.pop(slot, None)

@@ -1,0 +1,74 @@
+"""A copy of a network with some of its parameters and buffers cut."""
+
+import copy
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Int
+from torch import Tensor, nn
+
+Kept = dict[tuple[str, int], Int[Tensor, " kept"]]
+"""The indices that stay, by a parameter's or buffer's name and the dimension along which it is cut."""
+SIZES = {
+    nn.Linear: {"in_features": 1, "out_features": 0},
+    nn.modules.conv._ConvNd: {"in_channels": 1, "out_channels": 0},  # pyright: ignore[reportPrivateUsage]
+    nn.modules.batchnorm._NormBase: {"num_features": 0},  # pyright: ignore[reportPrivateUsage]
+    nn.PReLU: {"num_parameters": 0},
+}
+"""The attributes of PyTorch's modules that repeat the size of a weight, and its dimension."""
+
+
+def smaller(model: nn.Module, kept: Kept, changed: Mapping[str, Tensor], biases: Mapping[str, Tensor]) -> nn.Module:
+    """A copy of a model.
+
+    Args:
+        model: the model, which stays as it is.
+        kept: the indices that stay of what is cut.
+        changed: other values of parameters, before they are cut.
+        biases: new parameters, by their names, where the model has None.
+    """
+    result = copy.deepcopy(model)
+    cuts: dict[str, list[tuple[int, Tensor]]] = {}
+    for (name, dimension), indices in kept.items():
+        cuts.setdefault(name, []).append((dimension, indices))
+    for name in {*cuts, *changed}:
+        path, _, attribute = name.rpartition(".")
+        module = result.get_submodule(path)
+        old = getattr(module, attribute)
+        with torch.no_grad():
+            value = changed.get(name, old.detach()).to(old)
+            for dimension, indices in cuts.get(name, ()):
+                value = value.index_select(dimension, indices.to(value.device))
+            value = value.clone()
+        if isinstance(old, nn.Parameter):
+            setattr(module, attribute, nn.Parameter(value, requires_grad=old.requires_grad))
+        else:
+            setattr(module, attribute, value)
+    for name, bias in biases.items():
+        path, _, attribute = name.rpartition(".")
+        module = result.get_submodule(path)
+        weight = module.weight
+        assert isinstance(weight, nn.Parameter)
+        setattr(module, attribute, nn.Parameter(bias.to(weight), requires_grad=weight.requires_grad))
+    for name in {name.rpartition(".")[0] for name in cuts}:
+        _resize(result.get_submodule(name))
+    return result
+
+
+def _resize(module: nn.Module) -> None:
+    """Bring the attributes that repeat a weight's sizes in line with it."""
+    weight = getattr(module, "weight", None)
+    if weight is None:
+        weight = getattr(module, "running_mean", None)
+    if not isinstance(weight, Tensor):
+        return
+    for kind, attributes in SIZES.items():
+        if isinstance(module, kind):
+            grouped = getattr(module, "groups", 1) > 1
+            for attribute, dimension in attributes.items():
+                size = weight.shape[dimension]
+                if grouped:  # depthwise: a channel each
+                    size = weight.shape[0]
+                setattr(module, attribute, size)
+            if grouped:
+                setattr(module, "groups", weight.shape[0])
