@@ -4,6 +4,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from widthwise.compression.compress import compress as compress
+    from widthwise.compression.compressed import Compressed as Compressed
+    from widthwise.compression.files import load_compressed as load_compressed
     from widthwise.errors import RequestError as RequestError
     from widthwise.errors import TrialError as TrialError
     from widthwise.execution.machine import Machine as Machine
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     __version__: str
 
 _MODULES = {
+    "Compressed": "widthwise.compression.compressed",
     "Copied": "widthwise.experiments.store_copy",
     "Layer": "widthwise.tracing.layer",
     "Machine": "widthwise.execution.machine",
@@ -45,8 +49,10 @@ _MODULES = {
     "Trained": "widthwise.execution.train",
     "Trial": "widthwise.experiments.trial",
     "TrialError": "widthwise.errors",
+    "compress": "widthwise.compression.compress",
     "copy_store": "widthwise.experiments.store_copy",
     "layers": "widthwise.measurement.profile",
+    "load_compressed": "widthwise.compression.files",
     "plan": "widthwise.measurement.plan",
     "profile": "widthwise.measurement.profile",
     "report": "widthwise.reporting.report",

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from widthwise.commands.compress import compress
 from widthwise.commands.copy import copy
 from widthwise.commands.error_wording import Command
 from widthwise.commands.list import list_experiments
@@ -46,7 +47,7 @@ def widthwise(
 
 
 app.command("list", cls=Command)(list_experiments)
-for command in (run, report, train, profile, copy):
+for command in (run, report, train, profile, compress, copy):
     app.command(cls=Command)(command)
 
 

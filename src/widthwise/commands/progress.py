@@ -69,7 +69,7 @@ class _ShownProgress:
                     f", epoch {_epoch(progress)} of {progress.total:g}, "
                     f"accuracy {progress.numbers['train_accuracy']:.3f}"
                 )
-            case "measuring" | "drawing":
+            case "measuring" | "compressing" | "drawing":
                 self._show_counted(progress)
 
     def close(self) -> None:

@@ -74,7 +74,7 @@ def wilson(hits: int, count: int) -> tuple[float, float]:
     share, square = hits / count, Z * Z
     middle = (share + square / (2 * count)) / (1 + square / count)
     half = Z * math.sqrt(share * (1 - share) / count + square / (4 * count * count)) / (1 + square / count)
-    return max(middle - half, 0.0), min(middle + half, 1.0)
+    return (max(middle - half, 0.0) if hits else 0.0), (min(middle + half, 1.0) if hits < count else 1.0)
 
 
 def _parameters(model: nn.Module) -> int:

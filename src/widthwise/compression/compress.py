@@ -31,7 +31,7 @@ HELD_BACK = 0.2
 BATCH = 128
 FEWEST_EXAMPLES = 10
 CLOSE = 1e-3
-"""The most by which the smaller network's outputs may differ from those that its fit foresaw, as a share of the largest."""
+"""The most by which the smaller network's outputs may differ from what its fit foresaw, as a share of the largest."""
 
 
 def compress(
@@ -55,7 +55,7 @@ def compress(
         model: any network that `profile` measures.
         batches: inputs as `profile` takes them; a few hundred examples will do.
         keep: the share of each layer's units that stay, above 0 and at most 1.
-        layers: the layers to make smaller: names as in `Compressed.layers`, or patterns with `*`. None: all that can be.
+        layers: the layers to make smaller, by name or by a pattern with `*`. None: all that can be.
         check: inputs on which both networks are compared. None: a fifth of the examples in `batches` is held back.
         predict: as for `profile`.
         batch_size: the number of examples to run at a time.
@@ -97,10 +97,13 @@ def compress(
         found = refitting.result
         result = smaller(model, _kept(groups, found.kept, names), found.changed, found.biases)
         _check_surgery(result, inputs, foreseen, predict)
-        result.train(model.training)
         with untouched(result):
             comparison = compared(model, result, held_back, predict)
-    return Compressed(result, _layer_table(groups, found, counts), _unit_table(groups, found), _left_table(left), comparison)
+    for mine, theirs in zip(model.modules(), result.modules(), strict=True):
+        theirs.training = mine.training
+    return Compressed(
+        result, _layer_table(groups, found, counts), _unit_table(groups, found), _left_table(left), comparison
+    )
 
 
 def _names(model: nn.Module) -> dict[int, str]:
@@ -204,7 +207,9 @@ def _kept(groups: Sequence[Group], kept: dict[str, list[int]], names: dict[int, 
     return {place: torch.nonzero(stays).flatten() for place, stays in staying.items()}
 
 
-def _check_surgery(model: nn.Module, inputs: Sequence[Inputs], foreseen: Sequence[Tensor], predict: Predict | None) -> None:
+def _check_surgery(
+    model: nn.Module, inputs: Sequence[Inputs], foreseen: Sequence[Tensor], predict: Predict | None
+) -> None:
     """See that the smaller network gives what its fit foresaw.
 
     Raises:
@@ -220,11 +225,10 @@ def _check_surgery(model: nn.Module, inputs: Sequence[Inputs], foreseen: Sequenc
 
 
 def _layer_table(groups: Sequence[Group], found: Refitted, counts: dict[str, int]) -> pd.DataFrame:
-    rows = []
-    for group in groups:
-        gone = group.units - counts[group.name]
-        error = found.errors[group.name][gone - 1] if gone else 0.0
-        rows.append((group.name, group.units, counts[group.name], error, group.reader.call_site.path))
+    rows = [
+        (group.name, group.units, counts[group.name], found.fits[group.name], group.reader.call_site.path)
+        for group in groups
+    ]
     return pd.DataFrame(rows, columns=["layer", "units", "kept", "error", "reader"])
 
 
@@ -234,9 +238,7 @@ def _unit_table(groups: Sequence[Group], found: Refitted) -> pd.DataFrame:
         kept = set(found.kept[group.name])
         tried = zip(found.orders[group.name], found.errors[group.name], strict=True)
         places = {unit: (place, error) for place, (unit, error) in enumerate(tried) if unit not in kept}
-        rows += [
-            (group.name, unit, unit in kept, *places.get(unit, (pd.NA, math.nan))) for unit in range(group.units)
-        ]
+        rows += [(group.name, unit, unit in kept, *places.get(unit, (pd.NA, math.nan))) for unit in range(group.units)]
     table = pd.DataFrame(rows, columns=["layer", "unit", "kept", "position", "error"])
     return table.astype({"position": "Int64"})
 

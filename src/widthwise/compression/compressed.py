@@ -1,9 +1,13 @@
 """A smaller network, and what is known of it."""
 
+import os
 from dataclasses import dataclass
 
 import pandas as pd
 from torch import nn
+
+from widthwise.compression import files
+from widthwise.wording import counted
 
 
 @dataclass(frozen=True)
@@ -11,8 +15,8 @@ class Compressed:
     """What `compress` returns.
 
     model: the smaller network, of the user's own class.
-    layers: a row for each layer whose units can go: `layer, units, kept, error, reader`. `error` is what the choice adds
-        to the squared error of the sum that the reader feeds, as a share of its variance.
+    layers: a row for each layer whose units can go: `layer, units, kept, error, reader`. `error` is the squared
+        error of the sum that the reader is a part of, as a share of that sum's variance, on the examples of the fit.
     units: a row for each unit of these layers: `layer, unit, kept, position, error`: the position in the order in which
         units go, counted from 0, and the error once it is gone; missing for those that were never tried.
     left: a row for each layer whose units all stay: `layer, units, reason`.
@@ -25,6 +29,14 @@ class Compressed:
     units: pd.DataFrame
     left: pd.DataFrame
     comparison: pd.Series
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write the network's weights, these tables and a page about it into a folder, for `load_compressed`.
+
+        Raises:
+            RequestError: the folder holds something, or is a file.
+        """
+        files.save(self, folder)
 
     def __str__(self) -> str:
         """The comparison, and the layers before and after, in a few lines."""
@@ -43,5 +55,13 @@ class Compressed:
             self.layers.to_string(index=False, float_format=lambda value: f"{value:.2g}"),
         ]
         if len(self.left):
-            lines += ["", "Left as they are:", *(f"{row.layer}: {row.reason}" for row in self.left.itertuples())]
+            lines += ["", "Left as they are:", *(f"{names}: {reason}" for names, reason in self.left_by_reason())]
         return "\n".join(lines)
+
+    def left_by_reason(self) -> list[tuple[str, str]]:
+        """The layers whose units all stay, those with the same reason together, and the reason."""
+        groups = self.left.groupby("reason", sort=False)["layer"].agg(list)
+        return [
+            (names[0] if len(names) == 1 else f"{names[0]} and {counted(len(names) - 1, 'other')}", str(reason))
+            for reason, names in groups.items()
+        ]

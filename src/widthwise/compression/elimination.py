@@ -1,9 +1,9 @@
 """Which units a reader can do without, and the weights with which it reads those that stay.
 
-A reader sums units into something: a convolution or dense layer. Its features φ are the entries that it reads, each unit
-in a block of its own, and a 1; t is what it should give. With G the mean of φφᵀ and R that of φtᵀ, the weights B = G⁻¹R
-have the least squared error, and the error that removing a block u adds is tr(B_uᵀ (H_uu)⁻¹ B_u) with H = G⁻¹: the step
-of the optimal brain surgeon (Hassibi and Stork, 1993) for whole units, with every other weight refitted after each.
+A reader sums units into something: a convolution or dense layer. Its features φ are the entries that it reads, each
+unit in a block of its own, and a 1; t is what it should give. With G the mean of φφᵀ and R that of φtᵀ, the weights
+B = G⁻¹R have the least squared error, and the error that removing a block u adds is tr(B_uᵀ (H_uu)⁻¹ B_u) with H = G⁻¹:
+the step of the optimal brain surgeon (Hassibi and Stork, 1993) for whole units, with all other weights refitted.
 """
 
 from collections.abc import Sequence
@@ -15,10 +15,12 @@ from torch import Tensor
 
 RIDGE = 1e-4
 """What is added to the diagonal of G, as a share of its mean."""
-EXACT_RIDGE = 1e-8
-"""The same where the units that go were not needed at all, so that the outputs stay."""
-EXACT = 1e-7
-"""An error of the selection below this share of the target's variance counts as none."""
+EXACT_RIDGE = 1e-10
+"""The same while only units go that are not needed at all, so that every output stays."""
+NOT_NEEDED = 1e-8
+"""A unit that adds less than this share of the sum's variance with that ridge is not needed."""
+EXACT = 1e-9
+"""A squared error below this share of the sum's variance is no more than rounding in single precision."""
 ROWS_PER_FEATURE = 20
 """With fewer rows for each feature the ridge grows in proportion."""
 
@@ -27,13 +29,15 @@ ROWS_PER_FEATURE = 20
 class Moments:
     """The sums that a reader's problem needs, as means over rows.
 
-    gram: G, with the 1 last. cross: R. power: the mean of t², summed over outputs, around its mean.
+    gram: G, with the 1 last. cross: R. square: the mean of t², summed over outputs.
+    power: the variance of the sum that the reader is a part of, summed over outputs: errors are shares of it.
     rows: the number of rows.
     weights: the reader's present weights, with its bias last, to which the ridge pulls.
     """
 
     gram: Float[Tensor, "features features"]
     cross: Float[Tensor, "features outputs"]
+    square: float
     power: float
     rows: int
     weights: Float[Tensor, "features outputs"]
@@ -44,7 +48,7 @@ class Elimination:
     """The order in which units go, and the errors that this adds.
 
     order: the units, the first to go first.
-    errors: after each of them, the error in all, as a share of the target's variance.
+    errors: after each of them, the error in all, as a share of the sum's variance.
     """
 
     order: list[int]
@@ -68,84 +72,139 @@ def eliminate(moments: Moments, blocks: Int[Tensor, "units columns"], keep: int)
         blocks: the indices of each unit's features; all other features stay.
         keep: the number of units to leave; those that are left come last, in the order of their indices.
     """
-    units, width = blocks.shape
-    inverse = torch.linalg.inv(_ridged(moments, RIDGE))
-    weights = inverse @ _pulled(moments, RIDGE)
-    present = torch.ones(units, dtype=torch.bool, device=blocks.device)
+    units = len(blocks)
+    state = _State(moments, blocks, EXACT_RIDGE)
     order: list[int] = []
     errors: list[float] = []
-    total = 0.0
-    for _ in range(units - keep):
-        of_units = weights[blocks]
-        own = inverse[blocks[:, :, None], blocks[:, None, :]]
-        if width == 1:
-            scores = of_units.square().sum((1, 2)) / own[:, 0, 0]
-        else:
-            scores = (of_units * torch.linalg.solve(own, of_units)).sum((1, 2))
-        scores = torch.where(present, scores, torch.inf)
-        unit = int(scores.argmin())
-        total += max(float(scores[unit]), 0.0)
+    scale = moments.power or 1.0
+    exact, total = True, 0.0
+    while len(order) < units - keep:
+        unit, score = state.least()
+        if exact and score > NOT_NEEDED * scale:
+            exact, state = False, state.with_ridge(RIDGE)
+            continue
+        total += score
         order.append(unit)
-        errors.append(total / moments.power if moments.power > 0 else 0.0)
-        present[unit] = False
-        block = blocks[unit]
-        taken = torch.linalg.solve(inverse[block][:, block], inverse[block])
-        weights = weights - inverse[:, block] @ torch.linalg.solve(inverse[block][:, block], weights[block])
-        inverse = inverse - inverse[:, block] @ taken
-        # what is gone stays out of the way: its rows are 0 but for rounding, and a 1 keeps later solves regular
-        weights[block] = 0
-        inverse[block] = 0
-        inverse[:, block] = 0
-        inverse[block, block] = 1
-    return Elimination([*order, *torch.nonzero(present).flatten().tolist()], [*errors, *[torch.inf] * keep])
+        errors.append(total / scale)
+        state.remove(unit)
+    return Elimination([*order, *state.left()], [*errors, *[torch.inf] * keep])
 
 
-def refit(moments: Moments, kept: Int[Tensor, " kept"], exact: bool = False) -> Float[Tensor, "kept outputs"]:
-    """The weights of the features that stay, the 1 among them, with the least squared error.
+class _State:
+    """H = G⁻¹ and B = HR of the features that are left, by which each unit's score is known.
 
     Args:
         moments: the reader's problem.
-        kept: the indices of the features.
-        exact: whether what goes was not needed, so that hardly any ridge is.
+        blocks: the indices of each unit's features.
+        ridge: the ridge, as a share of G's mean diagonal.
+        gone: the units that are gone already.
     """
-    ridge = EXACT_RIDGE if exact else RIDGE
-    gram, cross = _ridged(moments, ridge), _pulled(moments, ridge)
-    return torch.linalg.solve(gram[kept][:, kept], cross[kept])
+
+    def __init__(self, moments: Moments, blocks: Int[Tensor, "units columns"], ridge: float, gone: Sequence[int] = ()):
+        self._moments, self._blocks, self._gone = moments, blocks, list(gone)
+        gram, cross = _ridged(moments, ridge), _pulled(moments, ridge)
+        for unit in gone:
+            block = blocks[unit]
+            gram[block], gram[:, block], cross[block] = 0, 0, 0
+            gram[block, block] = 1
+        self._inverse = torch.linalg.inv(gram)
+        self._weights = self._inverse @ cross
+
+    def with_ridge(self, ridge: float) -> "_State":
+        """The same units, with another ridge."""
+        return _State(self._moments, self._blocks, ridge, self._gone)
+
+    def left(self) -> list[int]:
+        """The units that are left."""
+        return sorted(set(range(len(self._blocks))) - set(self._gone))
+
+    def least(self) -> tuple[int, float]:
+        """The unit whose removal adds the least error, and that error."""
+        blocks = self._blocks
+        of_units = self._weights[blocks]
+        own = self._inverse[blocks[:, :, None], blocks[:, None, :]]
+        if blocks.shape[1] == 1:
+            scores = of_units.square().sum((1, 2)) / own[:, 0, 0]
+        else:
+            scores = (of_units * torch.linalg.solve(own, of_units)).sum((1, 2))
+        scores[self._gone] = torch.inf
+        unit = int(scores.argmin())
+        return unit, max(float(scores[unit]), 0.0)
+
+    def remove(self, unit: int) -> None:
+        """Take a unit away, and let the others make up for it."""
+        block = self._blocks[unit]
+        columns = self._inverse[:, block]
+        own = columns[block]
+        self._weights -= columns @ torch.linalg.solve(own, self._weights[block])
+        self._inverse -= columns @ torch.linalg.solve(own, self._inverse[block])
+        self._weights[block], self._inverse[block], self._inverse[:, block] = 0, 0, 0
+        self._inverse[block, block] = 1  # so that what is gone stays regular and apart
+        self._gone.append(unit)
 
 
-def is_exact(error: float) -> bool:
-    """Whether an error is no more than rounding."""
-    return error < EXACT
+def refit(moments: Moments, kept: Int[Tensor, " kept"]) -> tuple[Float[Tensor, "kept outputs"], float]:
+    """The weights of the features that stay, with the least squared error, and that as a share of the sum's variance.
+
+    Where what goes was not needed, hardly any ridge is, so that every output stays.
+
+    Args:
+        moments: the reader's problem.
+        kept: the indices of the features; the last one, which is the 1, need not be among them.
+    """
+    for ridge in (EXACT_RIDGE, RIDGE):
+        gram, cross = _ridged(moments, ridge), _pulled(moments, ridge)
+        weights = torch.linalg.solve(gram[kept][:, kept], cross[kept])
+        error = _error(moments, kept, weights)
+        if error < EXACT:
+            break
+    return weights, error
+
+
+def _error(moments: Moments, kept: Int[Tensor, " kept"], weights: Float[Tensor, "kept outputs"]) -> float:
+    """The mean squared error of weights, as a share of the sum's variance."""
+    given = (weights * (moments.gram[kept][:, kept] @ weights - 2 * moments.cross[kept])).sum()
+    scale = moments.power or moments.square or 1.0
+    return max(moments.square + float(given), 0.0) / scale
 
 
 def moments_of(
-    features: Sequence[Float[Tensor, "rows features"]],
-    targets: Sequence[Float[Tensor, "rows outputs"]],
+    features: Sequence[Float[Tensor, "_ columns"]],
+    targets: Sequence[Float[Tensor, "_ outputs"]],
+    sums: Sequence[Float[Tensor, "_ outputs"]],
     weights: Float[Tensor, "features outputs"],
 ) -> Moments:
-    """The moments of features without the 1, batch by batch, in double precision."""
+    """The moments of features without the 1, batch by batch, in double precision.
+
+    Args:
+        features, targets: φ and t, a row each.
+        sums: the sum in the intact network.
+        weights: the reader's present weights.
+    """
     outputs = targets[0].shape[1]
     count = features[0].shape[1] + 1
     device = features[0].device
     gram = torch.zeros(count, count, dtype=torch.float64, device=device)
     cross = torch.zeros(count, outputs, dtype=torch.float64, device=device)
-    square = torch.zeros(outputs, dtype=torch.float64, device=device)
+    square, mean, spread = torch.zeros(3, outputs, dtype=torch.float64, device=device)
     rows = 0
-    for some, wanted in zip(features, targets, strict=True):
+    for some, wanted, whole in zip(features, targets, sums, strict=True):
         extended = torch.cat([some.double(), torch.ones(len(some), 1, dtype=torch.float64, device=device)], 1)
         target = wanted.double()
         gram += extended.T @ extended
         cross += extended.T @ target
         square += target.square().sum(0)
+        mean += whole.double().sum(0)
+        spread += whole.double().square().sum(0)
         rows += len(some)
     gram, cross, square = gram / rows, cross / rows, square / rows
-    power = float((square - cross[-1].square()).clamp_min(0).sum())
-    return Moments(gram, cross, power, rows, weights.double())
+    power = float((spread / rows - (mean / rows).square()).clamp_min(0).sum())
+    return Moments(gram, cross, float(square.sum()), power, rows, weights.double())
 
 
 def _strength(moments: Moments, ridge: float) -> float:
     features = len(moments.gram) - 1
-    scarcity = max(1.0, ROWS_PER_FEATURE * features / moments.rows) if ridge == RIDGE else 1.0
+    scarcity = max(1.0, ROWS_PER_FEATURE * features / moments.rows)
     return ridge * scarcity * float(moments.gram.diagonal()[:-1].mean())
 
 
@@ -160,7 +219,7 @@ def _ridged(moments: Moments, ridge: float) -> Float[Tensor, "features features"
 def _pulled(moments: Moments, ridge: float) -> Float[Tensor, "features outputs"]:
     """R with the ridge's pull: towards 0, and towards the present weights where there are few rows."""
     features = len(moments.gram) - 1
-    if ridge != RIDGE or moments.rows >= ROWS_PER_FEATURE * features:
+    if moments.rows >= ROWS_PER_FEATURE * features:
         return moments.cross
     pull = _strength(moments, ridge) * moments.weights
     pull[-1] = 0

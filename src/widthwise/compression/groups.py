@@ -1,5 +1,6 @@
 """Units that can go: where each is written, what carries it, and the layer that reads it; or why it has to stay."""
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -128,9 +129,9 @@ class GroupSearch:
         if groups > 1 and groups == value.shape[channels] == self._tape.values[output].shape[channels] and not written:
             self._depthwise(operation, channels)
             return
-        for number, units in self._places.get(data, {}).items():
+        for number, units in self._live(data).items():
             origin = self._origins[number]
-            codes = codes_along(value, units, channels)
+            codes = self._codes(value, number, units, channels)
             if operation.name not in READING:
                 origin.stay("a transposed convolution reads its units")
             elif groups > 1:
@@ -144,6 +145,12 @@ class GroupSearch:
             else:
                 origin.readers.append((operation, codes))
         self._new(operation, output, outputs, weight, rest, written, groups)
+
+    def _live(self, slot: Slot) -> dict[int, Units | Labels]:
+        """Where units lie in a value that may still go."""
+        return {
+            number: units for number, units in self._places.get(slot, {}).items() if not self._origins[number].reason
+        }
 
     def _new(
         self,
@@ -186,12 +193,14 @@ class GroupSearch:
     def _depthwise(self, operation: Operation, channels: int) -> None:
         """A convolution of each channel by itself is part of the unit."""
         data, *tensors = operation.inputs
-        found = self._places.get(data, {})
+        found = self._live(data)
         for number, units in found.items():
-            codes = codes_along(self._tape.values[data], units, channels)
+            codes = self._codes(self._tape.values[data], number, units, channels)
             names = [self._name(slot) for slot in tensors]
             if codes is None or not all(names) or any(self._uses[name] > 1 for name in names):
-                self._origins[number].stay(f"the weight of {_path(operation)}, which belongs to its units, is not its own")
+                self._origins[number].stay(
+                    f"the weight of {_path(operation)}, which belongs to its units, is not its own"
+                )
             else:
                 self._origins[number].cuts += [Cut(name, 0, codes) for name in names]
         self._place(operation.outputs[0], dict(found))
@@ -200,10 +209,8 @@ class GroupSearch:
         """Follow units past an operation that is no product with a weight."""
         outputs: dict[Slot, dict[int, Units | Labels]] = {}
         for slot in dict.fromkeys(operation.inputs):
-            for number, units in self._places.get(slot, {}).items():
+            for number, units in self._live(slot).items():
                 origin = self._origins[number]
-                if origin.reason:  # its units stay, whatever comes
-                    continue
                 reason = self._obstacle(operation, slot, units)
                 moved = [] if reason else moved_units(self._tape, operation, slot, units)
                 if not moved:
@@ -213,7 +220,7 @@ class GroupSearch:
                     if not _alike(before, place):
                         origin.stay(f"{operation.name} brings its own units together")
                 if not reason:
-                    self._carry(operation, slot, units, origin)
+                    self._carry(operation, slot, number, units)
         for output, places in outputs.items():
             self._place(output, places)
             self._couple(operation, output, places)
@@ -239,13 +246,18 @@ class GroupSearch:
             return False
         return given % self._tape.values[slot].dim() != units.dimension
 
-    def _carry(self, operation: Operation, slot: Slot, units: Units | Labels, origin: _Origin) -> None:
+    def _codes(self, value: Tensor, number: int, units: Units | Labels, dimension: int) -> Codes | None:
+        """Whose each index of a dimension is; None: the units do not lie along it."""
+        codes = codes_along(value, units, dimension)
+        return None if codes is None else torch.where(codes > self._origins[number].units, 0, codes)
+
+    def _carry(self, operation: Operation, slot: Slot, number: int, units: Units | Labels) -> None:
         """Cut what an operation combines with each unit; units stay if that is neither a parameter nor a buffer."""
         if operation.name in JOINS | MOVING | POOLINGS:
             return
-        value = self._tape.values[slot]
+        value, origin = self._tape.values[slot], self._origins[number]
         for other in dict.fromkeys(operation.inputs):
-            if other == slot or other in self._places:
+            if other == slot or self._live(other):
                 continue
             there = self._tape.values[other]
             if operation.name in ("batch_norm", "prelu"):
@@ -257,7 +269,7 @@ class GroupSearch:
                 along, dimension = units.dimension, units.dimension - value.dim() + there.dim()
             if dimension < 0 or there.dim() <= dimension or there.shape[dimension] == 1:
                 continue
-            codes = codes_along(value, units, along)
+            codes = self._codes(value, number, units, along)
             name = self._name(other)
             if codes is None or len(codes) != there.shape[dimension]:
                 origin.stay(f"{operation.name} combines its units with other values")
@@ -271,26 +283,43 @@ class GroupSearch:
 
     def _couple(self, operation: Operation, output: Slot, places: Mapping[int, Units | Labels]) -> None:
         """Units of several layers that meet in the same entries must go together, or stay."""
-        if len(places) < 2 or operation.name in JOINS | MOVING:
+        if operation.name in JOINS | MOVING:
             return
-        numbers = list(places)
-        for one, other in zip(numbers, numbers[1:], strict=False):
+        for one, other in itertools.combinations(places, 2):
             first, second = self._origins[one], self._origins[other]
-            equal = _alike(places[one], places[other]) and first.units == second.units
-            if equal and operation.name not in ADDITIONS:
-                self._join(one, other)
+            meeting = self._meeting(output, (one, places[one]), (other, places[other]))
+            if meeting is None or self._root(one) == self._root(other):
+                continue
+            if meeting and operation.name not in ADDITIONS:
+                self._same[self._root(other)] = self._root(one)
             else:
                 what = "added to" if operation.name in ADDITIONS else "combined with"
                 first.stay(f"its units are {what} those of {second.name}")
                 second.stay(f"its units are {what} those of {first.name}")
 
+    def _meeting(self, slot: Slot, one: tuple[int, Units | Labels], other: tuple[int, Units | Labels]) -> bool | None:
+        """Whether each unit of a layer meets that of the same index of another in a value; None: none meets any."""
+        value = self._tape.values[slot]
+        codes = []
+        for number, units in (one, other):
+            if not isinstance(units, Units):
+                return False
+            found = self._codes(value, number, units, units.dimension)
+            if found is None:
+                return False
+            codes.append((units.dimension, found))
+        (here, mine), (there, theirs) = codes
+        if here != there:
+            return False
+        both = (mine > 0) & (theirs > 0)
+        if not both.any():
+            return None
+        return bool((mine == theirs).all()) and self._origins[one[0]].units == self._origins[other[0]].units
+
     def _root(self, number: int) -> int:
         while self._same[number] != number:
             number = self._same[number]
         return number
-
-    def _join(self, one: int, other: int) -> None:
-        self._same[self._root(other)] = self._root(one)
 
     def _groups(self) -> tuple[list[Group], list[Left]]:
         depth = self._graph.depth
@@ -310,7 +339,16 @@ class GroupSearch:
                 continue
             ((reader, columns),) = readers.values()
             cuts = {(cut.tensor, cut.dimension): cut for each in members for cut in each.cuts}
-            groups.append(Group(members[0].name, members[0].units, tuple(cuts.values()), reader, self._name(reader.inputs[1]), columns))
+            groups.append(
+                Group(
+                    members[0].name,
+                    members[0].units,
+                    tuple(cuts.values()),
+                    reader,
+                    self._name(reader.inputs[1]),
+                    columns,
+                )
+            )
         return sorted(groups, key=lambda group: depth[id(group.reader)]), left
 
     def _members(self) -> Iterator[list[_Origin]]:

@@ -1,4 +1,4 @@
-"""A convolution or dense layer that reads units: its features row by row, its weights as a matrix, and what it feeds."""
+"""A convolution or dense layer that reads units: its features by row, its weights as a matrix, and what it feeds."""
 
 import itertools
 import math
@@ -90,7 +90,7 @@ class Reader:
             return value.reshape(-1, value.shape[-1])[rows]
         return self._channels_last(value)[rows]
 
-    def features(self, value: Tensor, rows: Int[Tensor, " rows"], shape: torch.Size) -> Float[Tensor, "rows features"]:
+    def features(self, value: Tensor, rows: Int[Tensor, " rows"], shape: torch.Size) -> Float[Tensor, "rows columns"]:
         """The features of some rows: every channel's entries under the kernel.
 
         Args:

@@ -1,8 +1,8 @@
 """The choice of the units that stay, and new weights for what reads them, from one end of a network to the other.
 
-Two runs of the calibration batches go along: of the intact network, and of the one whose readers have their new weights. A
-reader is fitted to give what the intact network has at its sum, from what the smaller network's units give it, less what
-the smaller network adds to it there. So each reader makes up for what those before it have lost.
+Two runs of the calibration batches go along: of the intact network, and of the one whose readers have new weights. A
+reader is fitted to give what the intact network has at its sum, from what the smaller network's units give it, less
+what the smaller network adds to it there. So each reader makes up for what those before it have lost.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from widthwise.compression.elimination import Moments, eliminate, is_exact, moments_of, refit
+from widthwise.compression.elimination import Moments, eliminate, moments_of, refit
 from widthwise.compression.groups import Group
 from widthwise.compression.reader import BATCH_NORM, Destination, Reader, arguments, destination
 from widthwise.compression.run import Run
@@ -38,12 +38,14 @@ class Refitted:
 
     kept: the units that stay, by the group's name.
     orders: the units in the order in which they go, and errors: what that adds up to, by the group's name.
+    fits: the squared error of the reader's fit, as a share of its sum's variance, by the group's name.
     changed: new values of parameters; biases: new parameters where there were none.
     """
 
     kept: dict[str, list[int]] = field(default_factory=dict)
     orders: dict[str, list[int]] = field(default_factory=dict)
     errors: dict[str, list[float]] = field(default_factory=dict)
+    fits: dict[str, float] = field(default_factory=dict)
     changed: dict[str, Tensor] = field(default_factory=dict)
     biases: dict[str, Tensor] = field(default_factory=dict)
 
@@ -120,16 +122,12 @@ class Refitting:
         bias_name = self._place_of_bias(reader, arrival, weight_name)
         staying[-1] = bool(bias_name)
         kept = torch.nonzero(staying).flatten().to(weight.device)
-        exact = all(is_exact(self._error(group)) for group in groups)
         fitted = torch.zeros_like(present)
-        fitted[kept] = refit(moments, kept, exact)
+        fitted[kept], error = refit(moments, kept)
+        self.result.fits.update({group.name: error for group in groups})
         if not bias_name:
             fitted[-1] = present[-1]
         self._install(reader, arrival, index, weight_name, bias_name, fitted, staying, scale, shift)
-
-    def _error(self, group: Group) -> float:
-        gone = group.units - self._keep[group.name]
-        return self.result.errors[group.name][gone - 1] if gone else 0.0
 
     def _choose(self, group: Group, reader: Reader, moments: Moments, gone: Sequence[int]) -> list[int]:
         """Choose a group's units; the features of those that go."""
@@ -138,7 +136,12 @@ class Refitting:
         there[list(gone)] = False
         place = torch.cumsum(there, 0) - 1
         left = Moments(
-            moments.gram[there][:, there], moments.cross[there], moments.power, moments.rows, moments.weights[there]
+            moments.gram[there][:, there],
+            moments.cross[there],
+            moments.square,
+            moments.power,
+            moments.rows,
+            moments.weights[there],
         )
         found = eliminate(left, place[blocks].to(moments.gram.device), self._keep[group.name])
         self.result.kept[group.name] = kept = found.kept(self._keep[group.name])
@@ -150,16 +153,16 @@ class Refitting:
     def _moments(
         self, reader: Reader, arrival: Destination, present: Float[Tensor, "features outputs"], index: int
     ) -> Moments:
-        features, targets = [], []
+        features, targets, sums = [], [], []
         share = -(-ROWS // len(self._pairs))
         for number, pair in enumerate(self._pairs):
-            wanted = pair.intact.value(arrival.end)
-            if arrival.added is not None:
-                wanted = wanted - pair.smaller.value(arrival.added)
-            rows = reader.sampled(wanted, share, generator(self._seed, "compress", index, number))
-            targets.append(reader.targets(wanted, rows))
-            features.append(reader.features(pair.smaller.value(reader.data), rows, wanted.shape))
-        return moments_of(features, targets, present)
+            whole = pair.intact.value(arrival.end)
+            rows = reader.sampled(whole, share, generator(self._seed, "compress", index, number))
+            sums.append(reader.targets(whole, rows))
+            added = 0 if arrival.added is None else reader.targets(pair.smaller.value(arrival.added), rows)
+            targets.append(sums[-1] - added)
+            features.append(reader.features(pair.smaller.value(reader.data), rows, whole.shape))
+        return moments_of(features, targets, sums, present)
 
     def _norm(
         self, arrival: Destination, outputs: int, like: Tensor
@@ -214,7 +217,11 @@ class Refitting:
         alive = scale.abs() > FLAT * scale.abs().max()
         matrix = torch.where(alive, fitted / torch.where(alive, scale, 1.0), old)
         bias = None
-        if bias_name and arrival.norm is not None and bias_name == self._name(arguments(arrival.norm, BATCH_NORM).get("bias")):
+        if (
+            bias_name
+            and arrival.norm is not None
+            and bias_name == self._name(arguments(arrival.norm, BATCH_NORM).get("bias"))
+        ):
             beta = smaller.value(smaller.slots[bias_name]).double()
             fixed = shift - beta  # the mean's part, and with it that of the reader's own bias
             bias = torch.where(alive, fitted[-1] - fixed - old[-1] * scale, beta)

@@ -23,9 +23,7 @@ class Run:
         self._producers = {
             output: index for index, operation in enumerate(tape.operations) for output in operation.outputs
         }
-        self._sources = {
-            slot: value for slot, value in tape.values.items() if slot not in self._producers
-        }
+        self._sources = {slot: value for slot, value in tape.values.items() if slot not in self._producers}
         self.slots = {names[id(value)]: slot for slot, value in self._sources.items() if id(value) in names}
         self._values = dict(self._sources)
         self._waiting = Counter(slot for operation in tape.operations for slot in set(operation.inputs))

@@ -51,11 +51,11 @@ def smaller(model: nn.Module, kept: Kept, changed: Mapping[str, Tensor], biases:
         assert isinstance(weight, nn.Parameter)
         setattr(module, attribute, nn.Parameter(bias.to(weight), requires_grad=weight.requires_grad))
     for name in {name.rpartition(".")[0] for name in cuts}:
-        _resize(result.get_submodule(name))
+        resize(result.get_submodule(name))
     return result
 
 
-def _resize(module: nn.Module) -> None:
+def resize(module: nn.Module) -> None:
     """Bring the attributes that repeat a weight's sizes in line with it."""
     weight = getattr(module, "weight", None)
     if weight is None:
@@ -69,6 +69,6 @@ def _resize(module: nn.Module) -> None:
                 size = weight.shape[dimension]
                 if grouped:  # depthwise: a channel each
                     size = weight.shape[0]
-                setattr(module, attribute, size)
+                vars(module)[attribute] = size
             if grouped:
-                setattr(module, "groups", weight.shape[0])
+                module.groups = weight.shape[0]

@@ -107,7 +107,9 @@ def _first_place(value: Tensor, layer: Layer) -> Units:
     return Units(dimension, period=layer.units)
 
 
-def moved_units(tape: Tape, operation: Operation, slot: Slot, units: Units | Labels) -> list[tuple[Slot, Units | Labels]]:
+def moved_units(
+    tape: Tape, operation: Operation, slot: Slot, units: Units | Labels
+) -> list[tuple[Slot, Units | Labels]]:
     """Where the units are in what an operation returns; empty if that is not known."""
     if isinstance(units, Units):
         after = units_after(tape, operation, slot, units)

@@ -1,0 +1,121 @@
+"""`widthwise compress`: a smaller network that answers alike."""
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Column
+
+from widthwise.commands.options import AsJson, Device
+from widthwise.commands.terminal import messages, number_column, plain_table, print_json, results, scaled, text_column
+
+if TYPE_CHECKING:
+    from widthwise.compression.compressed import Compressed
+
+
+def compress(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="MODULE:FACTORY or FILE.py:FACTORY, a function that returns a torch.nn.Module; or a finished run of a "
+            "store, STORE/trials/ID."
+        ),
+    ],
+    data: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A Parquet file of images, a folder of them, or MODULE:FACTORY, which returns batches. Labels are not "
+            "needed. Of a finished run as for `widthwise profile`."
+        ),
+    ] = None,
+    keep: Annotated[float, typer.Option(help="The share of each layer's units that stays.")] = 0.5,
+    out: Annotated[
+        str | None,
+        typer.Option(metavar="FOLDER", help="Write the smaller network there, for widthwise.load_compressed."),
+    ] = None,
+    weights: Annotated[str | None, typer.Option(metavar="FILE.safetensors", help="The model's weights.")] = None,
+    split: Annotated[str, typer.Option(help="The files of a folder of data to read.")] = "train",
+    mean: Annotated[
+        str | None, typer.Option(metavar="R,G,B", help="Subtracted from images, whose values are in [0, 1].")
+    ] = None,
+    std: Annotated[str | None, typer.Option(metavar="R,G,B", help="Divides images after --mean is subtracted.")] = None,
+    examples: Annotated[
+        int | None, typer.Option(min=1, help="Only the first this many images; a few hundred will do.")
+    ] = None,
+    layers: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="A layer, or a pattern with *; can be given several times.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the draws of rows that the fit is over.")] = 0,
+    trust_code: Annotated[
+        bool, typer.Option("--trust-code", help="Run the network or data code that a finished run holds.")
+    ] = False,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Make a smaller network that gives the same labels, from a few hundred inputs, without training."""
+    from widthwise.commands.loading import InputOptions, importing_user_code, load_subject
+    from widthwise.commands.measurement_options import numbers
+    from widthwise.commands.progress import shown_progress
+    from widthwise.compression.compress import compress as make_smaller
+    from widthwise.compression.files import check_folder
+
+    if out is not None:
+        check_folder(out)
+    inputs = InputOptions(data or [], split, numbers("mean", mean), numbers("std", std), examples)
+    with importing_user_code():
+        subject = load_subject(model, weights, inputs, device, trust_code)
+        with shown_progress(messages) as on_progress:
+            found = make_smaller(
+                subject.network,
+                subject.batches,
+                keep=keep,
+                layers=layers or None,
+                predict=subject.predict,
+                seed=seed,
+                on_progress=on_progress,
+            )
+    if out is not None:
+        found.save(out)
+    if as_json:
+        print_json({"folder": out, "comparison": json.loads(found.comparison.to_json()), **_tables(found)})
+        return
+    _show(found, out)
+
+
+def _tables(found: "Compressed") -> dict[str, object]:
+    return {name: json.loads(getattr(found, name).to_json(orient="records")) for name in ("layers", "left")}
+
+
+def _show(found: "Compressed", out: str | None) -> None:
+    known = found.comparison
+    low, high = known["labels_kept_low"], known["labels_kept_high"]
+    results.print(
+        f"{known['labels_kept']:.1%} of {known['labels']:,} labels stay, with 95% confidence {low:.1%} to {high:.1%}."
+    )
+    sizes = plain_table(Column(""), *map(number_column, ("Before", "After", "Share")))
+    for title, name, unit in (("parameters", "parameters", ""), ("one example", "flops", "FLOP"), ("", "bytes", "B")):
+        before, after = known[f"{name}_before"], known[f"{name}_after"]
+        sizes.add_row(title or "memory", scaled(before, unit), scaled(after, unit), f"{after / before:.0%}")
+    for title, name in (("one at a time", "one"), (f"{known['batch']} at a time", "batch")):
+        before, after = known[f"seconds_{name}_before"], known[f"seconds_{name}_after"]
+        sizes.add_row(title, f"{1e3 * before:.2f} ms", f"{1e3 * after:.2f} ms", f"{after / before:.0%}")
+    results.print(sizes)
+    table = plain_table(
+        text_column("Layer"),
+        number_column("Units"),
+        number_column("Stay"),
+        number_column("Error"),
+        text_column("Reader"),
+    )
+    for row in found.layers.to_dict("records"):
+        table.add_row(row["layer"], str(row["units"]), str(row["kept"]), f"{row['error']:.3f}", row["reader"])
+    results.print()
+    results.print(table)
+    if len(found.left):
+        whole = plain_table(text_column("Left whole"), text_column("Since"))
+        for names, reason in found.left_by_reason():
+            whole.add_row(names, reason)
+        results.print()
+        results.print(whole)
+    if out is not None:
+        results.print(f"\nThe smaller network: {out}", soft_wrap=True, markup=False)

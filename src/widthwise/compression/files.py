@@ -1,0 +1,150 @@
+"""A smaller network as files, and back: its weights, what is known of it, and a page that says so in words."""
+
+import json
+import os
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from widthwise.compression.surgery import resize
+from widthwise.errors import RequestError
+from widthwise.files import as_json, write_whole
+from widthwise.wording import listed
+
+if TYPE_CHECKING:
+    from widthwise.compression.compressed import Compressed
+
+FORMAT = 1
+WEIGHTS, ABOUT, CARD = "network.safetensors", "compressed.json", "README.md"
+IN_METADATA = "widthwise.compressed"
+
+
+def save(compressed: "Compressed", folder: str | os.PathLike[str]) -> None:
+    """Write a smaller network's weights, its tables and a page about it, into a new or an empty folder.
+
+    Raises:
+        RequestError: the folder holds something, or is a file.
+    """
+    target = check_folder(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _tensors(compressed.model).items()}
+    tables = {
+        name: json.loads(getattr(compressed, name).to_json(orient="records")) for name in ("layers", "units", "left")
+    }
+    about = {
+        "program": "widthwise",
+        "format": FORMAT,
+        "version": version("widthwise"),
+        "class": type(compressed.model).__name__,
+        "comparison": json.loads(compressed.comparison.to_json()),
+        **tables,
+    }
+    write_whole(target / WEIGHTS, safetensors.torch.save(tensors, metadata={IN_METADATA: str(FORMAT)}))
+    write_whole(target / CARD, _card(compressed).encode())
+    write_whole(target / ABOUT, as_json(about, sort_keys=False))
+
+
+def check_folder(folder: str | os.PathLike[str]) -> Path:
+    """The path of a folder that can be written: there is none, or it is empty.
+
+    Raises:
+        RequestError: it holds something, or is a file.
+    """
+    target = Path(folder)
+    if target.is_file():
+        raise RequestError(f"{folder} is a file; name a new or an empty folder")
+    if target.is_dir() and any(target.iterdir()):
+        raise RequestError(f"{folder} is not empty; name a new or an empty folder")
+    return target
+
+
+def load_compressed(folder: str | os.PathLike[str], factory: Callable[[], nn.Module]) -> nn.Module:
+    """A smaller network, of the class of the network that it was made from.
+
+    Args:
+        folder: where `Compressed.save` wrote it.
+        factory: a function that returns a network as it was before; its parameters get the sizes and the values of the
+            smaller one.
+
+    Returns: the network, in the mode in which `factory` returns it.
+
+    Raises:
+        RequestError: there is no such network in the folder, its files are damaged, or the factory's network has other
+            parameters.
+    """
+    try:
+        about = json.loads((Path(folder) / ABOUT).read_bytes())
+        tensors = safetensors.torch.load((Path(folder) / WEIGHTS).read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        raise RequestError(f"{folder} holds no compressed network") from None
+    except (ValueError, SafetensorError):
+        raise RequestError(f"the compressed network in {folder} is damaged") from None
+    if not isinstance(about, dict) or about.get("format") != FORMAT:
+        raise RequestError(f"the network in {folder} was saved in a format that this version does not read")
+    model = factory()
+    if not isinstance(model, nn.Module):
+        raise RequestError(f"must return a torch.nn.Module, not {type(model).__name__}", field="factory")
+    missing = sorted(_tensors(model).keys() - tensors.keys())
+    if missing:
+        raise RequestError(f"its network has {listed(missing[:3])}, which {folder} does not hold", field="factory")
+    same = _aliases(model)
+    for name, tensor in tensors.items():
+        for alias in same.get(name, [name]):
+            _put(model, alias, tensor)
+    for path in {name.rpartition(".")[0] for name in tensors}:
+        resize(model.get_submodule(path))
+    return model
+
+
+def _tensors(model: nn.Module) -> dict[str, Tensor]:
+    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
+
+
+def _aliases(model: nn.Module) -> dict[str, list[str]]:
+    """All names of each parameter, by its first."""
+    names: dict[int, list[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), []).append(name)
+    return {each[0]: each for each in names.values()}
+
+
+def _put(model: nn.Module, name: str, tensor: Tensor) -> None:
+    """Give a parameter or buffer another size and another value."""
+    path, _, attribute = name.rpartition(".")
+    try:
+        module = model.get_submodule(path)
+        old = getattr(module, attribute)
+    except AttributeError:
+        raise RequestError(f"its network has no {name}", field="factory") from None
+    with torch.no_grad():
+        value = tensor.clone()
+    if isinstance(old, nn.Parameter) or attribute in module._parameters:
+        known = old if isinstance(old, nn.Parameter) else getattr(module, "weight", None)
+        value = value if known is None else value.to(known.device)
+        setattr(module, attribute, nn.Parameter(value, requires_grad=known is None or known.requires_grad))
+    else:
+        setattr(module, attribute, value.to(old.device))
+
+
+def _card(compressed: "Compressed") -> str:
+    name = type(compressed.model).__name__
+    return f"""# {name}, made smaller by widthwise {version("widthwise")}
+
+```
+{compressed}
+```
+
+Labels were compared on examples that were not used to make it. To load it:
+
+```python
+import widthwise as ww
+
+model = ww.load_compressed("this folder", {name})  # or any function that returns the network as it was
+```
+"""

@@ -1,0 +1,444 @@
+"""Smaller networks: they run, answer as foreseen, and lose nothing where nothing need be lost."""
+
+import copy
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional
+
+import widthwise as ww
+from tests.typed import widthwise
+from widthwise.compression import refitting
+from widthwise.compression.compress import compress as make_smaller
+from widthwise.compression.reader import Destination
+from widthwise.errors import RequestError
+
+compress: Any = make_smaller
+"""Its result as any type, since a test knows the class of the network in it."""
+
+
+def drawn(seed: int, *shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def seeded(network: nn.Module, seed: int = 0) -> Any:
+    """Random weights, and statistics of batch normalization that are not those it starts with."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for tensor in network.parameters():
+            tensor.copy_(torch.randn(tensor.shape, generator=generator) / max(tensor[0].numel(), 1) ** 0.5)
+        for name, tensor in network.named_buffers():
+            if name.endswith("running_mean"):
+                tensor.copy_(torch.randn(tensor.shape, generator=generator))
+            elif name.endswith("running_var"):
+                tensor.copy_(torch.rand(tensor.shape, generator=generator) + 0.5)
+    return network.eval()
+
+
+def dense(hidden: int = 24) -> Any:
+    return seeded(
+        nn.Sequential(nn.Linear(6, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.Tanh(), nn.Linear(hidden, 4))
+    )
+
+
+class Residual(nn.Module):
+    """A block as in a ResNet, between a convolution and a dense layer over flattened positions."""
+
+    def __init__(self, inner: int = 8):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 6, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(6)
+        self.conv1 = nn.Conv2d(6, inner, 3, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(inner)
+        self.conv2 = nn.Conv2d(inner, 6, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(6)
+        self.last = nn.Conv2d(6, 5, 3, stride=2)
+        self.dense = nn.Linear(5 * 9, 10)
+        self.output = nn.Linear(10, 4)
+
+    def forward(self, images):
+        value = functional.relu(self.norm(self.stem(images)))
+        inner = functional.relu(self.norm1(self.conv1(value)))
+        value = functional.relu(self.norm2(self.conv2(inner)) + value)
+        value = functional.relu(self.last(value)).flatten(1)
+        return self.output(functional.gelu(self.dense(value)))
+
+
+VECTORS = [drawn(1, 200, 6)]
+IMAGES = [drawn(number, 40, 3, 8, 8) for number in range(4)]
+
+
+def outputs(network: nn.Module, batches) -> torch.Tensor:
+    with torch.no_grad():
+        return torch.cat([network(batch) for batch in batches])
+
+
+def with_copies(network: nn.Sequential, first: int, second: int) -> nn.Sequential:
+    """Every unit of a layer twice, each copy with half of the outgoing weight."""
+    doubled = copy.deepcopy(network)
+    writer, reader = network[first], network[second]
+    assert isinstance(writer, nn.Linear)
+    assert isinstance(reader, nn.Linear)
+    wide, tall = (
+        nn.Linear(writer.in_features, 2 * writer.out_features),
+        nn.Linear(2 * reader.in_features, reader.out_features),
+    )
+    with torch.no_grad():
+        wide.weight.copy_(torch.cat([writer.weight, writer.weight]))
+        wide.bias.copy_(torch.cat([writer.bias, writer.bias]))
+        tall.weight.copy_(torch.cat([reader.weight, reader.weight], 1) / 2)
+        tall.bias.copy_(reader.bias)
+    doubled[first], doubled[second] = wide, tall
+    return doubled
+
+
+@given(seed=st.integers(0, 10_000), hidden=st.integers(2, 12))
+@settings(max_examples=15, deadline=None)
+def test_copies_go_and_every_output_stays(seed: int, hidden: int):
+    network = seeded(
+        nn.Sequential(nn.Linear(6, hidden), nn.GELU(), nn.Linear(hidden, 5), nn.GELU(), nn.Linear(5, 3)), seed
+    )
+    found = compress(with_copies(network, 0, 2), VECTORS, keep=0.5, layers="0")
+    assert found.model[0].out_features == hidden
+    before, after = outputs(network, VECTORS), outputs(found.model, VECTORS)
+    assert (before - after).abs().max() < 1e-4 * max(float(before.abs().max()), 1)
+    assert found.layers.loc[0, "error"] < 1e-7
+
+
+def test_dead_and_constant_units_go_first():
+    network = dense(12)
+    with torch.no_grad():
+        network[0].weight[[2, 5]] = 0
+        network[0].bias[2], network[0].bias[5] = -1.0, 2.0
+    found = compress(network, VECTORS, keep=10 / 12, layers="0")
+    gone = found.units.query("not kept")
+    assert set(gone["unit"]) == {2, 5}
+    assert set(gone["position"]) == {0, 1}
+    before, after = outputs(network, VECTORS), outputs(found.model, VECTORS)
+    assert (before - after).abs().max() < 1e-4
+
+
+def test_the_order_of_the_units_changes_nothing():
+    network = dense(16)
+    order = torch.randperm(16, generator=torch.Generator().manual_seed(3))
+    permuted = copy.deepcopy(network)
+    with torch.no_grad():
+        permuted[0].weight.copy_(network[0].weight[order])
+        permuted[0].bias.copy_(network[0].bias[order])
+        permuted[2].weight.copy_(network[2].weight[:, order])
+    one, other = (compress(each, VECTORS, keep=0.5, layers="0") for each in (network, permuted))
+    assert {int(order[unit]) for unit in other.units.query("kept")["unit"]} == set(one.units.query("kept")["unit"])
+    torch.testing.assert_close(outputs(one.model, VECTORS), outputs(other.model, VECTORS), rtol=1e-3, atol=1e-4)
+
+
+def test_a_residual_network_keeps_its_class_its_stream_and_most_answers():
+    network = seeded(Residual())
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    found = compress(network, IMAGES, keep=0.5)
+    assert type(found.model) is Residual
+    assert (found.model.conv1.out_channels, found.model.conv2.in_channels, found.model.norm1.num_features) == (4, 4, 4)
+    assert (found.model.last.out_channels, found.model.dense.in_features, found.model.dense.out_features) == (2, 18, 5)
+    assert found.model.stem.out_channels == 6
+    assert found.left.set_index("layer")["reason"].to_dict() == {
+        "stem": "its units are added to those of conv2",
+        "conv2": "its units are added to those of stem",
+        "output": "its units are the network's outputs",
+    }
+    assert found.model.conv2.bias is None, "batch normalization has its bias"
+    assert not any(torch.ne(before[name], value).any() for name, value in network.state_dict().items())
+    assert list(found.layers["layer"]) == ["conv1", "last", "dense"]
+
+
+class Blocks(nn.Module):
+    """Residual blocks of dense layers, which have much in common."""
+
+    def __init__(self, count: int = 3):
+        super().__init__()
+        self.inner = nn.ModuleList(nn.Linear(8, 24) for _ in range(count))
+        self.outer = nn.ModuleList(nn.Linear(24, 8) for _ in range(count))
+        self.output = nn.Linear(8, 4)
+
+    def forward(self, value):
+        for inner, outer in zip(self.inner, self.outer, strict=True):
+            value = value + outer(torch.relu(inner(value)))
+        return self.output(value)
+
+
+def test_a_reader_makes_up_for_what_those_before_it_have_lost(monkeypatch: pytest.MonkeyPatch):
+    """It is fitted to the intact sum, less what the smaller network adds: without that, errors add up."""
+    network, inputs = seeded(Blocks(), 4), [drawn(5, 2000, 8)]
+    corrected = compress(network, inputs, keep=0.25).model
+    monkeypatch.setattr(refitting, "destination", lambda graph, reader: Destination(None, reader.outputs[0], None))
+    plain = compress(network, inputs, keep=0.25).model
+    whole = outputs(network, inputs)
+    errors = [float((outputs(each, inputs) - whole).square().mean()) for each in (corrected, plain)]
+    assert errors[0] < 0.9 * errors[1]
+
+
+def test_a_layer_without_a_bias_gets_one():
+    network = seeded(nn.Sequential(nn.Linear(6, 16), nn.Sigmoid(), nn.Linear(16, 4, bias=False)))
+    found = compress(network, VECTORS, keep=0.25)
+    assert found.model[2].bias is not None
+    assert found.comparison["labels_kept"] > 0.6
+
+
+def test_depthwise_convolutions_are_part_of_the_unit():
+    network = seeded(
+        nn.Sequential(
+            nn.Conv2d(3, 8, 1),
+            nn.BatchNorm2d(8),
+            nn.ReLU(),
+            nn.Conv2d(8, 8, 3, padding=1, groups=8),
+            nn.ReLU(),
+            nn.Conv2d(8, 6, 1),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(6, 4),
+        )
+    )
+    found = compress(network, IMAGES, keep=0.5)
+    assert [(each.in_channels, each.out_channels, each.groups) for each in (found.model[0], found.model[3])] == [
+        (3, 4, 1),
+        (4, 4, 4),
+    ]
+    assert found.model[5].in_channels == 4
+
+
+class Gated(nn.Module):
+    """A gated feed-forward in a residual stream that is normalized."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed, self.norm = nn.Linear(6, 8), nn.LayerNorm(8)
+        self.gate, self.up, self.down = nn.Linear(8, 20), nn.Linear(8, 20), nn.Linear(20, 8)
+        self.output = nn.Linear(8, 4)
+
+    def forward(self, tokens):
+        value = self.embed(tokens)
+        inner = self.norm(value)
+        value = value + self.down(functional.silu(self.gate(inner)) * self.up(inner))
+        return self.output(value.mean(1))
+
+
+def test_a_gated_feed_forward_s_unit_is_its_row_in_both():
+    network = seeded(Gated())
+    found = compress(network, [drawn(2, 60, 5, 6)], keep=0.5)
+    assert (found.model.gate.out_features, found.model.up.out_features, found.model.down.in_features) == (10, 10, 10)
+    assert list(found.layers["layer"]) == ["gate"]
+    reasons = found.left.set_index("layer")["reason"]
+    assert reasons["embed"] == "layer_norm is taken over its units"
+
+
+class Joined(nn.Module):
+    """Two branches, side by side, that one convolution reads."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(3, 6, 1)
+        self.reader, self.output = nn.Conv2d(10, 5, 3), nn.Linear(5, 4)
+
+    def forward(self, images):
+        value = torch.cat([functional.relu(self.one(images)), functional.relu(self.two(images))], 1)
+        return self.output(functional.relu(self.reader(value)).mean((2, 3)))
+
+
+def test_branches_side_by_side_keep_their_own_shares():
+    found = compress(seeded(Joined()), IMAGES, keep=0.5)
+    assert (found.model.one.out_channels, found.model.two.out_channels, found.model.reader.in_channels) == (2, 3, 5)
+    assert found.comparison["labels_kept"] > 0.5
+
+
+class Fixed(nn.Module):
+    """A network whose code has the number of its units."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two, self.three = nn.Linear(6, 8), nn.Linear(8, 8), nn.Linear(8, 4)
+
+    def forward(self, value):
+        value = torch.relu(self.one(value)).reshape(-1, 2, 4).reshape(-1, 8)
+        return self.three(torch.relu(self.two(value)))
+
+
+def test_what_cannot_be_cut_is_left_whole_and_named():
+    found = compress(seeded(Fixed()), VECTORS, keep=0.5)
+    assert found.model.one.out_features == 8
+    assert found.model.two.out_features == 4
+    (reason,) = found.left.query("layer == 'one'")["reason"]
+    assert "fails" in reason
+
+
+class Tied(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = nn.Linear(6, 6), nn.Linear(6, 4)
+
+    def forward(self, value):
+        return self.two(torch.relu(self.one(torch.relu(self.one(value)))))
+
+
+def test_a_weight_that_is_used_twice_stays():
+    with pytest.raises(RequestError, match="its weight is used several times"):
+        compress(seeded(Tied()), VECTORS)
+
+
+def test_twice_by_half_is_once_by_a_quarter_within_the_spread():
+    network = dense(32)
+    once = compress(network, VECTORS, keep=0.25, layers="0")
+    twice = compress(compress(network, VECTORS, keep=0.5, layers="0").model, VECTORS, keep=0.5, layers="0")
+    whole = outputs(network, VECTORS)
+    errors = [float((outputs(each.model, VECTORS) - whole).square().mean()) for each in (once, twice)]
+    assert 0.5 < errors[0] / errors[1] < 2
+
+
+def test_the_same_seed_gives_the_same_network():
+    one, other = (compress(dense(), VECTORS, seed=3) for _ in range(2))
+    for mine, theirs in zip(one.model.parameters(), other.model.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+def test_half_precision_comes_back_in_half_precision():
+    found = compress(dense().to(torch.bfloat16), [VECTORS[0].to(torch.bfloat16)])
+    assert {parameter.dtype for parameter in found.model.parameters()} == {torch.bfloat16}
+
+
+def test_training_mode_and_gradients_come_back():
+    network = dense()
+    network.train()
+    network[0].weight.requires_grad_(False)
+    found = compress(network, VECTORS)
+    assert found.model.training
+    assert network.training
+    assert [parameter.requires_grad for parameter in found.model.parameters()] == [False, *[True] * 5]
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"keep": 0.0}, "keep: must be above 0 and at most 1, got 0.0"),
+        ({"keep": 1.5}, "keep: must be above 0 and at most 1, got 1.5"),
+        ({"batch_size": 0}, "batch_size: must be at least 1, got 0"),
+        ({"layers": "1"}, "layers: there is no layer '1'; there are 0, 2 and 4"),
+        (
+            {"layers": "4"},
+            "there is nothing to make smaller: all units stay of 4, since its units are the network's outputs",
+        ),
+    ],
+)
+def test_requests_that_cannot_be_met(changes: dict[str, object], sentence: str):
+    with pytest.raises(RequestError, match=re.escape(sentence)):
+        compress(dense(), VECTORS, **changes)
+
+
+def test_too_few_examples_to_hold_some_back():
+    with pytest.raises(RequestError, match="there are 4 examples, too few to hold some back"):
+        compress(dense(), [drawn(0, 4, 6)])
+
+
+def test_not_a_number_is_refused():
+    network = dense()
+    with torch.no_grad():
+        network[0].weight[0, 0] = torch.nan
+    with pytest.raises(RequestError, match="NaN"):
+        compress(network, VECTORS)
+
+
+def test_what_is_left_whole_is_told_by_its_reason():
+    found = compress(seeded(Blocks()), [drawn(5, 400, 8)])
+    assert found.left_by_reason() == [
+        ("outer.0 and 2 others", "its units are added to a value that keeps all of its own"),
+        ("output", "its units are the network's outputs"),
+    ]
+    assert "outer.0 and 2 others: its units are added" in str(found)
+
+
+def test_a_saved_network_comes_back_in_the_user_s_class(tmp_path: Path):
+    network = seeded(Residual())
+    found = compress(network, IMAGES, keep=0.5)
+    found.save(tmp_path / "small")
+    again: Any = ww.load_compressed(tmp_path / "small", Residual).eval()
+    torch.testing.assert_close(outputs(again, IMAGES), outputs(found.model, IMAGES), rtol=0, atol=0)
+    assert (again.conv1.out_channels, again.norm1.num_features, again.dense.in_features) == (4, 4, 18)
+    assert sorted(file.name for file in (tmp_path / "small").iterdir()) == [
+        "README.md",
+        "compressed.json",
+        "network.safetensors",
+    ]
+    with pytest.raises(RequestError, match="is not empty"):
+        found.save(tmp_path / "small")
+
+
+def test_a_saved_network_with_a_new_bias_comes_back(tmp_path: Path):
+    def factory() -> nn.Module:
+        return nn.Sequential(nn.Linear(6, 16), nn.Sigmoid(), nn.Linear(16, 4, bias=False))
+
+    found = compress(seeded(factory()), VECTORS, keep=0.25)
+    found.save(tmp_path / "small")
+    again = ww.load_compressed(tmp_path / "small", factory).eval()
+    torch.testing.assert_close(outputs(again, VECTORS), outputs(found.model, VECTORS), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("harm", "sentence"),
+    [
+        (lambda folder: (folder / "compressed.json").unlink(), "holds no compressed network"),
+        (lambda folder: (folder / "compressed.json").write_text("{"), "is damaged"),
+        (
+            lambda folder: (folder / "compressed.json").write_text('{"format": 0}'),
+            "a format that this version does not",
+        ),
+        (lambda folder: (folder / "network.safetensors").write_bytes(b"1"), "is damaged"),
+    ],
+)
+def test_a_damaged_saved_network_is_refused(tmp_path: Path, harm, sentence: str):
+    compress(dense(), VECTORS).save(tmp_path / "small")
+    harm(tmp_path / "small")
+    with pytest.raises(RequestError, match=sentence):
+        ww.load_compressed(tmp_path / "small", dense)
+
+
+def test_another_class_is_refused(tmp_path: Path):
+    compress(dense(), VECTORS).save(tmp_path / "small")
+    with pytest.raises(RequestError, match=r"factory: its network has conv1\.weight, conv2\.weight and dense"):
+        ww.load_compressed(tmp_path / "small", Residual)
+    with pytest.raises(RequestError, match=r"factory: its network has no \d\.(weight|bias)"):
+        ww.load_compressed(tmp_path / "small", lambda: nn.Identity())
+
+
+FILE = """
+import torch
+from torch import nn
+
+def build():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 4))
+
+def batches():
+    return [torch.randn(100, 6, generator=torch.Generator().manual_seed(0))]
+"""
+
+
+def test_what_is_typed(tmp_path: Path):
+    (tmp_path / "mine.py").write_text(FILE)
+    words = ["compress", f"{tmp_path}/mine.py:build", "--data", f"{tmp_path}/mine.py:batches"]
+    done = widthwise(*words, "--keep", "0.5", "--out", tmp_path / "small")
+    assert done.returncode == 0
+    assert "labels stay, with 95% confidence" in done.stdout
+    assert re.search(r"^0 +16 +8 ", done.stdout, re.MULTILINE)
+    assert f"The smaller network: {tmp_path / 'small'}" in done.stdout
+    assert max(map(len, done.stdout.replace(str(tmp_path), "").splitlines())) <= 80
+    again = widthwise(*words, "--out", tmp_path / "small")
+    assert (again.returncode, "is not empty" in again.stderr) == (2, True)
+    told = json.loads(widthwise(*words, "--json").stdout)
+    assert told["layers"][0]["kept"] == 8
+    assert told["comparison"]["parameters_after"] == 6 * 8 + 8 + 8 * 4 + 4
+    wrong = widthwise(*words, "--keep", "2")
+    assert (wrong.returncode, wrong.stderr) == (2, "widthwise: --keep: must be above 0 and at most 1, got 2.0\n")
