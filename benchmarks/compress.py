@@ -36,7 +36,7 @@ def main() -> None:
         train = Batches(load_batches(InputOptions([arguments.data], "train", MEAN, STD, wanted)))
         test = list(load_batches(InputOptions([arguments.data], "test", MEAN, STD, arguments.images)))
     sets = [[inputs.args] for inputs in train.of_size(CALIBRATION)]
-    print(f"{'removed':>8} {'labels kept':>12} {'bar':>5} {'of each set':>24} {'parameters':>11} {'FLOPs':>6} {'seconds':>8}")
+    print(" removed  labels kept   bar              of each set  parameters  FLOPs  seconds")
     for removed, bar in BARS.items():
         kept, seconds = [], []
         for calibration in sets:
@@ -46,9 +46,10 @@ def main() -> None:
             kept.append(found.comparison["labels_kept"])
         known = found.comparison
         parameters, flops = (known[f"{name}_after"] / known[f"{name}_before"] for name in ("parameters", "flops"))
+        each = ", ".join(f"{share:.3f}" for share in kept)
         print(
-            f"{removed:>8.1%} {statistics.mean(kept):>12.3f} {bar:>5.2f} {', '.join(f'{each:.3f}' for each in kept):>24} "
-            f"{parameters:>11.0%} {flops:>6.0%} {statistics.median(seconds):>8.1f}",
+            f"{removed:>8.1%} {statistics.mean(kept):>12.3f} {bar:>5.2f} {each:>24} {parameters:>11.0%} {flops:>6.0%} "
+            f"{statistics.median(seconds):>8.1f}",
             flush=True,
         )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -442,3 +442,41 @@ def test_what_is_typed(tmp_path: Path):
     assert told["comparison"]["parameters_after"] == 6 * 8 + 8 + 8 * 4 + 4
     wrong = widthwise(*words, "--keep", "2")
     assert (wrong.returncode, wrong.stderr) == (2, "widthwise: --keep: must be above 0 and at most 1, got 2.0\n")
+
+
+class Signals(nn.Module):
+    """Convolutions over time without biases, normalization without parameters, and a weight that is no module's."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.norm1 = nn.Conv1d(4, 8, 5, padding=2), nn.BatchNorm1d(8, affine=False)
+        self.two, self.norm2 = nn.Conv1d(8, 8, 3, bias=False), nn.BatchNorm1d(8, affine=False)
+        self.activation, self.dense = nn.PReLU(8), nn.Linear(8 * 14, 20)
+        self.weight = nn.Parameter(torch.zeros(5, 20))
+
+    def forward(self, signals):
+        value = torch.relu(self.norm1(self.one(signals)))
+        value = self.activation(self.norm2(self.two(value)))
+        return functional.linear(torch.tanh(self.dense(value.flatten(1))), self.weight)
+
+
+def test_a_new_bias_belongs_to_units_that_go_themselves(tmp_path: Path):
+    found = compress(seeded(Signals()), [drawn(3, 200, 4, 16)], keep=0.5)
+    assert found.model.two.bias.shape == (4,)
+    assert (found.model.activation.num_parameters, found.model.dense.in_features) == (4, 4 * 14)
+    assert found.model.weight.shape == (5, 10)
+    assert found.comparison["labels_kept"] > 0.6
+    found.save(tmp_path / "small")
+    again = ww.load_compressed(tmp_path / "small", Signals).eval()
+    signals = [drawn(4, 50, 4, 16)]
+    torch.testing.assert_close(outputs(again, signals), outputs(found.model, signals), rtol=0, atol=0)
+
+
+def test_a_transformer_s_feed_forward_and_a_recurrent_network_s_head():
+    layer = nn.TransformerEncoderLayer(16, 2, 32, batch_first=True, dropout=0)
+    encoder = seeded(nn.Sequential(nn.Linear(6, 16), nn.TransformerEncoder(layer, 1), nn.Flatten(), nn.Linear(80, 4)))
+    found = compress(encoder, [drawn(2, 100, 5, 6)], keep=0.5)
+    assert list(found.layers["layer"]) == ["1.layers.0.linear1"]
+    assert found.comparison["labels_kept"] > 0.7
+    reasons = set(found.left["reason"])
+    assert "scaled_dot_product_attention reads its units" in reasons

@@ -23,6 +23,7 @@ from widthwise.tracing.inputs import Inputs
 from widthwise.tracing.model_runs import ModelRuns
 from widthwise.tracing.network import Network
 from widthwise.tracing.predicted_labels import Predict
+from widthwise.tracing.tape import Tape
 from widthwise.tracing.untouched import untouched
 from widthwise.wording import listed, one_line, suggestion
 
@@ -129,7 +130,7 @@ def _parted(inputs: Sequence[Inputs]) -> tuple[list[Inputs], list[Inputs]]:
     return list(inputs[:-1]), [inputs[-1]]
 
 
-def _run(network: Network, batch: Inputs):
+def _run(network: Network, batch: Inputs) -> Tape:
     tape = network.recorded(batch)
     given = tape.producers()
     tape.keep({slot for slot in tape.values if slot not in given})

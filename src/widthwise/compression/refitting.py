@@ -127,6 +127,8 @@ class Refitting:
         self.result.fits.update({group.name: error for group in groups})
         if not bias_name:
             fitted[-1] = present[-1]
+        for pair in self._pairs:
+            pair.intact.release(arrival.end)
         self._install(reader, arrival, index, weight_name, bias_name, fitted, staying, scale, shift)
 
     def _choose(self, group: Group, reader: Reader, moments: Moments, gone: Sequence[int]) -> list[int]:

@@ -44,6 +44,12 @@ class Run:
             self.compute(self._producers[slot])
         return self._values[slot]
 
+    def release(self, slot: Slot) -> None:
+        """Forget a value that was kept, when nothing needs it any more."""
+        self._kept.discard(slot)
+        if not self._waiting[slot] and slot not in self._sources:
+            self._values.pop(slot, None)
+
     def compute(self, index: int) -> None:
         """Compute an operation if it has not been, after those that it needs."""
         pending = [index]

@@ -49,6 +49,8 @@ def smaller(model: nn.Module, kept: Kept, changed: Mapping[str, Tensor], biases:
         module = result.get_submodule(path)
         weight = module.weight
         assert isinstance(weight, nn.Parameter)
+        for dimension, indices in cuts.get(f"{path}.weight".lstrip("."), ()):  # its own units may go, too
+            bias = bias.index_select(0, indices.to(bias.device)) if dimension == 0 else bias
         setattr(module, attribute, nn.Parameter(bias.to(weight), requires_grad=weight.requires_grad))
     for name in {name.rpartition(".")[0] for name in cuts}:
         resize(result.get_submodule(name))
