@@ -38,13 +38,13 @@ def main() -> None:
     sets = [[inputs.args] for inputs in train.of_size(CALIBRATION)]
     print(" removed  labels kept   bar              of each set  parameters  FLOPs  seconds")
     for removed, bar in BARS.items():
-        kept, seconds = [], []
+        kept, seconds, known = [], [], {}
         for calibration in sets:
             started = time.perf_counter()
             found = compress(model, calibration, keep=1 - removed, check=test)
             seconds.append(time.perf_counter() - started)
-            kept.append(found.comparison["labels_kept"])
-        known = found.comparison
+            known = found.comparison
+            kept.append(known["labels_kept"])
         parameters, flops = (known[f"{name}_after"] / known[f"{name}_before"] for name in ("parameters", "flops"))
         each = ", ".join(f"{share:.3f}" for share in kept)
         print(

@@ -480,3 +480,34 @@ def test_a_transformer_s_feed_forward_and_a_recurrent_network_s_head():
     assert found.comparison["labels_kept"] > 0.7
     reasons = set(found.left["reason"])
     assert "scaled_dot_product_attention reads its units" in reasons
+
+
+def test_loading_leaves_what_was_not_cut_as_it_was(tmp_path: Path):
+    def factory() -> nn.Module:
+        return nn.Sequential(
+            nn.Conv2d(3, 8, 1),
+            nn.ReLU(),
+            nn.Conv2d(8, 6, 3),
+            nn.ReLU(),
+            nn.Conv2d(6, 8, 3, groups=2),
+            nn.ReLU(),
+            nn.ConvTranspose2d(8, 4, 2),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(4, 4),
+        )
+
+    found = compress(seeded(factory()), IMAGES, keep=0.5)
+    assert list(found.layers["layer"]) == ["0"]
+    found.save(tmp_path / "small")
+    again: Any = ww.load_compressed(tmp_path / "small", factory).eval()
+    assert repr(again) == repr(found.model)
+    torch.testing.assert_close(outputs(again, IMAGES), outputs(found.model, IMAGES), rtol=0, atol=0)
+
+
+def test_too_few_rows_are_told():
+    network = dense(48)
+    assert "The fit after 0 is over 16 rows for 48 features" in str(compress(network, [drawn(1, 20, 6)]))
+    assert "60 times as many examples" in compress(network, [drawn(1, 20, 6)]).advice()
+    assert not compress(network, [drawn(1, 2000, 6)]).advice()

@@ -227,10 +227,13 @@ def _check_surgery(
 
 def _layer_table(groups: Sequence[Group], found: Refitted, counts: dict[str, int]) -> pd.DataFrame:
     rows = [
-        (group.name, group.units, counts[group.name], found.fits[group.name], group.reader.call_site.path)
+        (
+            *(group.name, group.units, counts[group.name], found.fits[group.name]),
+            *(group.reader.call_site.path, *found.sizes[group.name]),
+        )
         for group in groups
     ]
-    return pd.DataFrame(rows, columns=["layer", "units", "kept", "error", "reader"])
+    return pd.DataFrame(rows, columns=["layer", "units", "kept", "error", "reader", "rows", "features"])
 
 
 def _unit_table(groups: Sequence[Group], found: Refitted) -> pd.DataFrame:

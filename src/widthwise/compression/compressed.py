@@ -1,5 +1,6 @@
 """A smaller network, and what is known of it."""
 
+import math
 import os
 from dataclasses import dataclass
 
@@ -7,6 +8,7 @@ import pandas as pd
 from torch import nn
 
 from widthwise.compression import files
+from widthwise.compression.elimination import ROWS_PER_FEATURE
 from widthwise.wording import counted
 
 
@@ -15,8 +17,10 @@ class Compressed:
     """What `compress` returns.
 
     model: the smaller network, of the user's own class.
-    layers: a row for each layer whose units can go: `layer, units, kept, error, reader`. `error` is the squared
-        error of the sum that the reader is a part of, as a share of that sum's variance, on the examples of the fit.
+    layers: a row for each layer whose units can go: `layer, units, kept, error, reader, rows, features`. `error` is the
+        squared error of the sum that the reader is a part of, as a share of that sum's variance, on the examples of the
+        fit; `rows` is the number of examples and positions that the fit is over, and `features` that of the entries
+        that the reader reads.
     units: a row for each unit of these layers: `layer, unit, kept, position, error`: the position in the order in which
         units go, counted from 0, and the error once it is gone; missing for those that were never tried.
     left: a row for each layer whose units all stay: `layer, units, reason`.
@@ -52,11 +56,24 @@ class Compressed:
             f"{'one example':<12}{1e3 * known['seconds_one_before']:>13.2f} ms → "
             f"{1e3 * known['seconds_one_after']:.2f} ms",
             "",
-            self.layers.to_string(index=False, float_format=lambda value: f"{value:.2g}"),
+            self.layers.iloc[:, :5].to_string(index=False, float_format=lambda value: f"{value:.2g}"),
         ]
+        if advice := self.advice():
+            lines += ["", advice]
         if len(self.left):
             lines += ["", "Left as they are:", *(f"{names}: {reason}" for names, reason in self.left_by_reason())]
         return "\n".join(lines)
+
+    def advice(self) -> str:
+        """How many more examples the fit would need; empty if there are enough."""
+        short = ROWS_PER_FEATURE * self.layers["features"] / self.layers["rows"]
+        if (short <= 1).all():
+            return ""
+        worst = self.layers.loc[short.idxmax()]
+        return (
+            f"The fit after {worst['layer']} is over {worst['rows']:,} rows for {worst['features']:,} features, so its "
+            f"weights are held near the old ones; {math.ceil(short.max())} times as many examples would be enough."
+        )
 
     def left_by_reason(self) -> list[tuple[str, str]]:
         """The layers whose units all stay, those with the same reason together, and the reason."""

@@ -39,6 +39,7 @@ class Refitted:
     kept: the units that stay, by the group's name.
     orders: the units in the order in which they go, and errors: what that adds up to, by the group's name.
     fits: the squared error of the reader's fit, as a share of its sum's variance, by the group's name.
+    sizes: the rows of the fit and the features of the reader, by the group's name.
     changed: new values of parameters; biases: new parameters where there were none.
     """
 
@@ -46,6 +47,7 @@ class Refitted:
     orders: dict[str, list[int]] = field(default_factory=dict)
     errors: dict[str, list[float]] = field(default_factory=dict)
     fits: dict[str, float] = field(default_factory=dict)
+    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
     changed: dict[str, Tensor] = field(default_factory=dict)
     biases: dict[str, Tensor] = field(default_factory=dict)
 
@@ -125,6 +127,7 @@ class Refitting:
         fitted = torch.zeros_like(present)
         fitted[kept], error = refit(moments, kept)
         self.result.fits.update({group.name: error for group in groups})
+        self.result.sizes.update({group.name: (moments.rows, len(moments.gram) - 1) for group in groups})
         if not bias_name:
             fitted[-1] = present[-1]
         for pair in self._pairs:

@@ -16,6 +16,7 @@ SIZES = {
     nn.PReLU: {"num_parameters": 0},
 }
 """The attributes of PyTorch's modules that repeat the size of a weight, and its dimension."""
+TRANSPOSED = nn.modules.conv._ConvTransposeNd  # pyright: ignore[reportPrivateUsage]
 
 
 def smaller(model: nn.Module, kept: Kept, changed: Mapping[str, Tensor], biases: Mapping[str, Tensor]) -> nn.Module:
@@ -64,13 +65,13 @@ def resize(module: nn.Module) -> None:
         weight = getattr(module, "running_mean", None)
     if not isinstance(weight, Tensor):
         return
+    groups = getattr(module, "groups", 1)
+    depthwise = groups > 1 and groups == module.in_channels
+    if isinstance(module, TRANSPOSED) or (groups > 1 and not depthwise):  # these are never cut
+        return
     for kind, attributes in SIZES.items():
         if isinstance(module, kind):
-            grouped = getattr(module, "groups", 1) > 1
             for attribute, dimension in attributes.items():
-                size = weight.shape[dimension]
-                if grouped:  # depthwise: a channel each
-                    size = weight.shape[0]
-                vars(module)[attribute] = size
-            if grouped:
-                module.groups = weight.shape[0]
+                vars(module)[attribute] = weight.shape[0 if depthwise else dimension]
+            if depthwise:
+                vars(module)["groups"] = weight.shape[0]
