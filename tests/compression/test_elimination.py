@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from widthwise.compression.comparison import wilson
-from widthwise.compression.elimination import EXACT, Moments, eliminate, moments_of, refit
+from widthwise.compression.elimination import EXACT, WAITING, Moments, eliminate, moments_of, refit
 
 
 def problem(features: torch.Tensor, outputs: int = 3, seed: int = 1) -> tuple[Moments, torch.Tensor]:
@@ -48,6 +48,13 @@ def test_the_error_that_is_foretold_is_that_of_the_best_weights(width: int, unit
         )
 
 
+def test_units_of_many_features_are_removed_too():
+    features = randoms(6000, 3 * 140, 4)
+    moments, weights = problem(features)
+    found = eliminate(moments, columns(3, 140), 1)
+    assert found.error(1) == pytest.approx(error_of(features, moments, weights, found.kept(1), 140), rel=0.02)
+
+
 @given(width=st.integers(1, 3), units=st.integers(2, 5), seed=st.integers(0, 1000))
 @settings(max_examples=25, deadline=None)
 def test_each_unit_that_goes_is_the_one_that_costs_least(width: int, units: int, seed: int):
@@ -59,6 +66,16 @@ def test_each_unit_that_goes_is_the_one_that_costs_least(width: int, units: int,
         costs = {u: error_of(features, moments, weights, [v for v in left if v != u], width) for u in left}
         assert costs[unit] <= min(costs.values()) * 1.02 + 1e-9
         left.remove(unit)
+
+
+def test_many_units_are_removed_as_well_as_few():
+    """More features than those whose removal waits to be made together."""
+    features = randoms(4000, 2 * WAITING, 3)
+    features[:, WAITING:] *= 0.01
+    moments, weights = problem(features)
+    found = eliminate(moments, columns(WAITING, 2), 40)
+    assert set(found.order[: WAITING // 2]) == set(range(WAITING // 2, WAITING))
+    assert found.error(40) == pytest.approx(error_of(features, moments, weights, found.kept(40), 2), rel=0.02)
 
 
 def test_units_that_say_nothing_of_their_own_go_first_and_cost_nothing():

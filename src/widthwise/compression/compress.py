@@ -29,7 +29,7 @@ from widthwise.wording import listed, one_line, suggestion
 
 HELD_BACK = 0.2
 """The share of the examples on which both networks are compared, if none are given for that."""
-BATCH = 128
+BATCH = 64
 FEWEST_EXAMPLES = 10
 CLOSE = 1e-3
 """The most by which the smaller network's outputs may differ from what its fit foresaw, as a share of the largest."""

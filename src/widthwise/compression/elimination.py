@@ -21,6 +21,8 @@ NOT_NEEDED = 1e-8
 """A unit that adds less than this share of the sum's variance with that ridge is not needed."""
 EXACT = 1e-9
 """A squared error below this share of the sum's variance is no more than rounding in single precision."""
+WAITING = 128
+"""Features whose removal changes H together."""
 ROWS_PER_FEATURE = 20
 """With fewer rows for each feature the ridge grows in proportion."""
 
@@ -109,6 +111,11 @@ class _State:
             gram[block, block] = 1
         self._inverse = torch.linalg.inv(gram)
         self._weights = self._inverse @ cross
+        self._own = self._inverse[blocks[:, :, None], blocks[:, None, :]]
+        size = len(gram)
+        self._room = max(WAITING, blocks.shape[1])
+        self._columns, self._rows = gram.new_zeros(size, self._room), gram.new_zeros(self._room, size)
+        self._waiting = 0
 
     def with_ridge(self, ridge: float) -> "_State":
         """The same units, with another ridge."""
@@ -122,24 +129,38 @@ class _State:
         """The unit whose removal adds the least error, and that error."""
         blocks = self._blocks
         of_units = self._weights[blocks]
-        own = self._inverse[blocks[:, :, None], blocks[:, None, :]]
         if blocks.shape[1] == 1:
-            scores = of_units.square().sum((1, 2)) / own[:, 0, 0]
+            scores = of_units.square().sum((1, 2)) / self._own[:, 0, 0]
         else:
-            scores = (of_units * torch.linalg.solve(own, of_units)).sum((1, 2))
+            scores = (of_units * torch.linalg.solve(self._own, of_units)).sum((1, 2))
         scores[self._gone] = torch.inf
         unit = int(scores.argmin())
         return unit, max(float(scores[unit]), 0.0)
 
     def remove(self, unit: int) -> None:
-        """Take a unit away, and let the others make up for it."""
-        block = self._blocks[unit]
-        columns = self._inverse[:, block]
+        """Take a unit away, and let the others make up for it.
+
+        H is changed for many units at once, which is a product of two matrices; until then its changes wait.
+        """
+        block, width = self._blocks[unit], self._blocks.shape[1]
+        if self._waiting + width > self._room:
+            self._inverse -= self._columns[:, : self._waiting] @ self._rows[: self._waiting]
+            self._waiting = 0
+        waiting = slice(self._waiting)
+        columns = self._inverse[:, block] - self._columns[:, waiting] @ self._rows[waiting, block]
         own = columns[block]
+        rows = torch.linalg.solve(own, columns.T)
         self._weights -= columns @ torch.linalg.solve(own, self._weights[block])
-        self._inverse -= columns @ torch.linalg.solve(own, self._inverse[block])
-        self._weights[block], self._inverse[block], self._inverse[:, block] = 0, 0, 0
+        self._own -= columns[self._blocks] @ rows.T[self._blocks].mT
+        here = slice(self._waiting, self._waiting + width)
+        self._columns[:, here], self._rows[here] = columns, rows
+        self._waiting += width
+        for whole in (self._weights, self._inverse, self._columns):
+            whole[block] = 0
+        for whole in (self._inverse, self._rows):
+            whole[:, block] = 0
         self._inverse[block, block] = 1  # so that what is gone stays regular and apart
+        self._own[unit] = torch.eye(width, dtype=own.dtype, device=own.device)
         self._gone.append(unit)
 
 
