@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from widthwise.compression.compress import compress as compress
+    from widthwise.compression.compress import frontier as frontier
     from widthwise.compression.compressed import Compressed as Compressed
     from widthwise.compression.files import load_compressed as load_compressed
     from widthwise.errors import RequestError as RequestError
@@ -51,6 +52,7 @@ _MODULES = {
     "TrialError": "widthwise.errors",
     "compress": "widthwise.compression.compress",
     "copy_store": "widthwise.experiments.store_copy",
+    "frontier": "widthwise.compression.compress",
     "layers": "widthwise.measurement.profile",
     "load_compressed": "widthwise.compression.files",
     "plan": "widthwise.measurement.plan",

@@ -325,6 +325,8 @@ def test_training_mode_and_gradients_come_back():
     [
         ({"keep": 0.0}, "keep: must be above 0 and at most 1, got 0.0"),
         ({"keep": 1.5}, "keep: must be above 0 and at most 1, got 1.5"),
+        ({"labels": 0.0}, "labels: must be above 0 and at most 1, got 0.0"),
+        ({"labels": 0.9, "keep": 0.5}, "labels: give the share of units or that of labels, not both"),
         ({"batch_size": 0}, "batch_size: must be at least 1, got 0"),
         ({"layers": "1"}, "layers: there is no layer '1'; there are 0, 2 and 4"),
         (
@@ -440,6 +442,11 @@ def test_what_is_typed(tmp_path: Path):
     told = json.loads(widthwise(*words, "--json").stdout)
     assert told["layers"][0]["kept"] == 8
     assert told["comparison"]["parameters_after"] == 6 * 8 + 8 + 8 * 4 + 4
+    curve = widthwise(*words, "--frontier")
+    assert (curve.returncode, len(curve.stdout.splitlines())) == (0, 9)
+    assert max(map(len, curve.stdout.splitlines())) <= 80
+    both = widthwise(*words, "--frontier", "--out", tmp_path / "other")
+    assert (both.returncode, both.stderr) == (2, "widthwise: --out: a frontier is of several sizes; leave it out\n")
     wrong = widthwise(*words, "--keep", "2")
     assert (wrong.returncode, wrong.stderr) == (2, "widthwise: --keep: must be above 0 and at most 1, got 2.0\n")
 
@@ -511,3 +518,28 @@ def test_too_few_rows_are_told():
     assert "The fit after 0 is over 16 rows for 48 features" in str(compress(network, [drawn(1, 20, 6)]))
     assert "60 times as many examples" in compress(network, [drawn(1, 20, 6)]).advice()
     assert not compress(network, [drawn(1, 2000, 6)]).advice()
+
+
+def test_the_smallest_network_that_keeps_a_share_of_labels():
+    inputs = [drawn(1, 600, 6)]
+    network = with_copies(dense(), 0, 2)
+    found = compress(network, inputs, labels=1.0, layers="0")
+    assert found.comparison["labels_kept"] == 1
+    assert found.keep <= 0.5, "copies are not needed"
+    fewer = compress(network, inputs, labels=0.8, layers="0")
+    assert fewer.comparison["labels_kept"] >= 0.8
+    assert fewer.keep < found.keep
+    less = compress(network, inputs, keep=fewer.keep - 1 / 64, layers="0")
+    assert less.comparison["labels_kept"] < 0.8
+
+
+def test_the_frontier_is_what_each_share_gives():
+    network, inputs = dense(), [drawn(1, 400, 6)]
+    curve = ww.frontier(network, inputs, keeps=[0.5, 0.25])
+    assert list(curve["keep"]) == [0.25, 0.5, 1]
+    assert curve["parameters"].is_monotonic_increasing
+    assert curve["flops"].is_monotonic_increasing
+    for row in curve.iloc[:2].itertuples():
+        known = compress(network, inputs, keep=row.keep).comparison
+        assert (row.labels_kept, row.parameters) == (known["labels_kept"], known["parameters_after"])
+    assert curve["parameters"].iloc[-1] == sum(parameter.numel() for parameter in network.parameters())

@@ -8,8 +8,11 @@ from rich.table import Column
 
 from widthwise.commands.options import AsJson, Device
 from widthwise.commands.terminal import messages, number_column, plain_table, print_json, results, scaled, text_column
+from widthwise.errors import RequestError
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from widthwise.compression.compressed import Compressed
 
 
@@ -28,7 +31,15 @@ def compress(
             "needed. Of a finished run as for `widthwise profile`."
         ),
     ] = None,
-    keep: Annotated[float, typer.Option(help="The share of each layer's units that stays.")] = 0.5,
+    keep: Annotated[
+        float | None, typer.Option(help="The share of each layer's units that stays; by default a half.")
+    ] = None,
+    labels: Annotated[
+        float | None, typer.Option(help="In place of --keep: the share of labels that stays in the smallest network.")
+    ] = None,
+    whole_frontier: Annotated[
+        bool, typer.Option("--frontier", help="Say what networks of several sizes keep; write none.")
+    ] = False,
     out: Annotated[
         str | None,
         typer.Option(metavar="FOLDER", help="Write the smaller network there, for widthwise.load_compressed."),
@@ -57,6 +68,7 @@ def compress(
     from widthwise.commands.measurement_options import numbers
     from widthwise.commands.progress import shown_progress
     from widthwise.compression.compress import compress as make_smaller
+    from widthwise.compression.compress import frontier
     from widthwise.compression.files import check_folder
 
     if out is not None:
@@ -64,11 +76,25 @@ def compress(
     inputs = InputOptions(data or [], split, numbers("mean", mean), numbers("std", std), examples)
     with importing_user_code():
         subject = load_subject(model, weights, inputs, device, trust_code)
+        if whole_frontier:
+            _refuse_with_frontier(keep=keep, labels=labels, out=out)
+            with shown_progress(messages) as on_progress:
+                curve = frontier(
+                    subject.network,
+                    subject.batches,
+                    layers=layers or None,
+                    predict=subject.predict,
+                    seed=seed,
+                    on_progress=on_progress,
+                )
+            _show_frontier(curve, as_json)
+            return
         with shown_progress(messages) as on_progress:
             found = make_smaller(
                 subject.network,
                 subject.batches,
                 keep=keep,
+                labels=labels,
                 layers=layers or None,
                 predict=subject.predict,
                 seed=seed,
@@ -82,12 +108,39 @@ def compress(
     _show(found, out)
 
 
+def _refuse_with_frontier(**given: object) -> None:
+    for name, value in given.items():
+        if value is not None:
+            raise RequestError("a frontier is of several sizes; leave it out", field=name)
+
+
+def _show_frontier(curve: "DataFrame", as_json: bool) -> None:
+    if as_json:
+        print_json(json.loads(curve.to_json(orient="records")))
+        return
+    table = plain_table(
+        *map(number_column, ("Units", "Labels kept", "95% interval", "Parameters", "FLOPs", "One input"))
+    )
+    for row in curve.to_dict("records"):
+        interval = "" if row["keep"] == 1 else f"{row['labels_kept_low']:.1%} to {row['labels_kept_high']:.1%}"
+        table.add_row(
+            f"{row['keep']:.1%}",
+            f"{row['labels_kept']:.1%}",
+            interval,
+            scaled(row["parameters"], ""),
+            scaled(row["flops"], ""),
+            f"{1e3 * row['seconds_one']:.2f} ms",
+        )
+    results.print(table)
+
+
 def _tables(found: "Compressed") -> dict[str, object]:
     return {name: json.loads(getattr(found, name).to_json(orient="records")) for name in ("layers", "left")}
 
 
 def _show(found: "Compressed", out: str | None) -> None:
     known = found.comparison
+    results.print(f"{found.keep:.1%} of each layer's units stay.")
     low, high = known["labels_kept_low"], known["labels_kept_high"]
     results.print(
         f"{known['labels_kept']:.1%} of {known['labels']:,} labels stay, with 95% confidence {low:.1%} to {high:.1%}."

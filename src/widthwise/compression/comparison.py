@@ -69,6 +69,20 @@ def compared(model: nn.Module, smaller: nn.Module, inputs: Sequence[Inputs], pre
     )
 
 
+def labels_kept(model: nn.Module, smaller: nn.Module, inputs: Sequence[Inputs], predict: Predict | None) -> float:
+    """The share of labels that are the same."""
+    whole, part = ModelRuns(model, predict), ModelRuns(smaller, predict)
+    same = count = 0
+    for number, batch in enumerate(inputs):
+        if not number:
+            whole.record_first(batch)
+            part.record_first(batch)
+        before, after = (runs.with_changes(batch, {}, "")[1] for runs in (whole, part))
+        same += int((before == after).sum())
+        count += before.numel()
+    return same / count
+
+
 def wilson(hits: int, count: int) -> tuple[float, float]:
     """Wilson's 95% interval of a share."""
     share, square = hits / count, Z * Z

@@ -17,6 +17,7 @@ class Compressed:
     """What `compress` returns.
 
     model: the smaller network, of the user's own class.
+    keep: the share of each layer's units that stay.
     layers: a row for each layer whose units can go: `layer, units, kept, error, reader, rows, features`. `error` is the
         squared error of the sum that the reader is a part of, as a share of that sum's variance, on the examples of the
         fit; `rows` is the number of examples and positions that the fit is over, and `features` that of the entries
@@ -29,6 +30,7 @@ class Compressed:
     """
 
     model: nn.Module
+    keep: float
     layers: pd.DataFrame
     units: pd.DataFrame
     left: pd.DataFrame

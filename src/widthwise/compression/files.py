@@ -41,6 +41,7 @@ def save(compressed: "Compressed", folder: str | os.PathLike[str]) -> None:
         "program": "widthwise",
         "format": FORMAT,
         "version": version("widthwise"),
+        "keep": compressed.keep,
         "class": type(compressed.model).__name__,
         "comparison": json.loads(compressed.comparison.to_json()),
         **tables,
