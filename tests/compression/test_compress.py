@@ -543,3 +543,61 @@ def test_the_frontier_is_what_each_share_gives():
         known = compress(network, inputs, keep=row.keep).comparison
         assert (row.labels_kept, row.parameters) == (known["labels_kept"], known["parameters_after"])
     assert curve["parameters"].iloc[-1] == sum(parameter.numel() for parameter in network.parameters())
+
+
+class Branches(nn.Module):
+    """Units that several layers read, side by side, and two branches that are added."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.norm = nn.Conv2d(3, 12, 3, padding=1, bias=False), nn.BatchNorm2d(12)
+        self.one, self.two = nn.Conv2d(12, 6, 1), nn.Conv2d(12, 8, 3, padding=1)
+        self.left, self.right = nn.Conv2d(14, 5, 3), nn.Conv2d(14, 7, 3)
+        self.up, self.down = nn.Conv2d(5, 6, 1), nn.Conv2d(7, 6, 1)
+        self.output = nn.Linear(6, 4)
+
+    def forward(self, images):
+        value = torch.relu(self.norm(self.first(images)))
+        value = torch.cat([torch.relu(self.one(value)), torch.relu(self.two(value))], 1)
+        value = self.up(torch.relu(self.left(value))) + self.down(torch.relu(self.right(value)))
+        return self.output(torch.relu(value).mean((2, 3)))
+
+
+def test_units_that_several_layers_read_and_branches_that_are_added():
+    network = seeded(Branches(), 2)
+    found = compress(network, IMAGES, keep=0.5)
+    readers = found.layers.set_index("layer")["reader"].to_dict()
+    assert readers == {
+        "first": "one, two",
+        "one": "left, right",
+        "two": "left, right",
+        "left": "up",
+        "right": "down",
+    }
+    assert (found.model.first.out_channels, found.model.one.in_channels, found.model.two.in_channels) == (6, 6, 6)
+    assert found.model.left.in_channels == found.model.right.in_channels == 3 + 4
+    small, whole = outputs(found.model, IMAGES), outputs(network, IMAGES)
+    assert (small - whole).square().mean() < 0.9 * whole.var(0).mean()
+
+
+class Squeezed(nn.Module):
+    """Squeeze-and-excitation: a layer that reads units scales the same units."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.squeeze, self.excite = nn.Conv2d(3, 8, 3), nn.Linear(8, 6), nn.Linear(6, 8)
+        self.last, self.output = nn.Conv2d(8, 6, 3), nn.Linear(6, 4)
+
+    def forward(self, images):
+        value = torch.relu(self.first(images))
+        gate = torch.sigmoid(self.excite(torch.relu(self.squeeze(value.mean((2, 3))))))
+        return self.output(torch.relu(self.last(value * gate[:, :, None, None])).mean((2, 3)))
+
+
+def test_readers_of_the_same_units_that_follow_each_other_are_named():
+    found = compress(seeded(Squeezed()), IMAGES, keep=0.5)
+    reasons = found.left.set_index("layer")["reason"]
+    assert (
+        reasons["first"] == reasons["excite"] == "squeeze and last both read its units, and one follows from the other"
+    )
+    assert list(found.layers["layer"]) == ["squeeze", "last"]

@@ -41,7 +41,7 @@ def error_of(features: torch.Tensor, moments: Moments, weights: torch.Tensor, un
 def test_the_error_that_is_foretold_is_that_of_the_best_weights(width: int, units: int, seed: int):
     features = randoms(2000, units * width, seed)
     moments, weights = problem(features, seed=seed)
-    found = eliminate(moments, columns(units, width), 1)
+    found = eliminate([(moments, columns(units, width))], 1)
     for keep in range(1, units):
         assert found.error(keep) == pytest.approx(
             error_of(features, moments, weights, found.kept(keep), width), rel=0.02
@@ -51,7 +51,7 @@ def test_the_error_that_is_foretold_is_that_of_the_best_weights(width: int, unit
 def test_units_of_many_features_are_removed_too():
     features = randoms(6000, 3 * 140, 4)
     moments, weights = problem(features)
-    found = eliminate(moments, columns(3, 140), 1)
+    found = eliminate([(moments, columns(3, 140))], 1)
     assert found.error(1) == pytest.approx(error_of(features, moments, weights, found.kept(1), 140), rel=0.02)
 
 
@@ -60,7 +60,7 @@ def test_units_of_many_features_are_removed_too():
 def test_each_unit_that_goes_is_the_one_that_costs_least(width: int, units: int, seed: int):
     features = randoms(2000, units * width, seed)
     moments, weights = problem(features, seed=seed)
-    found = eliminate(moments, columns(units, width), 1)
+    found = eliminate([(moments, columns(units, width))], 1)
     left = list(range(units))
     for unit in found.order[: units - 1]:
         costs = {u: error_of(features, moments, weights, [v for v in left if v != u], width) for u in left}
@@ -73,7 +73,7 @@ def test_many_units_are_removed_as_well_as_few():
     features = randoms(4000, 2 * WAITING, 3)
     features[:, WAITING:] *= 0.01
     moments, weights = problem(features)
-    found = eliminate(moments, columns(WAITING, 2), 40)
+    found = eliminate([(moments, columns(WAITING, 2))], 40)
     assert set(found.order[: WAITING // 2]) == set(range(WAITING // 2, WAITING))
     assert found.error(40) == pytest.approx(error_of(features, moments, weights, found.kept(40), 2), rel=0.02)
 
@@ -84,11 +84,11 @@ def test_units_that_say_nothing_of_their_own_go_first_and_cost_nothing():
     sum_of_two = (base[:, 0] - 2 * base[:, 1])[:, None]
     features = torch.cat([base, torch.zeros(500, 1), torch.full((500, 1), 3.0), 2 * base[:, 2:3], sum_of_two], 1)
     moments, weights = problem(features.double())
-    found = eliminate(moments, columns(8), 4)
+    found = eliminate([(moments, columns(8))], 4)
     kept = torch.tensor([*found.kept(4), 8])
     fitted, error = refit(moments, kept)
     assert error < EXACT
-    assert refit(moments, torch.tensor([*eliminate(moments, columns(8), 3).kept(3), 8]))[1] > 1000 * EXACT
+    assert refit(moments, torch.tensor([*eliminate([(moments, columns(8))], 3).kept(3), 8]))[1] > 1000 * EXACT
     ones = torch.ones(500, 1)
     wanted = torch.cat([features, ones], 1).double() @ weights
     given_back = torch.cat([features[:, kept[:-1]], ones], 1).double() @ fitted

@@ -166,7 +166,7 @@ def _layer_table(groups: Sequence[Group], found: Refitted) -> pd.DataFrame:
     rows = [
         (
             *(group.name, group.units, len(found.kept[group.name]), found.fits[group.name]),
-            *(group.reader.call_site.path, *found.sizes[group.name]),
+            *(group.readers, *found.sizes[group.name]),
         )
         for group in groups
     ]

@@ -66,30 +66,35 @@ class Elimination:
         return self.errors[gone - 1] if gone else 0.0
 
 
-def eliminate(moments: Moments, blocks: Int[Tensor, "units columns"], keep: int) -> Elimination:
+Problem = tuple[Moments, Int[Tensor, "units columns"]]
+"""A reader's moments, and the indices of each unit's features in it."""
+
+
+def eliminate(problems: Sequence[Problem], keep: int) -> Elimination:
     """Remove one unit after the other, always the one that adds the least error, until `keep` are left.
 
     Args:
-        moments: the reader's problem.
-        blocks: the indices of each unit's features; all other features stay.
+        problems: the units' readers. Of several, the mean of the errors counts. Features that are no unit's stay.
         keep: the number of units to leave; those that are left come last, in the order of their indices.
     """
-    units = len(blocks)
-    state = _State(moments, blocks, EXACT_RIDGE)
-    order: list[int] = []
+    units = len(problems[0][1])
+    states = [_State(moments, blocks, EXACT_RIDGE) for moments, blocks in problems]
+    gone: list[int] = []
     errors: list[float] = []
-    scale = moments.power or 1.0
     exact, total = True, 0.0
-    while len(order) < units - keep:
-        unit, score = state.least()
-        if exact and score > NOT_NEEDED * scale:
-            exact, state = False, state.with_ridge(RIDGE)
+    while len(gone) < units - keep:
+        scores = torch.stack([state.scores() for state in states]).mean(0)
+        scores[gone] = torch.inf
+        unit = int(scores.argmin())
+        if exact and float(scores[unit]) > NOT_NEEDED:
+            exact, states = False, [_State(*problem, RIDGE, gone) for problem in problems]
             continue
-        total += score
-        order.append(unit)
-        errors.append(total / scale)
-        state.remove(unit)
-    return Elimination([*order, *state.left()], [*errors, *[torch.inf] * keep])
+        total += float(scores[unit])
+        gone.append(unit)
+        errors.append(total)
+        for state in states:
+            state.remove(unit)
+    return Elimination([*gone, *sorted({*range(units)} - {*gone})], [*errors, *[torch.inf] * keep])
 
 
 class _State:
@@ -103,10 +108,9 @@ class _State:
     """
 
     def __init__(self, moments: Moments, blocks: Int[Tensor, "units columns"], ridge: float, gone: Sequence[int] = ()):
-        self._moments, self._blocks, self._gone = moments, blocks, list(gone)
+        self._blocks, self._scale = blocks, moments.power or 1.0
         gram, cross = _ridged(moments, ridge), _pulled(moments, ridge)
-        for unit in gone:
-            block = blocks[unit]
+        for block in blocks[list(gone)]:
             gram[block], gram[:, block], cross[block] = 0, 0, 0
             gram[block, block] = 1
         self._inverse = torch.linalg.inv(gram)
@@ -117,25 +121,14 @@ class _State:
         self._columns, self._rows = gram.new_zeros(size, self._room), gram.new_zeros(self._room, size)
         self._waiting = 0
 
-    def with_ridge(self, ridge: float) -> "_State":
-        """The same units, with another ridge."""
-        return _State(self._moments, self._blocks, ridge, self._gone)
-
-    def left(self) -> list[int]:
-        """The units that are left."""
-        return sorted(set(range(len(self._blocks))) - set(self._gone))
-
-    def least(self) -> tuple[int, float]:
-        """The unit whose removal adds the least error, and that error."""
-        blocks = self._blocks
-        of_units = self._weights[blocks]
-        if blocks.shape[1] == 1:
+    def scores(self) -> Float[Tensor, " units"]:
+        """The error that the removal of each unit adds, as a share of the sum's variance; of those that are gone 0."""
+        of_units = self._weights[self._blocks]
+        if self._blocks.shape[1] == 1:
             scores = of_units.square().sum((1, 2)) / self._own[:, 0, 0]
         else:
             scores = (of_units * torch.linalg.solve(self._own, of_units)).sum((1, 2))
-        scores[self._gone] = torch.inf
-        unit = int(scores.argmin())
-        return unit, max(float(scores[unit]), 0.0)
+        return scores.clamp_min(0) / self._scale
 
     def remove(self, unit: int) -> None:
         """Take a unit away, and let the others make up for it.
@@ -161,7 +154,6 @@ class _State:
             whole[:, block] = 0
         self._inverse[block, block] = 1  # so that what is gone stays regular and apart
         self._own[unit] = torch.eye(width, dtype=own.dtype, device=own.device)
-        self._gone.append(unit)
 
 
 def refit(moments: Moments, kept: Int[Tensor, " kept"]) -> tuple[Float[Tensor, "kept outputs"], float]:

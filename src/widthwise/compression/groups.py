@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from widthwise.compression.reader import depends
 from widthwise.tracing.functions import (
     ADDITIONS,
     CELLWISE,
@@ -46,23 +47,36 @@ class Cut:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """A convolution or dense layer that takes a group's units.
+
+    operation: its call. weight: the name of its weight. columns: whose each channel of its input is.
+    """
+
+    operation: Operation
+    weight: str
+    columns: Codes
+
+
+@dataclass(frozen=True)
 class Group:
     """Units that can go.
 
     name: the path of the layer that gives them.
     units: their number.
-    cuts: what is cut with them, except the reader's weight.
-    reader: the operation that takes them, a convolution or dense layer.
-    reads: the name of its weight.
-    columns: whose each channel of the reader's input is.
+    cuts: what is cut with them, except the readers' weights.
+    readings: what takes them, in order; none follows from another.
     """
 
     name: str
     units: int
     cuts: tuple[Cut, ...]
-    reader: Operation
-    reads: str
-    columns: Codes
+    readings: tuple[Reading, ...]
+
+    @property
+    def readers(self) -> str:
+        """The paths of what takes them."""
+        return ", ".join(path_of(reading.operation) for reading in self.readings)
 
 
 @dataclass(frozen=True)
@@ -139,9 +153,9 @@ class GroupSearch:
             elif codes is None:
                 origin.stay(f"{operation.name} reads its units along another dimension than that of its channels")
             elif not self._name(weight):
-                origin.stay(f"the weight of the layer that reads its units, {_path(operation)}, is computed")
+                origin.stay(f"the weight of the layer that reads its units, {path_of(operation)}, is computed")
             elif self._uses[self._name(weight)] > 1:
-                origin.stay(f"{_path(operation)}, which reads its units, is used several times")
+                origin.stay(f"{path_of(operation)}, which reads its units, is used several times")
             else:
                 origin.readers.append((operation, codes))
         self._new(operation, output, outputs, weight, rest, written, groups)
@@ -167,7 +181,7 @@ class GroupSearch:
         codes = torch.arange(1, units + 1)
         tensors = [(weight, written), *((slot, 0) for slot in rest)]
         cuts = [Cut(self._name(slot), dimension, codes) for slot, dimension in tensors]
-        origin = _Origin(_path(operation), units, cuts)
+        origin = _Origin(path_of(operation), units, cuts)
         if not all(cut.tensor for cut in cuts):
             origin.stay("its weight is computed")
         elif any(self._uses[cut.tensor] > 1 for cut in cuts):
@@ -199,7 +213,7 @@ class GroupSearch:
             names = [self._name(slot) for slot in tensors]
             if codes is None or not all(names) or any(self._uses[name] > 1 for name in names):
                 self._origins[number].stay(
-                    f"the weight of {_path(operation)}, which belongs to its units, is not its own"
+                    f"the weight of {path_of(operation)}, which belongs to its units, is not its own"
                 )
             else:
                 self._origins[number].cuts += [Cut(name, 0, codes) for name in names]
@@ -215,7 +229,8 @@ class GroupSearch:
                 moved = [] if reason else moved_units(self._tape, operation, slot, units)
                 if not moved:
                     origin.stay(reason or f"{operation.name} mixes its units")
-                for output, place in moved:
+                for output, found in moved:
+                    place = self._simplified(output, found, origin.units)
                     before = outputs.setdefault(output, {}).setdefault(number, place)
                     if not _alike(before, place):
                         origin.stay(f"{operation.name} brings its own units together")
@@ -224,6 +239,16 @@ class GroupSearch:
         for output, places in outputs.items():
             self._place(output, places)
             self._couple(operation, output, places)
+
+    def _simplified(self, slot: Slot, units: Units | Labels, count: int) -> Units | Labels:
+        """Where units lie in a value, along one dimension if they do in order."""
+        value = self._tape.values[slot]
+        if isinstance(units, Labels):
+            for dimension in range(value.dim()):
+                codes = codes_along(value, units, dimension)
+                if codes is not None and torch.equal(codes, torch.arange(1, count + 1)):
+                    return Units(dimension)
+        return units
 
     def _obstacle(self, operation: Operation, slot: Slot, units: Units | Labels) -> str:
         name = operation.name
@@ -328,28 +353,24 @@ class GroupSearch:
         for members in self._members():
             readers = {id(reader): (reader, codes) for each in members for reader, codes in each.readers}
             reason = next((each.reason for each in members if each.reason), "")
-            if not reason and len(readers) != 1:
-                paths = ", ".join(_path(reader) for reader, _ in readers.values())
-                reason = f"several layers read its units: {paths}" if readers else "no layer reads its units"
-            if not reason:
-                ((_, columns),) = readers.values()
-                reason = _unevenness(columns, members[0].units)
+            readings = [Reading(each, self._name(each.inputs[1]), columns) for each, columns in readers.values()]
+            reason = reason or self._problem(readings, members[0].units)
             if reason:
                 left += [Left(each.name, each.units, each.reason or reason) for each in members]
                 continue
-            ((reader, columns),) = readers.values()
             cuts = {(cut.tensor, cut.dimension): cut for each in members for cut in each.cuts}
-            groups.append(
-                Group(
-                    members[0].name,
-                    members[0].units,
-                    tuple(cuts.values()),
-                    reader,
-                    self._name(reader.inputs[1]),
-                    columns,
-                )
-            )
-        return sorted(groups, key=lambda group: depth[id(group.reader)]), left
+            groups.append(Group(members[0].name, members[0].units, tuple(cuts.values()), tuple(readings)))
+        return sorted(groups, key=lambda group: depth[id(group.readings[0].operation)]), left
+
+    def _problem(self, readings: list[Reading], units: int) -> str:
+        """Why what reads some units cannot be fitted together; empty if it can."""
+        if not readings:
+            return "no layer reads its units"
+        for one, other in itertools.permutations(readings, 2):
+            if depends(self._graph, other.operation.inputs[0], one.operation):
+                paths = f"{path_of(one.operation)} and {path_of(other.operation)}"
+                return f"{paths} both read its units, and one follows from the other"
+        return next(filter(None, (_unevenness(reading.columns, units) for reading in readings)), "")
 
     def _members(self) -> Iterator[list[_Origin]]:
         found: dict[int, list[_Origin]] = {}
@@ -371,5 +392,5 @@ def _unevenness(columns: Codes, units: int) -> str:
     return "the layer that reads its units does not take equally much of each"
 
 
-def _path(operation: Operation) -> str:
+def path_of(operation: Operation) -> str:
     return operation.call_site.path or operation.call_site.function

@@ -120,7 +120,9 @@ def _possible(
     groups, left = GroupSearch(graph, names).find()
     fitting = []
     for group in groups:
-        features = len(group.columns) * Reader(group.reader, graph.tape.values).positions
+        features = max(
+            len(reading.columns) * Reader(reading.operation, graph.tape.values).positions for reading in group.readings
+        )
         if features > MOST_FEATURES:
             left.append(
                 Left(group.name, group.units, f"its reader takes {features:,} features, more than {MOST_FEATURES:,}")
@@ -180,7 +182,8 @@ def _kept(groups: Sequence[Group], kept: dict[str, list[int]]) -> Kept:
         units = torch.tensor(kept[group.name], dtype=torch.long)
         for each in group.cuts:
             cut(each.tensor, each.dimension, each.codes, units)
-        cut(group.reads, 1, group.columns, units)
+        for reading in group.readings:
+            cut(reading.weight, 1, reading.columns, units)
     return {place: torch.nonzero(stays).flatten() for place, stays in staying.items()}
 
 

@@ -135,8 +135,8 @@ class Reader:
         return functional.pad(value, [each for pair in reversed(sides) for each in pair])
 
 
-def destination(graph: Graph, reader: Operation) -> Destination:
-    """What follows a reader, up to the sum that it is a part of."""
+def destination(graph: Graph, reader: Operation, sums: bool = True) -> Destination:
+    """What follows a reader, up to the sum that it is a part of or, without `sums`, up to that."""
     tape = graph.tape
     slot, norm = reader.outputs[0], None
     while True:
@@ -153,14 +153,14 @@ def destination(graph: Graph, reader: Operation) -> Destination:
             other = next(each for each in following.inputs if each != slot)
             same = tape.values[other].shape == tape.values[slot].shape
             plain = not {"alpha"} & following.kwargs.keys()
-            if same and plain and other not in graph.constants and not _depends(graph, other, reader):
+            if sums and same and plain and other not in graph.constants and not depends(graph, other, reader):
                 return Destination(norm, following.outputs[0], other)
             return Destination(norm, slot, None)
         else:
             return Destination(norm, slot, None)
 
 
-def _depends(graph: Graph, slot: Slot, operation: Operation) -> bool:
+def depends(graph: Graph, slot: Slot, operation: Operation) -> bool:
     """Whether a value is computed from what an operation gives."""
     waiting, seen = [slot], set[Slot]()
     while waiting:

@@ -6,16 +6,16 @@ what the smaller network adds to it there. So each reader makes up for what thos
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from widthwise.compression.elimination import Moments, eliminate, moments_of, refit
-from widthwise.compression.groups import Group
-from widthwise.compression.reader import BATCH_NORM, Destination, Reader, arguments, destination
+from widthwise.compression.groups import Codes, Group, Reading
+from widthwise.compression.reader import BATCH_NORM, Destination, Reader, arguments, depends, destination
 from widthwise.compression.run import Run
 from widthwise.errors import RequestError
 from widthwise.progress import OnProgress, Progress
@@ -60,6 +60,32 @@ class _Pair(NamedTuple):
     tape: Tape
 
 
+@dataclass
+class _Pending:
+    """A reader, and what is known of its problem so far.
+
+    reader, arrival, index: the reader, what its sum becomes, and the index of its operation.
+    weight, bias: the names of the parameters that get its new weights; no bias if there is no place for one.
+    groups: the groups that it takes. gone: the features of units that went.
+    present, scale, shift, moments: its weights, the normalization after it, and its problem, once they are known.
+    busy: being fitted. done: fitted.
+    """
+
+    reader: Reader
+    arrival: Destination
+    index: int
+    weight: str
+    bias: str
+    groups: list[tuple[Group, Reading]] = field(default_factory=list)
+    gone: list[int] = field(default_factory=list)
+    present: Tensor = field(default_factory=lambda: torch.empty(0))
+    scale: Tensor = field(default_factory=lambda: torch.empty(0))
+    shift: Tensor = field(default_factory=lambda: torch.empty(0))
+    moments: Moments | None = None
+    busy: bool = False
+    done: bool = False
+
+
 class Refitting:
     """Goes through a network's readers.
 
@@ -89,71 +115,122 @@ class Refitting:
         self._names, self._seed = names, seed
         for number, tape in enumerate(tapes, start=1):
             _check_same_path(graph.tape, tape, number)
-        self._destinations = {id(group.reader): destination(graph, group.reader) for group in groups}
-        ends = {each.end for each in self._destinations.values()}
+        self._readers: dict[int, _Pending] = {}
+        for group in groups:
+            for reading in group.readings:
+                operation = reading.operation
+                pending = self._readers.get(id(operation)) or self._pending(operation, reading.weight)
+                self._readers[id(operation)] = pending
+                pending.groups.append((group, reading))
+        ends = {each.arrival.end for each in self._readers.values()}
         self._pairs = [_Pair(Run(tape, names, ends), Run(tape, names, ()), tape) for tape in tapes]
         self.result = Refitted()
 
     def run(self, on_progress: OnProgress) -> list[Tensor]:
         """Fit every reader; the scores of each batch by the network whose readers have their new weights."""
-        readers = {id(group.reader): group.reader for group in self._groups}
-        for done, reader in enumerate(readers.values()):
-            on_progress(Progress("compressing", done, len(readers), "layers"))
-            self._fit(reader, [group for group in self._groups if group.reader is reader])
-        on_progress(Progress("compressing", len(readers), len(readers), "layers"))
+        total = len(self._readers)
+        for pending in sorted(self._readers.values(), key=lambda each: each.index):
+            on_progress(Progress("compressing", sum(each.done for each in self._readers.values()), total, "layers"))
+            self._fit(pending)
+        on_progress(Progress("compressing", total, total, "layers"))
         return [pair.smaller.value(self._graph.tape.results[0]) for pair in self._pairs]
 
-    def _fit(self, operation: Operation, groups: Sequence[Group]) -> None:
-        """Choose the units of the groups that an operation reads, and fit its weights."""
+    def _pending(self, operation: Operation, weight: str) -> "_Pending":
+        reader, arrival = Reader(operation, self._graph.tape.values), destination(self._graph, operation)
         index = self._graph.depth[id(operation)]
-        reader = Reader(operation, self._graph.tape.values)
-        arrival = self._destinations[id(operation)]
-        weight_name = self._names[id(self._graph.tape.values[reader.weight])]
-        first = self._pairs[0].smaller
-        weight = first.value(reader.weight)
-        bias = None if reader.bias is None else first.value(reader.bias)
-        scale, shift = self._norm(arrival, reader.outputs, weight)
-        present = reader.matrix(weight, bias) * scale
-        present[-1] += shift
-        moments = self._moments(reader, arrival, present, index)
-        gone: list[int] = []
-        for group in groups:
-            gone += self._choose(group, reader, moments, gone)
+        return _Pending(reader, arrival, index, weight, self._place_of_bias(reader, arrival, weight))
+
+    def _fit(self, pending: "_Pending") -> None:
+        """Choose the units of the groups that a reader takes, and fit its weights, if that is not done."""
+        if pending.done or pending.busy:
+            return
+        pending.busy = True
+        for group, _ in pending.groups:
+            self._choose(group)
+        self._measure(pending)
+        moments, present = pending.moments, pending.present
+        assert moments is not None
         staying = torch.ones(len(moments.gram), dtype=torch.bool)
-        staying[gone] = False
-        bias_name = self._place_of_bias(reader, arrival, weight_name)
-        staying[-1] = bool(bias_name)
-        kept = torch.nonzero(staying).flatten().to(weight.device)
+        staying[pending.gone] = False
+        staying[-1] = bool(pending.bias)
+        kept = torch.nonzero(staying).flatten().to(present.device)
         fitted = torch.zeros_like(present)
         fitted[kept], error = refit(moments, kept)
-        self.result.fits.update({group.name: error for group in groups})
-        self.result.sizes.update({group.name: (moments.rows, len(moments.gram) - 1) for group in groups})
-        if not bias_name:
+        if not pending.bias:
             fitted[-1] = present[-1]
+        for group, _ in pending.groups:
+            self.result.fits[group.name] = max(error, self.result.fits.get(group.name, 0.0))
+            size = (moments.rows, len(moments.gram) - 1)
+            before = self.result.sizes.get(group.name, size)
+            self.result.sizes[group.name] = min(before, size, key=lambda each: each[0] / each[1])
         for pair in self._pairs:
-            pair.intact.release(arrival.end)
-        self._install(reader, arrival, index, weight_name, bias_name, fitted, staying, scale, shift)
+            pair.intact.release(pending.arrival.end)
+        self._install(pending, fitted, staying)
+        pending.done, pending.moments = True, None
 
-    def _choose(self, group: Group, reader: Reader, moments: Moments, gone: Sequence[int]) -> list[int]:
-        """Choose a group's units; the features of those that go."""
-        blocks = _blocks(group, reader)
-        there = torch.ones(len(moments.gram), dtype=torch.bool)
-        there[list(gone)] = False
-        place = torch.cumsum(there, 0) - 1
-        left = Moments(
-            moments.gram[there][:, there],
-            moments.cross[there],
-            moments.square,
-            moments.power,
-            moments.rows,
-            moments.weights[there],
-        )
-        found = eliminate(left, place[blocks].to(moments.gram.device), self._keep[group.name])
+    def _choose(self, group: Group) -> None:
+        """Choose a group's units, if that is not done."""
+        if group.name in self.result.kept:
+            return
+        problems, blocks = [], []
+        for reading in group.readings:
+            pending = self._readers[id(reading.operation)]
+            self._measure(pending)
+            moments = pending.moments
+            assert moments is not None
+            there = torch.ones(len(moments.gram), dtype=torch.bool)
+            there[pending.gone] = False
+            blocks.append(_blocks(reading.columns, group.units, pending.reader))
+            place = (torch.cumsum(there, 0) - 1)[blocks[-1]]
+            left = replace(
+                moments,
+                gram=moments.gram[there][:, there],
+                cross=moments.cross[there],
+                weights=moments.weights[there],
+            )
+            problems.append((left, place.to(moments.gram.device)))
+        found = eliminate(problems, self._keep[group.name])
         self.result.kept[group.name] = kept = found.kept(self._keep[group.name])
         self.result.orders[group.name], self.result.errors[group.name] = found.order, found.errors
         stays = torch.zeros(group.units, dtype=torch.bool)
         stays[kept] = True
-        return blocks[~stays].flatten().tolist()
+        for reading, columns in zip(group.readings, blocks, strict=True):
+            self._readers[id(reading.operation)].gone += columns[~stays].flatten().tolist()
+
+    def _measure(self, pending: "_Pending") -> None:
+        """Find a reader's moments, if they are not known, once what it reads and is added to has been fitted."""
+        if pending.moments is not None:
+            return
+        before = pending.busy
+        pending.busy = True
+        self._prepare(pending.reader.data)
+        if pending.arrival.added is not None:
+            self._prepare(pending.arrival.added)
+            if self._unfitted(pending.arrival.added):  # which waits for this reader itself
+                pending.arrival = destination(self._graph, pending.reader.operation, sums=False)
+                for pair in self._pairs:
+                    pair.intact.keep(pending.arrival.end)
+        pending.busy = before
+        weight, bias = self._present(pending.reader)
+        pending.scale, pending.shift = self._norm(pending.arrival, pending.reader.outputs, weight)
+        pending.present = pending.reader.matrix(weight, bias) * pending.scale
+        pending.present[-1] += pending.shift
+        pending.moments = self._moments(pending.reader, pending.arrival, pending.present, pending.index)
+
+    def _prepare(self, slot: Slot) -> None:
+        """Fit the readers that a value depends on."""
+        for pending in self._unfitted(slot):
+            self._fit(pending)
+
+    def _unfitted(self, slot: Slot) -> list["_Pending"]:
+        """The readers that a value depends on and that are not fitted, in order."""
+        waiting = [each for each in self._readers.values() if not each.done]
+        found = [each for each in waiting if depends(self._graph, slot, each.reader.operation)]
+        return sorted(found, key=lambda each: each.index)
+
+    def _present(self, reader: Reader) -> tuple[Tensor, Tensor | None]:
+        first = self._pairs[0].smaller
+        return first.value(reader.weight), None if reader.bias is None else first.value(reader.bias)
 
     def _moments(
         self, reader: Reader, arrival: Destination, present: Float[Tensor, "features outputs"], index: int
@@ -203,46 +280,37 @@ class Refitting:
         return f"{path}.bias".lstrip(".") if plain and attribute == "weight" else ""
 
     def _install(
-        self,
-        reader: Reader,
-        arrival: Destination,
-        index: int,
-        weight_name: str,
-        bias_name: str,
-        fitted: Float[Tensor, "features outputs"],
-        staying: Int[Tensor, " features"] | Tensor,
-        scale: Float[Tensor, " outputs"],
-        shift: Float[Tensor, " outputs"],
+        self, pending: "_Pending", fitted: Float[Tensor, "features outputs"], staying: Bool[Tensor, " features"]
     ) -> None:
         """Give a reader and the normalization after it the values that amount to the fitted weights."""
+        reader, arrival, scale, shift = pending.reader, pending.arrival, pending.scale, pending.shift
         smaller = self._pairs[0].smaller
-        weight = smaller.value(reader.weight)
-        old = reader.matrix(weight, None if reader.bias is None else smaller.value(reader.bias))
+        weight, own_bias = self._present(reader)
+        old = reader.matrix(weight, own_bias)
         old[:-1][~staying[:-1]] = 0
         alive = scale.abs() > FLAT * scale.abs().max()
         matrix = torch.where(alive, fitted / torch.where(alive, scale, 1.0), old)
+        of_norm = (
+            arrival.norm is not None and self._name(arguments(arrival.norm, BATCH_NORM).get("bias")) == pending.bias
+        )
         bias = None
-        if (
-            bias_name
-            and arrival.norm is not None
-            and bias_name == self._name(arguments(arrival.norm, BATCH_NORM).get("bias"))
-        ):
-            beta = smaller.value(smaller.slots[bias_name]).double()
-            fixed = shift - beta  # the mean's part, and with it that of the reader's own bias
+        if pending.bias and of_norm:
+            beta = smaller.value(smaller.slots[pending.bias]).double()
+            fixed = shift - beta  # the mean's part; the reader's own bias stays
             bias = torch.where(alive, fitted[-1] - fixed - old[-1] * scale, beta)
-        elif bias_name:
+        elif pending.bias:
             bias = torch.where(alive, (fitted[-1] - shift) / torch.where(alive, scale, 1.0), old[-1])
-        self._set(weight_name, reader.weight_of(matrix, weight))
+        self._set(pending.weight, reader.weight_of(matrix, weight))
         if bias is None:
             return
         bias = bias.to(weight.dtype)
-        if bias_name in smaller.slots:
-            self._set(bias_name, bias)
+        if pending.bias in smaller.slots:
+            self._set(pending.bias, bias)
         else:
-            self.result.biases[bias_name] = bias
+            self.result.biases[pending.bias] = bias
             shape = [-1, *[1] * len(reader.kernel)]
             for pair in self._pairs:
-                pair.smaller.add(index, bias.view(shape))
+                pair.smaller.add(pending.index, bias.view(shape))
 
     def _name(self, slot: object) -> str:
         return self._names.get(id(self._graph.tape.values[slot]), "") if isinstance(slot, Slot) else ""
@@ -253,9 +321,9 @@ class Refitting:
             pair.smaller.exchange(name, value)
 
 
-def _blocks(group: Group, reader: Reader) -> Int[Tensor, "units columns"]:
+def _blocks(columns: Codes, units: int, reader: Reader) -> Int[Tensor, "units columns"]:
     """The indices of each unit's features."""
-    channels = torch.stack([torch.nonzero(group.columns == unit + 1).flatten() for unit in range(group.units)])
+    channels = torch.stack([torch.nonzero(columns == unit + 1).flatten() for unit in range(units)])
     positions = torch.arange(reader.positions)
     return (channels[:, :, None] * reader.positions + positions).flatten(1)
 

@@ -44,6 +44,10 @@ class Run:
             self.compute(self._producers[slot])
         return self._values[slot]
 
+    def keep(self, slot: Slot) -> None:
+        """Do not forget a value until it is released."""
+        self._kept.add(slot)
+
     def release(self, slot: Slot) -> None:
         """Forget a value that was kept, when nothing needs it any more."""
         self._kept.discard(slot)
