@@ -594,10 +594,40 @@ class Squeezed(nn.Module):
         return self.output(torch.relu(self.last(value * gate[:, :, None, None])).mean((2, 3)))
 
 
-def test_readers_of_the_same_units_that_follow_each_other_are_named():
+def test_readers_of_the_same_units_may_follow_from_each_other():
     found = compress(seeded(Squeezed()), IMAGES, keep=0.5)
-    reasons = found.left.set_index("layer")["reason"]
-    assert (
-        reasons["first"] == reasons["excite"] == "squeeze and last both read its units, and one follows from the other"
-    )
-    assert list(found.layers["layer"]) == ["squeeze", "last"]
+    rows = found.layers.set_index("layer")
+    assert rows.loc["first", ["kept", "reader", "coupled"]].tolist() == [4, "squeeze, last", "excite"]
+    assert (found.model.first.out_channels, found.model.excite.out_features, found.model.last.in_channels) == (4, 4, 4)
+    assert found.comparison["labels_kept"] > 0.4
+
+
+def test_a_stream_s_units_go_in_all_of_its_layers():
+    network = seeded(Residual(), 3)
+    with torch.no_grad():  # a unit that is dead in the stream, and one that its readers do not need
+        network.norm.weight[1], network.norm.bias[1] = 0, -1
+        network.norm2.weight[1], network.norm2.bias[1] = 0, -1
+        network.conv1.weight[:, 4], network.last.weight[:, 4] = 0, 0
+    found = compress(network, IMAGES, keep=4 / 6, stream=True, layers="stem")
+    (row,) = found.layers.to_dict("records")
+    assert (row["coupled"], row["reader"], row["kept"]) == ("conv2", "conv1, last", 4)
+    assert set(found.units.query("not kept")["unit"]) == {1, 4}
+    assert (found.model.stem.out_channels, found.model.norm2.num_features, found.model.conv2.out_channels) == (4, 4, 4)
+    assert (outputs(found.model, IMAGES) - outputs(network, IMAGES)).abs().max() < 1e-4
+    half = compress(network, IMAGES, keep=0.5, stream=True)
+    assert half.model.stem.out_channels == 3
+    assert half.comparison["labels_kept"] > 0.4
+
+
+def test_units_that_meet_at_different_indices_stay():
+    class Shifted(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one, self.two, self.output = nn.Linear(6, 8), nn.Linear(6, 8), nn.Linear(8, 4)
+
+        def forward(self, value):
+            one, two = torch.relu(self.one(value)), torch.relu(self.two(value))
+            return self.output(one + two + two.flip(1))
+
+    with pytest.raises(RequestError, match="nothing to make smaller"):
+        compress(seeded(Shifted()), VECTORS, stream=True)

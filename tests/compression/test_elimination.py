@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from widthwise.compression.comparison import wilson
-from widthwise.compression.elimination import EXACT, WAITING, Moments, eliminate, moments_of, refit
+from widthwise.compression.elimination import EXACT, WAITING, Moments, MomentSums, eliminate, refit
 
 
 def problem(features: torch.Tensor, outputs: int = 3, seed: int = 1) -> tuple[Moments, torch.Tensor]:
@@ -15,7 +15,9 @@ def problem(features: torch.Tensor, outputs: int = 3, seed: int = 1) -> tuple[Mo
     weights = torch.randn(features.shape[1] + 1, outputs, generator=generator, dtype=torch.float64)
     extended = torch.cat([features, torch.ones(len(features), 1, dtype=features.dtype)], 1)
     targets = extended.double() @ weights
-    return moments_of([features], [targets], [targets], weights), weights
+    sums = MomentSums(weights)
+    sums.add(features, targets, targets)
+    return sums.moments(), weights
 
 
 def randoms(rows: int, columns: int, seed: int = 0) -> torch.Tensor:
@@ -105,9 +107,11 @@ def test_with_few_rows_the_weights_stay_near_what_they_were():
 
 def test_moments_of_batches_are_those_of_all_rows():
     features, targets, weights = randoms(90, 3), randoms(90, 2, 5), randoms(4, 2, 6)
-    whole = moments_of([features], [targets], [2 * targets], weights)
-    some, wanted, sums = (each.split([20, 70]) for each in (features, targets, 2 * targets))
-    parts = moments_of(some, wanted, sums, weights)
+    at_once, bit_by_bit = MomentSums(weights), MomentSums(weights)
+    at_once.add(features, targets, 2 * targets)
+    for some in (slice(20), slice(20, 90)):
+        bit_by_bit.add(features[some], targets[some], 2 * targets[some])
+    whole, parts = at_once.moments(), bit_by_bit.moments()
     torch.testing.assert_close(whole.gram, parts.gram)
     torch.testing.assert_close(whole.cross, parts.cross)
     assert whole.power == pytest.approx(parts.power)

@@ -56,6 +56,10 @@ def compress(
     layers: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="A layer, or a pattern with *; can be given several times.")
     ] = None,
+    stream: Annotated[
+        bool,
+        typer.Option("--stream", help="Let units go, too, that are added to those of other layers."),
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the draws of rows that the fit is over.")] = 0,
     trust_code: Annotated[
         bool, typer.Option("--trust-code", help="Run the network or data code that a finished run holds.")
@@ -84,6 +88,7 @@ def compress(
                     subject.batches,
                     layers=layers or None,
                     predict=subject.predict,
+                    stream=stream,
                     seed=seed,
                     on_progress=on_progress,
                 )
@@ -97,6 +102,7 @@ def compress(
                 labels=labels,
                 layers=layers or None,
                 predict=subject.predict,
+                stream=stream,
                 seed=seed,
                 on_progress=on_progress,
             )

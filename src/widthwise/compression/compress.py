@@ -34,6 +34,7 @@ def compress(
     layers: str | Iterable[str] | None = None,
     check: Iterable[object] | None = None,
     predict: Predict | None = None,
+    stream: bool = False,
     batch_size: int = BATCH,
     seed: int = 0,
     on_progress: OnProgress = unseen,
@@ -52,6 +53,8 @@ def compress(
         layers: the layers to make smaller, by name or by a pattern with `*`. None: all that can be.
         check: inputs on which both networks are compared. None: a fifth of the examples in `batches` is held back.
         predict: as for `profile`.
+        stream: let units go, too, that are added to those of other layers, the same in all of them, as in the residual
+            stream of a stage of a ResNet.
         batch_size: the number of examples to run at a time.
         seed: the seed of the draws of rows over which the moments are means.
         on_progress: called after each layer.
@@ -66,7 +69,7 @@ def compress(
         raise RequestError("give the share of units or that of labels, not both", field="labels")
     _check_share("keep", keep)
     _check_share("labels", labels)
-    with _prepared(model, batches, layers, check, predict, batch_size, seed) as prepared:
+    with _prepared(model, batches, layers, check, predict, stream, batch_size, seed) as prepared:
         share = _smallest(prepared, labels, on_progress) if labels is not None else (keep or HALF)
         found, result = prepared.at(share, on_progress)
         with untouched(result):
@@ -91,6 +94,7 @@ def frontier(
     layers: str | Iterable[str] | None = None,
     check: Iterable[object] | None = None,
     predict: Predict | None = None,
+    stream: bool = False,
     batch_size: int = BATCH,
     seed: int = 0,
     on_progress: OnProgress = unseen,
@@ -98,7 +102,7 @@ def frontier(
     """What smaller networks keep and cost, one for each share of units.
 
     Args:
-        model, batches, layers, check, predict, batch_size, seed, on_progress: as for `compress`.
+        model, batches, layers, check, predict, stream, batch_size, seed, on_progress: as for `compress`.
         keeps: the shares of each layer's units that stay.
 
     Returns: a row for each share and, last, one for the network as it is, of share 1: `keep, labels_kept,
@@ -114,7 +118,7 @@ def frontier(
         _check_share("keeps", keep)
     rows: list[dict[str, object]] = []
     whole: dict[str, object] = {"keep": 1.0, "labels_kept": 1.0}
-    with _prepared(model, batches, layers, check, predict, batch_size, seed) as prepared:
+    with _prepared(model, batches, layers, check, predict, stream, batch_size, seed) as prepared:
         for keep in sorted(keeps):
             _, result = prepared.at(keep, on_progress)
             with untouched(result):
@@ -132,6 +136,7 @@ def _prepared(
     layers: str | Iterable[str] | None,
     check: Iterable[object] | None,
     predict: Predict | None,
+    stream: bool,
     batch_size: int,
     seed: int,
 ) -> Iterator[Preparation]:
@@ -142,7 +147,7 @@ def _prepared(
         raise RequestError(f"the model must be a torch.nn.Module, not {type(model).__name__}")
     check_model(model)
     with in_one_sentence(model), untouched(model):
-        yield Preparation(model, batches, layers, check, predict, batch_size, seed)
+        yield Preparation(model, batches, layers, check, predict, stream, batch_size, seed)
 
 
 def _check_share(name: str, share: float | None) -> None:
@@ -166,11 +171,11 @@ def _layer_table(groups: Sequence[Group], found: Refitted) -> pd.DataFrame:
     rows = [
         (
             *(group.name, group.units, len(found.kept[group.name]), found.fits[group.name]),
-            *(group.readers, *found.sizes[group.name]),
+            *(group.readers, ", ".join(group.names[1:]), *found.sizes[group.name]),
         )
         for group in groups
     ]
-    return pd.DataFrame(rows, columns=["layer", "units", "kept", "error", "reader", "rows", "features"])
+    return pd.DataFrame(rows, columns=["layer", "units", "kept", "error", "reader", "coupled", "rows", "features"])
 
 
 def _unit_table(groups: Sequence[Group], found: Refitted) -> pd.DataFrame:

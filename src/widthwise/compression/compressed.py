@@ -18,10 +18,11 @@ class Compressed:
 
     model: the smaller network, of the user's own class.
     keep: the share of each layer's units that stay.
-    layers: a row for each layer whose units can go: `layer, units, kept, error, reader, rows, features`. `error` is the
-        squared error of the sum that the reader is a part of, as a share of that sum's variance, on the examples of the
-        fit; `rows` is the number of examples and positions that the fit is over, and `features` that of the entries
-        that the reader reads.
+    layers: a row for each layer whose units can go: `layer, units, kept, error, reader, coupled, rows, features`.
+        `error` is the squared error of the sum that the reader is a part of, as a share of that sum's variance, on the
+        examples of the fit, the largest of several readers; `coupled` names the layers whose units of the same index
+        went, too; `rows` is the number of examples and positions that the fit is over, and `features` that of the
+        entries that the reader reads.
     units: a row for each unit of these layers: `layer, unit, kept, position, error`: the position in the order in which
         units go, counted from 0, and the error once it is gone; missing for those that were never tried.
     left: a row for each layer whose units all stay: `layer, units, reason`.

@@ -181,38 +181,48 @@ def _error(moments: Moments, kept: Int[Tensor, " kept"], weights: Float[Tensor, 
     return max(moments.square + float(given), 0.0) / scale
 
 
-def moments_of(
-    features: Sequence[Float[Tensor, "_ columns"]],
-    targets: Sequence[Float[Tensor, "_ outputs"]],
-    sums: Sequence[Float[Tensor, "_ outputs"]],
-    weights: Float[Tensor, "features outputs"],
-) -> Moments:
-    """The moments of features without the 1, batch by batch, in double precision.
+class MomentSums:
+    """The moments of rows that come bit by bit, in double precision.
 
     Args:
-        features, targets: φ and t, a row each.
-        sums: the sum in the intact network.
-        weights: the reader's present weights.
+        weights: the reader's present weights, with its bias last.
     """
-    outputs = targets[0].shape[1]
-    count = features[0].shape[1] + 1
-    device = features[0].device
-    gram = torch.zeros(count, count, dtype=torch.float64, device=device)
-    cross = torch.zeros(count, outputs, dtype=torch.float64, device=device)
-    square, mean, spread = torch.zeros(3, outputs, dtype=torch.float64, device=device)
-    rows = 0
-    for some, wanted, whole in zip(features, targets, sums, strict=True):
-        extended = torch.cat([some.double(), torch.ones(len(some), 1, dtype=torch.float64, device=device)], 1)
-        target = wanted.double()
-        gram += extended.T @ extended
-        cross += extended.T @ target
-        square += target.square().sum(0)
-        mean += whole.double().sum(0)
-        spread += whole.double().square().sum(0)
-        rows += len(some)
-    gram, cross, square = gram / rows, cross / rows, square / rows
-    power = float((spread / rows - (mean / rows).square()).clamp_min(0).sum())
-    return Moments(gram, cross, float(square.sum()), power, rows, weights.double())
+
+    def __init__(self, weights: Float[Tensor, "features outputs"]):
+        self._weights = weights.double()
+        features, outputs = weights.shape
+        self._gram = self._weights.new_zeros(features, features)
+        self._cross = torch.zeros_like(self._weights)
+        self._square, self._mean, self._spread = self._weights.new_zeros(3, outputs)
+        self._rows = 0
+
+    def add(
+        self,
+        features: Float[Tensor, "rows columns"],
+        targets: Float[Tensor, "rows outputs"],
+        sums: Float[Tensor, "rows outputs"],
+    ) -> None:
+        """Count some rows.
+
+        Args:
+            features, targets: φ without the 1, and t.
+            sums: the sum in the intact network.
+        """
+        extended = torch.cat([features.double(), self._weights.new_ones(len(features), 1)], 1)
+        target, whole = targets.double(), sums.double()
+        self._gram += extended.T @ extended
+        self._cross += extended.T @ target
+        self._square += target.square().sum(0)
+        self._mean += whole.sum(0)
+        self._spread += whole.square().sum(0)
+        self._rows += len(features)
+
+    def moments(self) -> Moments:
+        """The means over all rows."""
+        gram, cross, square = self._gram / self._rows, self._cross / self._rows, self._square / self._rows
+        variance = self._spread / self._rows - (self._mean / self._rows).square()
+        power = float(variance.clamp_min(0).sum())
+        return Moments(gram, cross, float(square.sum()), power, self._rows, self._weights)
 
 
 def _strength(moments: Moments, ridge: float) -> float:

@@ -62,16 +62,23 @@ class Reading:
 class Group:
     """Units that can go.
 
-    name: the path of the layer that gives them.
+    names: the paths of the layers that give them: of several, those whose units of one index meet.
     units: their number.
     cuts: what is cut with them, except the readers' weights.
-    readings: what takes them, in order; none follows from another.
+    readings: what takes them, in order.
+    ahead: whether one of these follows from another, so that units are chosen before any of them is fitted.
     """
 
-    name: str
+    names: tuple[str, ...]
     units: int
     cuts: tuple[Cut, ...]
     readings: tuple[Reading, ...]
+    ahead: bool
+
+    @property
+    def name(self) -> str:
+        """The path of the first layer that gives them."""
+        return self.names[0]
 
     @property
     def readers(self) -> str:
@@ -108,10 +115,11 @@ class GroupSearch:
     Args:
         graph: the run, with all its values.
         names: the names of parameters and buffers, by their `id`.
+        stream: whether units of layers that are added to each other, as in a residual stream, can go together.
     """
 
-    def __init__(self, graph: Graph, names: Mapping[int, str]):
-        self._graph, self._tape, self._names = graph, graph.tape, names
+    def __init__(self, graph: Graph, names: Mapping[int, str], stream: bool = False):
+        self._graph, self._tape, self._names, self._stream = graph, graph.tape, names, stream
         self._origins: list[_Origin] = []
         self._places: dict[Slot, dict[int, Units | Labels]] = {}
         self._same: list[int] = []
@@ -313,9 +321,9 @@ class GroupSearch:
         for one, other in itertools.combinations(places, 2):
             first, second = self._origins[one], self._origins[other]
             meeting = self._meeting(output, (one, places[one]), (other, places[other]))
-            if meeting is None or self._root(one) == self._root(other):
+            if meeting is None:
                 continue
-            if meeting and operation.name not in ADDITIONS:
+            if meeting and (self._stream or operation.name not in ADDITIONS):
                 self._same[self._root(other)] = self._root(one)
             else:
                 what = "added to" if operation.name in ADDITIONS else "combined with"
@@ -359,18 +367,22 @@ class GroupSearch:
                 left += [Left(each.name, each.units, each.reason or reason) for each in members]
                 continue
             cuts = {(cut.tensor, cut.dimension): cut for each in members for cut in each.cuts}
-            groups.append(Group(members[0].name, members[0].units, tuple(cuts.values()), tuple(readings)))
+            names = tuple(each.name for each in members)
+            groups.append(Group(names, members[0].units, tuple(cuts.values()), tuple(readings), self._follow(readings)))
         return sorted(groups, key=lambda group: depth[id(group.readings[0].operation)]), left
 
     def _problem(self, readings: list[Reading], units: int) -> str:
-        """Why what reads some units cannot be fitted together; empty if it can."""
+        """Why nothing that reads some units can be fitted; empty if it can."""
         if not readings:
             return "no layer reads its units"
-        for one, other in itertools.permutations(readings, 2):
-            if depends(self._graph, other.operation.inputs[0], one.operation):
-                paths = f"{path_of(one.operation)} and {path_of(other.operation)}"
-                return f"{paths} both read its units, and one follows from the other"
         return next(filter(None, (_unevenness(reading.columns, units) for reading in readings)), "")
+
+    def _follow(self, readings: list[Reading]) -> bool:
+        """Whether what one layer reads depends on what another gives."""
+        return any(
+            depends(self._graph, other.operation.inputs[0], one.operation)
+            for one, other in itertools.permutations(readings, 2)
+        )
 
     def _members(self) -> Iterator[list[_Origin]]:
         found: dict[int, list[_Origin]] = {}

@@ -38,7 +38,7 @@ class Preparation:
     held_back: the examples on which networks are compared.
 
     Args:
-        model, batches, layers, check, predict, batch_size, seed: as for `compress`.
+        model, batches, layers, check, predict, stream, batch_size, seed: as for `compress`.
 
     Raises:
         RequestError, TrialError: as `compress` does.
@@ -51,6 +51,7 @@ class Preparation:
         layers: str | Iterable[str] | None,
         check: Iterable[object] | None,
         predict: Predict | None,
+        stream: bool,
         batch_size: int,
         seed: int,
     ):
@@ -68,7 +69,7 @@ class Preparation:
         self._inputs, self._seed = inputs, seed
         self._names = _names(model)
         self._graph = Graph(model, network.probe, map(id, network.probe.sources), whole=True)
-        groups, left = _possible(model, network, self._graph, self._names)
+        groups, left = _possible(model, network, self._graph, self._names, stream)
         self.groups, self.left = _chosen(groups, left, layers)
         self._tapes = [_run(network, batch) for batch in inputs]
 
@@ -114,10 +115,10 @@ def _run(network: Network, batch: Inputs) -> Tape:
 
 
 def _possible(
-    model: nn.Module, network: Network, graph: Graph, names: dict[int, str]
+    model: nn.Module, network: Network, graph: Graph, names: dict[int, str], stream: bool
 ) -> tuple[list[Group], list[Left]]:
     """The groups that can be made smaller: the network runs without some of their units."""
-    groups, left = GroupSearch(graph, names).find()
+    groups, left = GroupSearch(graph, names, stream).find()
     fitting = []
     for group in groups:
         features = max(

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from widthwise.compression.elimination import Moments, eliminate, moments_of, refit
+from widthwise.compression.elimination import Moments, MomentSums, eliminate, refit
 from widthwise.compression.groups import Codes, Group, Reading
 from widthwise.compression.reader import BATCH_NORM, Destination, Reader, arguments, depends, destination
 from widthwise.compression.run import Run
@@ -129,6 +129,7 @@ class Refitting:
     def run(self, on_progress: OnProgress) -> list[Tensor]:
         """Fit every reader; the scores of each batch by the network whose readers have their new weights."""
         total = len(self._readers)
+        self._choose_ahead()
         for pending in sorted(self._readers.values(), key=lambda each: each.index):
             on_progress(Progress("compressing", sum(each.done for each in self._readers.values()), total, "layers"))
             self._fit(pending)
@@ -145,9 +146,12 @@ class Refitting:
         if pending.done or pending.busy:
             return
         pending.busy = True
-        for group, _ in pending.groups:
-            self._choose(group)
         self._measure(pending)
+        for group, _ in pending.groups:
+            if group.name not in self.result.kept:
+                for reading in group.readings:
+                    self._measure(self._readers[id(reading.operation)])
+                self._choose(group, {key: each.moments for key, each in self._readers.items() if each.moments})
         moments, present = pending.moments, pending.present
         assert moments is not None
         staying = torch.ones(len(moments.gram), dtype=torch.bool)
@@ -168,16 +172,31 @@ class Refitting:
         self._install(pending, fitted, staying)
         pending.done, pending.moments = True, None
 
-    def _choose(self, group: Group) -> None:
-        """Choose a group's units, if that is not done."""
-        if group.name in self.result.kept:
-            return
+    def _choose_ahead(self) -> None:
+        """Choose the units of groups whose readers follow from each other, from the intact network's values alone."""
+        groups = [group for group in self._groups if group.ahead]
+        keys = {id(reading.operation) for group in groups for reading in group.readings}
+        readers = sorted((self._readers[key] for key in keys), key=lambda each: each.index)
+        sums: dict[int, MomentSums] = {}
+        for number, pair in enumerate(self._pairs if readers else ()):
+            kept = {
+                slot for each in readers for slot in (each.reader.data, each.arrival.end, each.arrival.added) if slot
+            }
+            run = Run(pair.tape, self._names, kept)
+            for each in readers:
+                if not number:
+                    self._look_at(each)
+                    sums[id(each.reader.operation)] = MomentSums(each.present)
+                sums[id(each.reader.operation)].add(*self._rows(each, number, run, run))
+        moments = {key: each.moments() for key, each in sums.items()}
+        for group in groups:
+            self._choose(group, moments)
+
+    def _choose(self, group: Group, known: Mapping[int, Moments]) -> None:
+        """Choose a group's units, from the moments of its readers."""
         problems, blocks = [], []
         for reading in group.readings:
-            pending = self._readers[id(reading.operation)]
-            self._measure(pending)
-            moments = pending.moments
-            assert moments is not None
+            pending, moments = self._readers[id(reading.operation)], known[id(reading.operation)]
             there = torch.ones(len(moments.gram), dtype=torch.bool)
             there[pending.gone] = False
             blocks.append(_blocks(reading.columns, group.units, pending.reader))
@@ -211,11 +230,18 @@ class Refitting:
                 for pair in self._pairs:
                     pair.intact.keep(pending.arrival.end)
         pending.busy = before
+        self._look_at(pending)
+        sums = MomentSums(pending.present)
+        for number, pair in enumerate(self._pairs):
+            sums.add(*self._rows(pending, number, pair.intact, pair.smaller))
+        pending.moments = sums.moments()
+
+    def _look_at(self, pending: "_Pending") -> None:
+        """Note a reader's present weights, and the normalization that follows."""
         weight, bias = self._present(pending.reader)
         pending.scale, pending.shift = self._norm(pending.arrival, pending.reader.outputs, weight)
         pending.present = pending.reader.matrix(weight, bias) * pending.scale
         pending.present[-1] += pending.shift
-        pending.moments = self._moments(pending.reader, pending.arrival, pending.present, pending.index)
 
     def _prepare(self, slot: Slot) -> None:
         """Fit the readers that a value depends on."""
@@ -232,19 +258,15 @@ class Refitting:
         first = self._pairs[0].smaller
         return first.value(reader.weight), None if reader.bias is None else first.value(reader.bias)
 
-    def _moments(
-        self, reader: Reader, arrival: Destination, present: Float[Tensor, "features outputs"], index: int
-    ) -> Moments:
-        features, targets, sums = [], [], []
-        share = -(-ROWS // len(self._pairs))
-        for number, pair in enumerate(self._pairs):
-            whole = pair.intact.value(arrival.end)
-            rows = reader.sampled(whole, share, generator(self._seed, "compress", index, number))
-            sums.append(reader.targets(whole, rows))
-            added = 0 if arrival.added is None else reader.targets(pair.smaller.value(arrival.added), rows)
-            targets.append(sums[-1] - added)
-            features.append(reader.features(pair.smaller.value(reader.data), rows, whole.shape))
-        return moments_of(features, targets, sums, present)
+    def _rows(self, pending: "_Pending", number: int, intact: Run, smaller: Run) -> tuple[Tensor, Tensor, Tensor]:
+        """The features, targets and intact sums of some rows of a batch."""
+        reader, arrival = pending.reader, pending.arrival
+        whole = intact.value(arrival.end)
+        draws = generator(self._seed, "compress", pending.index, number)
+        rows = reader.sampled(whole, -(-ROWS // len(self._pairs)), draws)
+        sums = reader.targets(whole, rows)
+        added = 0 if arrival.added is None else reader.targets(smaller.value(arrival.added), rows)
+        return reader.features(smaller.value(reader.data), rows, whole.shape), sums - added, sums
 
     def _norm(
         self, arrival: Destination, outputs: int, like: Tensor
