@@ -146,12 +146,16 @@ class Refitting:
         if pending.done or pending.busy:
             return
         pending.busy = True
-        self._measure(pending)
-        for group, _ in pending.groups:
-            if group.name not in self.result.kept:
-                for reading in group.readings:
-                    self._measure(self._readers[id(reading.operation)])
-                self._choose(group, {key: each.moments for key, each in self._readers.items() if each.moments})
+        waiting = [group for group, _ in pending.groups if group.name not in self.result.kept]
+        together = [self._readers[id(reading.operation)] for group in waiting for reading in group.readings]
+        for each in together:
+            each.busy = True
+        for each in (pending, *together):
+            self._measure(each)
+        for group in waiting:
+            self._choose(group, {key: each.moments for key, each in self._readers.items() if each.moments})
+        for each in together:
+            each.busy = each is pending
         moments, present = pending.moments, pending.present
         assert moments is not None
         staying = torch.ones(len(moments.gram), dtype=torch.bool)
@@ -179,10 +183,8 @@ class Refitting:
         readers = sorted((self._readers[key] for key in keys), key=lambda each: each.index)
         sums: dict[int, MomentSums] = {}
         for number, pair in enumerate(self._pairs if readers else ()):
-            kept = {
-                slot for each in readers for slot in (each.reader.data, each.arrival.end, each.arrival.added) if slot
-            }
-            run = Run(pair.tape, self._names, kept)
+            slots = [(each.reader.data, each.arrival.end, each.arrival.added) for each in readers]
+            run = Run(pair.tape, self._names, {slot for some in slots for slot in some if slot is not None})
             for each in readers:
                 if not number:
                     self._look_at(each)
@@ -220,16 +222,14 @@ class Refitting:
         """Find a reader's moments, if they are not known, once what it reads and is added to has been fitted."""
         if pending.moments is not None:
             return
-        before = pending.busy
-        pending.busy = True
         self._prepare(pending.reader.data)
-        if pending.arrival.added is not None:
-            self._prepare(pending.arrival.added)
-            if self._unfitted(pending.arrival.added):  # which waits for this reader itself
-                pending.arrival = destination(self._graph, pending.reader.operation, sums=False)
-                for pair in self._pairs:
-                    pair.intact.keep(pending.arrival.end)
-        pending.busy = before
+        added = pending.arrival.added
+        if added is not None and any(each.busy for each in self._unfitted(added)):  # what is added waits for this one
+            pending.arrival = destination(self._graph, pending.reader.operation, sums=False)
+            for pair in self._pairs:
+                pair.intact.keep(pending.arrival.end)
+        elif added is not None:
+            self._prepare(added)
         self._look_at(pending)
         sums = MomentSums(pending.present)
         for number, pair in enumerate(self._pairs):
