@@ -145,6 +145,15 @@ def test_captions_say_which_protocol_and_which_deviation():
     assert "emovability" not in " ".join(details(accuracy, made("figures")))
 
 
+def test_on_the_page_a_caption_refers_to_what_the_scale_reduces():
+    figure, analysis = Figure("1c", "Accuracy", kinds.measure("test_accuracy")), replace(made(), scale="smoke")
+    note = SWEEP.note("smoke")
+    assert note in caption(figure, analysis)
+    on_page = caption(figure, analysis, on_page=True)
+    assert note not in on_page
+    assert "Scale smoke, reduced as said above." in on_page
+
+
 def test_captions_say_how_long_it_took():
     figure, analysis = Figure("1c", "Accuracy", kinds.measure("test_accuracy")), made("figures")
     said = f"Training and measuring {len(SERIES)} networks took {duration(90.0 * len(SERIES))}, one after the other."

@@ -37,7 +37,7 @@ def embedded(figure: Figure, by_protocol: Drawn, pool: Pool) -> dict[str, object
     Its `charts` and `captions` are pairs of a protocol and what is shown under it, or one pair with an empty protocol
     if that is the same under each.
     """
-    captions = {protocol: each["usermeta"]["caption"] for protocol, each in by_protocol.items()}
+    captions = {protocol: each["usermeta"]["caption_on_page"] for protocol, each in by_protocol.items()}
     charts = {protocol: _for_page(each, pool) for protocol, each in by_protocol.items()}
     return {
         "name": figure.name,

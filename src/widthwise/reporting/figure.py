@@ -78,30 +78,40 @@ class Figure:
 
 
 def specification(figure: Figure, analysis: Analysis) -> Specification:
-    """The figure as a Vega-Lite specification of its panels alone; its heading and caption are under `usermeta`.
+    """The figure as a Vega-Lite specification of its panels alone; its heading and captions are under `usermeta`.
 
     Args:
         analysis: the experiment, reduced to one protocol.
     """
-    meta = {"heading": figure.heading, "caption": caption(figure, analysis)}
+    meta = {
+        "heading": figure.heading,
+        "caption": caption(figure, analysis),
+        "caption_on_page": caption(figure, analysis, on_page=True),
+    }
     return complete(
         lambda: figure.kind.draw(analysis, figure.shown(analysis)), description=figure.heading, usermeta=meta
     )
 
 
-def caption(figure: Figure, analysis: Analysis) -> str:
+def caption(figure: Figure, analysis: Analysis, on_page: bool = False) -> str:
     """The meaning of its marks, then how it was made."""
-    return " ".join([figure.kind.caption, *details(figure, analysis)])
+    return " ".join([figure.kind.caption, *details(figure, analysis, on_page)])
 
 
-def details(figure: Figure, analysis: Analysis) -> list[str]:
-    """Protocol, scale, time, data, number of networks, error bars and missing series, one sentence each."""
+def details(figure: Figure, analysis: Analysis, on_page: bool = False) -> list[str]:
+    """Protocol, scale, time, data, number of networks, error bars and missing series, one sentence each.
+
+    On the page the experiment's own lines above its figures say what its scale reduces.
+    """
     sentences = _protocol(figure, analysis)
     if figure.kind.bars and len(figure.shown(analysis)) > 1:
         sentences.append("Series are set apart a little along the axis, so that none hides another.")
     measures = [*figure.kind.bars, *figure.kind.published]
     sentences += published_layer.caption(analysis, measures, figure.shown(analysis), figure.kind.one_series)
-    sentences.append(f"Experiment {analysis.label}. {scale_in_words(analysis)}")
+    if not on_page:
+        sentences.append(f"Experiment {analysis.label}. {scale_in_words(analysis)}")
+    elif analysis.sweep.note(analysis.scale):
+        sentences.append(f"Scale {analysis.scale}, reduced as said above.")
     sentences += time_in_words(analysis)
     if analysis.data:
         sentences.append(f"Data: {analysis.data}.")
