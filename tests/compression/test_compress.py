@@ -657,3 +657,193 @@ def test_a_shortcut_s_convolution_is_fitted_in_its_turn(stream: bool):
     assert found.layers.set_index("layer").loc["stem", "reader"] == "conv1, shortcut"
     assert ("conv2" in set(found.layers["layer"])) == stream
     assert found.comparison["labels_kept"] > 0.4
+
+
+def function(forward, **parts) -> Any:
+    """A network of some modules or parameters and a function of them and the input."""
+
+    class Made(nn.Module):
+        def __init__(self):
+            super().__init__()
+            for name, part in parts.items():
+                setattr(self, name, part)
+
+        def forward(self, value):
+            return forward(self, value)
+
+    return seeded(Made())
+
+
+def test_a_bias_or_normalization_of_two_layers_is_no_place_for_the_bias_of_one():
+    def forward(self, value):
+        one = self.norm(self.one2(torch.relu(self.one(value))))
+        two = self.norm(self.two2(torch.relu(self.two(3 * value + 1))))
+        return self.output(torch.cat([torch.relu(one), torch.relu(two)], 1))
+
+    layers = {"one": nn.Linear(6, 16), "two": nn.Linear(6, 16), "one2": nn.Linear(16, 8), "two2": nn.Linear(16, 8)}
+    network = function(forward, **layers, norm=nn.BatchNorm1d(8), output=nn.Linear(16, 4))
+    found = compress(network, [drawn(1, 800, 6)], keep=0.5, layers=["one", "two"])
+    assert torch.equal(found.model.norm.bias, network.norm.bias)
+    for name in ("one2", "two2"):
+        assert not torch.equal(getattr(found.model, name).bias, getattr(network, name).bias)
+
+
+def test_every_output_keeps_its_units():
+    def forward(self, value):
+        hidden = torch.relu(self.one(value))
+        return {"logits": self.two(hidden), "features": hidden}
+
+    with pytest.raises(RequestError, match="all units stay of one, since its units are the network's outputs"):
+        compress(function(forward, one=nn.Linear(6, 8), two=nn.Linear(8, 4)), VECTORS)
+
+
+def test_inputs_that_are_not_numbers_are_refused():
+    for value in (torch.nan, torch.inf):
+        inputs = VECTORS[0].clone()
+        inputs[3, 2] = value
+        with pytest.raises(RequestError, match=r"holds? (NaN|NaN or infinite values); check"):
+            compress(dense(), [inputs])
+
+
+def test_labels_that_are_none_are_not_kept():
+    found = compress(dense(), VECTORS, check=[torch.full((50, 6), torch.nan)])
+    assert found.comparison["labels_kept"] == 0
+
+
+def test_infinite_scores_are_compared():
+    def forward(self, value):
+        return self.two(torch.relu(self.one(value))).masked_fill(torch.tensor([False, False, False, True]), -torch.inf)
+
+    found = compress(function(forward, one=nn.Linear(6, 16), two=nn.Linear(16, 4)), VECTORS)
+    assert 0 < found.comparison["largest_difference"] < 10
+
+
+def test_examples_are_held_back_from_all_of_the_data():
+    """Examples may be sorted by their classes."""
+    inputs = [torch.full((40, 6), float(number)) + drawn(number, 40, 6) for number in range(5)]
+    network = dense()
+    found = compress(network, [torch.cat(inputs)], batch_size=40)
+    assert found.comparison["labels"] == 40
+    assert found.comparison["batch"] == 8
+
+
+def test_layers_that_are_functions_are_told_apart():
+    def forward(self, value):
+        value = torch.relu(functional.linear(value, self.one))
+        return functional.linear(torch.relu(functional.linear(value, self.two)), self.three)
+
+    weights = {"one": (12, 6), "two": (10, 12), "three": (4, 10)}
+    parts = {name: nn.Parameter(torch.zeros(shape)) for name, shape in weights.items()}
+    found = compress(function(forward, **parts), VECTORS, keep=0.5)
+    assert list(found.layers["layer"]) == ["linear", "linear:2"]
+    assert found.model.two.shape == (5, 6)
+
+
+def test_labels_of_a_single_output():
+    network = seeded(nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 1)))
+    found = compress(network, VECTORS, predict=lambda output: output[:, 0] > 0)
+    assert found.comparison["labels_kept"] > 0.8
+
+
+def test_the_scale_of_a_unit_does_not_matter():
+    network, scaled = dense(), dense()
+    with torch.no_grad():
+        scaled[0].weight[0] *= 1e4
+        scaled[0].bias[0] *= 1e4
+        scaled[2].weight[:, 0] /= 1e4
+    one, other = (compress(each, VECTORS, keep=0.5, layers="0") for each in (network, scaled))
+    assert list(one.units["kept"]) == list(other.units["kept"])
+    torch.testing.assert_close(outputs(one.model, VECTORS), outputs(other.model, VECTORS), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        lambda self, value: self.two(torch.relu(self.one(value)).view(len(value), 2, -1).transpose(1, 2).flatten(1)),
+        lambda self, value: self.two((lambda hidden: hidden / hidden.shape[1] ** 0.5)(torch.relu(self.one(value)))),
+        lambda self, value: self.two(torch.relu(self.one(value)).roll(3, 1)),
+    ],
+)
+def test_code_that_depends_on_the_number_of_units_leaves_them_whole(forward):
+    """A shuffle of channels, a scale by their number, a roll: they run with fewer units, and give something else."""
+    layers = {"one": nn.Linear(6, 8), "two": nn.Linear(8, 12), "three": nn.Linear(12, 4)}
+    network = function(lambda self, value: self.three(torch.relu(forward(self, value))), **layers)
+    found = compress(network, VECTORS, keep=0.5)
+    assert found.left.set_index("layer")["reason"]["one"].startswith("without some of its units the network")
+    assert found.model.two.out_features == 6
+
+
+def test_a_size_that_only_some_shares_fit():
+    def forward(self, value):
+        hidden = torch.relu(self.one(value))
+        return self.two(hidden.view(len(hidden), -1, 4).flatten(1))
+
+    network = function(forward, one=nn.Linear(6, 40), two=nn.Linear(40, 4), more=nn.Linear(4, 4))
+    with pytest.raises(RequestError, match="without some of its units the network fails"):
+        compress(network, VECTORS, keep=0.3)
+
+
+def test_both_names_of_a_parameter_change():
+    network = function(
+        lambda self, value: self.two(torch.relu(self.one(value))), one=nn.Linear(6, 16), two=nn.Linear(16, 4)
+    )
+    network.bias, network.weight = network.two.bias, network.one.weight
+    found = compress(network, VECTORS, keep=0.5)
+    assert found.model.bias is found.model.two.bias
+    assert found.model.weight is found.model.one.weight
+
+
+def test_what_the_runs_note_in_a_network_is_not_in_the_smaller_one():
+    def forward(self, value):
+        self.calls += 1
+        self.last = torch.relu(self.one(value))
+        return self.two(self.last)
+
+    network = function(forward, one=nn.Linear(6, 16), two=nn.Linear(16, 4))
+    network.register_buffer("calls", torch.zeros((), dtype=torch.long))
+    found = compress(network, VECTORS)
+    assert int(found.model.calls) == 0
+    assert not hasattr(found.model, "last")
+
+
+def test_layers_that_did_not_run_and_products_of_other_kinds_are_named():
+    def forward(self, value):
+        value = torch.addmm(self.bias, torch.relu(self.one(value)), self.weight)
+        return self.extra(value) if self.training else self.two(torch.relu(value))
+
+    layers = {"one": nn.Linear(6, 16), "two": nn.Linear(8, 10), "three": nn.Linear(10, 4), "extra": nn.Linear(8, 3)}
+    parameters = {"bias": nn.Parameter(torch.zeros(8)), "weight": nn.Parameter(torch.zeros(16, 8))}
+    network = function(lambda self, value: self.three(torch.relu(forward(self, value))), **layers, **parameters)
+    found = compress(network, VECTORS)
+    reasons = found.left.set_index("layer")["reason"]
+    assert reasons["addmm"] == "its weight is used by addmm"
+    assert reasons["extra"].startswith("the network did not run it")
+
+
+def test_a_partner_is_a_layer_that_can_be_chosen():
+    found = compress(seeded(Gated()), [drawn(2, 60, 5, 6)], layers="up")
+    assert found.layers.loc[0, ["layer", "coupled"]].tolist() == ["gate", "up"]
+
+
+def test_a_network_that_computes_in_another_precision_by_itself():
+    def forward(self, value):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return self.two(torch.relu(self.one(value))).float()
+
+    with pytest.raises(RequestError, match="in another precision by itself"):
+        compress(function(forward, one=nn.Linear(6, 64), two=nn.Linear(64, 4)), VECTORS)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"keeps": []}, "keeps: is empty"),
+        ({"keeps": [2.0]}, "keeps: must be above 0 and at most 1, got 2.0"),
+        ({"check": []}, "check: "),
+        ({"layers": []}, "layers: is empty"),
+    ],
+)
+def test_a_frontier_that_cannot_be_found(options: dict[str, Any], sentence: str):
+    frontier: Any = ww.frontier
+    with pytest.raises(RequestError, match=sentence):
+        frontier(dense(), VECTORS, **options)

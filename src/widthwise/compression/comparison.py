@@ -7,15 +7,19 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from widthwise.tracing.inputs import Inputs
 from widthwise.tracing.model_runs import ModelRuns
-from widthwise.tracing.predicted_labels import Predict
+from widthwise.tracing.predicted_labels import NO_LABEL, Predict
 
 TIMED_RUNS = 7
 """Runs of each network for its latency, in turn; their median counts, after one that does not."""
+CLOSE = 1e-3
+"""The most by which scores that should be the same may differ, as a share of the largest."""
+STEPS = 16
+"""For types with fewer digits, the same in distances between neighbouring numbers."""
 Z = 1.959964
 """The standard normal quantile of a two-sided interval of 95%."""
 
@@ -25,18 +29,19 @@ def compared(model: nn.Module, smaller: nn.Module, inputs: Sequence[Inputs], pre
     whole, part = ModelRuns(model, predict), ModelRuns(smaller, predict)
     same = count = 0
     largest, total, values = 0.0, 0.0, 0
-    labels: list[torch.Tensor] = []
+    labels: list[Tensor] = []
     for number, batch in enumerate(inputs):
         if not number:
             whole.record_first(batch)
             part.record_first(batch)
         scores, before = whole.with_changes(batch, {}, "")
         others, after = part.with_changes(batch, {}, "")
-        same += int((before == after).sum())
+        same += int(((before == after) & (before != NO_LABEL)).sum())
         count += before.numel()
         labels.append(after.flatten().cpu())
         if scores.is_floating_point():
             difference = (scores.double() - others.double()).abs()
+            difference = torch.where(scores == others, 0.0, difference).nan_to_num(math.inf)
             largest = max(largest, float(difference.max()))
             total, values = total + float(difference.sum()), values + difference.numel()
     low, high = wilson(same, count)
@@ -78,9 +83,21 @@ def labels_kept(model: nn.Module, smaller: nn.Module, inputs: Sequence[Inputs], 
             whole.record_first(batch)
             part.record_first(batch)
         before, after = (runs.with_changes(batch, {}, "")[1] for runs in (whole, part))
-        same += int((before == after).sum())
+        same += int(((before == after) & (before != NO_LABEL)).sum())
         count += before.numel()
     return same / count
+
+
+def close(one: Tensor, other: Tensor, share: float = CLOSE) -> bool:
+    """Whether scores differ by no more than a share of the largest of the others."""
+    if one.shape != other.shape:
+        return False
+    if other.is_floating_point():
+        share = max(share, STEPS * torch.finfo(other.dtype).eps)
+    one, other = one.double(), other.double()
+    most = float(other[other.isfinite()].abs().max()) if other.isfinite().any() else 0.0
+    same = (one == other) | (one.isnan() & other.isnan())
+    return bool((same | ((one - other).abs() <= share * most)).all())
 
 
 def wilson(hits: int, count: int) -> tuple[float, float]:

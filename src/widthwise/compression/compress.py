@@ -90,7 +90,7 @@ def frontier(
     model: nn.Module,
     batches: Iterable[object],
     *,
-    keeps: Sequence[float] = KEEPS,
+    keeps: Iterable[float] = KEEPS,
     layers: str | Iterable[str] | None = None,
     check: Iterable[object] | None = None,
     predict: Predict | None = None,
@@ -112,6 +112,9 @@ def frontier(
     Raises:
         RequestError, TrialError: as `compress` does.
     """
+    if isinstance(keeps, (int, float, str)):
+        raise RequestError(f"must be several shares of units, such as 0.25 and 0.5, not {keeps!r}", field="keeps")
+    keeps = list(keeps)
     if not keeps:
         raise RequestError("is empty; give shares of units, such as 0.25 and 0.5", field="keeps")
     for keep in keeps:
@@ -151,7 +154,7 @@ def _prepared(
 
 
 def _check_share(name: str, share: float | None) -> None:
-    if share is not None and not 0 < share <= 1:
+    if share is not None and (not isinstance(share, (int, float)) or not 0 < share <= 1):
         raise RequestError(f"must be above 0 and at most 1, got {share}", field=name)
 
 

@@ -14,7 +14,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 RIDGE = 1e-4
-"""What is added to the diagonal of G, as a share of its mean."""
+"""What is added to each entry of G's diagonal, as a share of it, so that the scale of a unit does not matter."""
+LEAST = 1e-12
+"""What is added at least, as a share of the diagonal's mean."""
 EXACT_RIDGE = 1e-10
 """The same while only units go that are not needed at all, so that every output stays."""
 NOT_NEEDED = 1e-8
@@ -225,25 +227,25 @@ class MomentSums:
         return Moments(gram, cross, float(square.sum()), power, self._rows, self._weights)
 
 
-def _strength(moments: Moments, ridge: float) -> float:
+def _strengths(moments: Moments, ridge: float) -> Float[Tensor, " features"]:
+    """The ridge of each feature; none for the 1. Where all features are 0, one that makes G regular."""
     features = len(moments.gram) - 1
     scarcity = max(1.0, ROWS_PER_FEATURE * features / moments.rows)
-    return ridge * scarcity * float(moments.gram.diagonal()[:-1].mean())
+    diagonal = moments.gram.diagonal().clone()
+    least = LEAST * float(diagonal[:-1].mean()) or 1.0
+    strengths = (ridge * scarcity * diagonal).clamp_min(least)
+    strengths[-1] = 0
+    return strengths
 
 
 def _ridged(moments: Moments, ridge: float) -> Float[Tensor, "features features"]:
-    """G with the ridge on all features but the 1; where all of them are 0, G is made regular."""
-    strength = _strength(moments, ridge) or 1.0
-    diagonal = torch.full((len(moments.gram),), strength, dtype=torch.float64, device=moments.gram.device)
-    diagonal[-1] = 0
-    return moments.gram + torch.diag(diagonal)
+    """G with the ridge."""
+    return moments.gram + torch.diag(_strengths(moments, ridge))
 
 
 def _pulled(moments: Moments, ridge: float) -> Float[Tensor, "features outputs"]:
     """R with the ridge's pull: towards 0, and towards the present weights where there are few rows."""
     features = len(moments.gram) - 1
     if moments.rows >= ROWS_PER_FEATURE * features:
-        return moments.cross
-    pull = _strength(moments, ridge) * moments.weights
-    pull[-1] = 0
-    return moments.cross + pull
+        return moments.cross.clone()
+    return moments.cross + _strengths(moments, ridge)[:, None] * moments.weights

@@ -2,17 +2,17 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import safetensors.torch
-import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from widthwise.compression.surgery import resize
+from widthwise.compression.surgery import aliases, resize
 from widthwise.errors import RequestError
 from widthwise.files import as_json, write_whole
 from widthwise.wording import listed
@@ -94,43 +94,49 @@ def load_compressed(folder: str | os.PathLike[str], factory: Callable[[], nn.Mod
     missing = sorted(_tensors(model).keys() - tensors.keys())
     if missing:
         raise RequestError(f"its network has {listed(missing[:3])}, which {folder} does not hold", field="factory")
-    same = _aliases(model)
-    for name, tensor in tensors.items():
-        for alias in same.get(name, [name]):
-            _put(model, alias, tensor)
-    for path in {name.rpartition(".")[0] for name in tensors}:
-        resize(model.get_submodule(path))
+    same = aliases(model)
+    with _evaluating(model):
+        for name, tensor in tensors.items():
+            new = _sized(model, name, tensor)
+            for alias in same.get(name, [name]):
+                path, _, attribute = alias.rpartition(".")
+                setattr(model.get_submodule(path), attribute, new)
+        for path in {alias.rpartition(".")[0] for name in tensors for alias in same.get(name, [name])}:
+            resize(model.get_submodule(path))
     return model
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode, in which reading a weight that is computed does not change it; then the modes as before."""
+    modes = {module: module.training for module in model.modules()}
+    for module in modes:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
 
 
 def _tensors(model: nn.Module) -> dict[str, Tensor]:
     return {**dict(model.named_parameters()), **dict(model.named_buffers())}
 
 
-def _aliases(model: nn.Module) -> dict[str, list[str]]:
-    """All names of each parameter, by its first."""
-    names: dict[int, list[str]] = {}
-    for name, parameter in model.named_parameters(remove_duplicate=False):
-        names.setdefault(id(parameter), []).append(name)
-    return {each[0]: each for each in names.values()}
-
-
-def _put(model: nn.Module, name: str, tensor: Tensor) -> None:
-    """Give a parameter or buffer another size and another value."""
+def _sized(model: nn.Module, name: str, tensor: Tensor) -> Tensor:
+    """A parameter or buffer of a model in the size and with the value of a saved one."""
     path, _, attribute = name.rpartition(".")
     try:
         module = model.get_submodule(path)
         old = getattr(module, attribute)
     except AttributeError:
         raise RequestError(f"its network has no {name}", field="factory") from None
-    with torch.no_grad():
-        value = tensor.clone()
-    if isinstance(old, nn.Parameter) or attribute in module._parameters:
-        known = old if isinstance(old, nn.Parameter) else getattr(module, "weight", None)
-        value = value if known is None else value.to(known.device)
-        setattr(module, attribute, nn.Parameter(value, requires_grad=known is None or known.requires_grad))
-    else:
-        setattr(module, attribute, value.to(old.device))
+    value = tensor.clone()
+    if not isinstance(old, nn.Parameter) and attribute not in module._parameters:
+        return value.to(old.device)
+    known = old if isinstance(old, nn.Parameter) else getattr(module, "weight", None)
+    value = value if known is None else value.to(known.device)
+    return nn.Parameter(value, requires_grad=known is None or known.requires_grad)
 
 
 def _card(compressed: "Compressed") -> str:

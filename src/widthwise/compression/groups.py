@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from widthwise.compression.reader import depends
 from widthwise.tracing.functions import (
@@ -17,14 +17,16 @@ from widthwise.tracing.functions import (
     COUPLING_NORMALIZATIONS,
     DROPOUTS,
     JOINS,
+    MATRIX_PRODUCTS,
     MOVING,
     POOLINGS,
+    RECURRENT,
     SOFTMAXES,
 )
 from widthwise.tracing.graph import Graph
 from widthwise.tracing.outgoing_weights import codes_along, moved_units
 from widthwise.tracing.structure import Slot
-from widthwise.tracing.tape import Operation
+from widthwise.tracing.tape import Operation, Tape
 from widthwise.tracing.unit_flow import Units
 from widthwise.tracing.unit_labels import Labels
 
@@ -113,27 +115,33 @@ class GroupSearch:
     """Follows the units of every dense layer and convolution of a run to what reads them.
 
     Args:
+        model: the network.
         graph: the run, with all its values.
         names: the names of parameters and buffers, by their `id`.
         stream: whether units of layers that are added to each other, as in a residual stream, can go together.
     """
 
-    def __init__(self, graph: Graph, names: Mapping[int, str], stream: bool = False):
-        self._graph, self._tape, self._names, self._stream = graph, graph.tape, names, stream
+    def __init__(self, model: nn.Module, graph: Graph, names: Mapping[int, str], stream: bool = False):
+        self._model, self._graph, self._tape, self._names, self._stream = model, graph, graph.tape, names, stream
+        returned = next((call.outputs for call in reversed(graph.tape.calls) if not call.path), ())
+        self._returned = {*returned, *graph.tape.results}
         self._origins: list[_Origin] = []
         self._places: dict[Slot, dict[int, Units | Labels]] = {}
         self._same: list[int] = []
-        self._uses = Counter(
-            name for operation in self._tape.operations for name in set(map(self._name, operation.inputs)) if name
-        )
+        self._uses = uses(self._tape, names)
+        self._left: list[Left] = []
+        self._paths: Counter[str] = Counter()
 
     def find(self) -> tuple[list[Group], list[Left]]:
         """The groups, in the order of their readers, and the layers whose units stay."""
         for operation in self._tape.operations:
             if operation.name in CONVOLUTIONS | {"linear"} and len(operation.inputs) > 1:
                 self._product(operation)
-            else:
-                self._pass(operation)
+                continue
+            if operation.name in MATRIX_PRODUCTS | RECURRENT and any(map(self._name, operation.inputs)):
+                units = self._tape.values[operation.outputs[0]].shape[-1]
+                self._left.append(Left(path_of(operation), units, f"its weight is used by {operation.name}"))
+            self._pass(operation)
         return self._groups()
 
     def _name(self, slot: Slot) -> str:
@@ -189,7 +197,10 @@ class GroupSearch:
         codes = torch.arange(1, units + 1)
         tensors = [(weight, written), *((slot, 0) for slot in rest)]
         cuts = [Cut(self._name(slot), dimension, codes) for slot, dimension in tensors]
-        origin = _Origin(path_of(operation), units, cuts)
+        path = path_of(operation)
+        self._paths[path] += 1
+        number = self._paths[path]
+        origin = _Origin(path if number == 1 else f"{path}:{number}", units, cuts)
         if not all(cut.tensor for cut in cuts):
             origin.stay("its weight is computed")
         elif any(self._uses[cut.tensor] > 1 for cut in cuts):
@@ -203,7 +214,7 @@ class GroupSearch:
     def _place(self, slot: Slot, places: dict[int, Units | Labels]) -> None:
         """Note where units lie in a value; those of what the network gives to its user stay."""
         self._places[slot] = places
-        if self._graph.is_final(slot):
+        if slot in self._returned or self._graph.is_final(slot):
             for number in places:
                 self._origins[number].stay("its units are the network's outputs")
 
@@ -251,7 +262,7 @@ class GroupSearch:
     def _simplified(self, slot: Slot, units: Units | Labels, count: int) -> Units | Labels:
         """Where units lie in a value, along one dimension if they do in order."""
         value = self._tape.values[slot]
-        if isinstance(units, Labels):
+        if isinstance(units, Labels) and units.codes.dim() == value.dim():
             for dimension in range(value.dim()):
                 codes = codes_along(value, units, dimension)
                 if codes is not None and torch.equal(codes, torch.arange(1, count + 1)):
@@ -281,6 +292,8 @@ class GroupSearch:
 
     def _codes(self, value: Tensor, number: int, units: Units | Labels, dimension: int) -> Codes | None:
         """Whose each index of a dimension is; None: the units do not lie along it."""
+        if isinstance(units, Labels) and units.codes.dim() != value.dim():
+            return None
         codes = codes_along(value, units, dimension)
         return None if codes is None else torch.where(codes > self._origins[number].units, 0, codes)
 
@@ -357,7 +370,7 @@ class GroupSearch:
     def _groups(self) -> tuple[list[Group], list[Left]]:
         depth = self._graph.depth
         groups: list[Group] = []
-        left: list[Left] = []
+        left = [*self._left, *self._not_run()]
         for members in self._members():
             readers = {id(reader): (reader, codes) for each in members for reader, codes in each.readers}
             reason = next((each.reason for each in members if each.reason), "")
@@ -376,6 +389,16 @@ class GroupSearch:
         if not readings:
             return "no layer reads its units"
         return next(filter(None, (_unevenness(reading.columns, units) for reading in readings)), "")
+
+    def _not_run(self) -> list[Left]:
+        """Layers that the network did not run, such as those that it needs in training alone."""
+        kinds = (nn.Linear, nn.modules.conv._ConvNd)  # pyright: ignore[reportPrivateUsage]
+        layers = ((path, module) for path, module in self._model.named_modules() if isinstance(module, kinds))
+        return [
+            Left(path, module.weight.shape[0], "the network did not run it; it still takes as many inputs as before")
+            for path, module in layers
+            if isinstance(module.weight, nn.Parameter) and not self._uses[self._names.get(id(module.weight), "")]
+        ]
 
     def _follow(self, readings: list[Reading]) -> bool:
         """Whether what one layer reads depends on what another gives."""
@@ -402,6 +425,16 @@ def _unevenness(columns: Codes, units: int) -> str:
     if len(counts) == units and bool((counts == counts[0]).all()) and int(counts[0]):
         return ""
     return "the layer that reads its units does not take equally much of each"
+
+
+def uses(tape: Tape, names: Mapping[int, str]) -> Counter[str]:
+    """How many operations of a run read each parameter and buffer."""
+    given = {output for operation in tape.operations for output in operation.outputs}
+    found: Counter[str] = Counter()
+    for operation in tape.operations:
+        slots = {slot for slot in operation.inputs if slot not in given}
+        found.update({name for slot in slots if (name := names.get(id(tape.values[slot])))})
+    return found
 
 
 def path_of(operation: Operation) -> str:

@@ -1,17 +1,18 @@
 """What compressing a network needs before it is known how small it is to be: its groups and the runs of its batches."""
 
-import math
-from collections.abc import Iterable, Sequence
+import copy
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 import torch
 from torch import Tensor, nn
 
+from widthwise.compression.comparison import close
 from widthwise.compression.groups import Codes, Group, GroupSearch, Left
 from widthwise.compression.reader import Reader
 from widthwise.compression.refitting import MOST_FEATURES, Refitted, Refitting
 from widthwise.compression.surgery import Kept, smaller
-from widthwise.errors import RequestError
+from widthwise.errors import RequestError, TrialError
 from widthwise.progress import OnProgress
 from widthwise.tracing.batches import Batches
 from widthwise.tracing.graph import Graph
@@ -20,14 +21,13 @@ from widthwise.tracing.model_runs import ModelRuns
 from widthwise.tracing.network import Network
 from widthwise.tracing.predicted_labels import Predict
 from widthwise.tracing.tape import Tape
+from widthwise.tracing.untouched import untouched
 from widthwise.wording import listed, one_line, suggestion
 
 HELD_BACK = 0.2
 """The share of the examples on which both networks are compared, if none are given for that."""
 BATCH = 64
 FEWEST_EXAMPLES = 10
-CLOSE = 1e-3
-"""The most by which the smaller network's outputs may differ from what its fit foresaw, as a share of the largest."""
 
 
 class Preparation:
@@ -55,6 +55,10 @@ class Preparation:
         batch_size: int,
         seed: int,
     ):
+        try:
+            self._pristine = copy.deepcopy(model)  # what runs note in it does not get into the smaller network
+        except Exception as error:  # whatever a part of the model raises
+            raise RequestError(f"the model cannot be copied: {one_line(error)}") from error
         source = Batches(batches)
         network = Network(model, source.first, predict=predict, replay=False)
         source.arrange(network.arrangement)
@@ -62,26 +66,87 @@ class Preparation:
         if check is None:
             inputs, self.held_back = _parted(inputs)
         else:
-            others = Batches(check)
-            others.arrange(network.arrangement)
-            self.held_back = list(others.of_size(batch_size))
+            self.held_back = _to_check(check, network, batch_size)
         self.model, self.predict = model, predict
-        self._inputs, self._seed = inputs, seed
+        self._inputs, self._seed, self._probe = inputs, seed, network.probe_inputs
         self._names = _names(model)
         self._graph = Graph(model, network.probe, map(id, network.probe.sources), whole=True)
-        groups, left = _possible(model, network, self._graph, self._names, stream)
-        self.groups, self.left = _chosen(groups, left, layers)
-        self._tapes = [_run(network, batch) for batch in inputs]
+        groups, left = GroupSearch(model, self._graph, self._names, stream).find()
+        groups, left = _chosen(*_small_enough(groups, left, self._graph), layers)
+        halves = {group.name: _uneven_half(group.units) for group in groups}
+        self.groups, failing = self._working(groups, halves)
+        self.left = left + failing
+        _check_any(self.groups, self.left)
+        self._tapes = [_run(network, batch, number) for number, batch in enumerate(inputs, start=1)]
 
     def at(self, keep: float, on_progress: OnProgress) -> tuple[Refitted, nn.Module]:
-        """The network with a share of each group's units, at least one, and what was chosen and fitted for it."""
+        """The network with a share of each group's units, at least one, and what was chosen and fitted for it.
+
+        Groups without some of whose units the network turns out to fail are left whole from then on.
+        """
         counts = {group.name: max(1, round(keep * group.units)) for group in self.groups}
         refitting = Refitting(self.model, self._graph, self.groups, counts, self._tapes, self._names, self._seed)
         foreseen = refitting.run(on_progress)
         found = refitting.result
-        result = smaller(self.model, _kept(self.groups, found.kept), found.changed, found.biases)
-        _check_surgery(result, self._inputs, foreseen, self.predict)
+        result = self._cut(self.groups, found.kept, found.changed, found.biases)
+        if problem := self._surprise(result, foreseen):
+            self.groups, failing = self._working(self.groups, found.kept)
+            if not failing:
+                raise RequestError(f"the smaller network does not give what was fitted: {problem}")
+            self.left += failing
+            _check_any(self.groups, self.left)
+            return self.at(keep, on_progress)
         return found, result
+
+    def _cut(
+        self,
+        groups: Sequence[Group],
+        kept: Mapping[str, Sequence[int]],
+        changed: Mapping[str, Tensor],
+        biases: Mapping[str, Tensor],
+    ) -> nn.Module:
+        return smaller(self._pristine, _kept(groups, kept), changed, biases)
+
+    def _surprise(self, model: nn.Module, foreseen: Sequence[Tensor]) -> str:
+        """How the smaller network departs from what its fit foresaw; empty if it does not."""
+        try:
+            with untouched(model):
+                scores = _scores(model, self._inputs[0], self.predict)
+        except (RequestError, TrialError) as error:
+            return one_line(error)
+        return "" if close(scores, foreseen[0]) else "its outputs are others"
+
+    def _working(self, groups: list[Group], kept: Mapping[str, Sequence[int]]) -> tuple[list[Group], list[Left]]:
+        """The groups of which some units can go, and those without which the network fails or gives something else."""
+        if not self._problem(groups, kept):
+            return groups, []
+        working: list[Group] = []
+        failing: list[Left] = []
+        for group in groups:
+            if problem := self._problem([group], kept):
+                failing += [Left(name, group.units, f"without some of its units {problem}") for name in group.names]
+            else:
+                working.append(group)
+        return working, failing
+
+    def _problem(self, groups: Sequence[Group], kept: Mapping[str, Sequence[int]]) -> str:
+        """What goes wrong without some units that nothing reads any more; empty if nothing does."""
+        unread: dict[str, Tensor] = {}
+        for group in groups:
+            for reading in group.readings:
+                weight = unread.get(reading.weight)
+                weight = dict(self._pristine.named_parameters())[reading.weight].clone() if weight is None else weight
+                gone = ~torch.isin(reading.columns - 1, torch.tensor(list(kept[group.name]))) & (reading.columns > 0)
+                weight[:, gone] = 0
+                unread[reading.weight] = weight
+        whole = self._cut([], {}, unread, {})
+        part = self._cut(groups, kept, unread, {})
+        try:
+            with untouched(whole), untouched(part):
+                pair = [_scores(each, self._probe, self.predict) for each in (whole, part)]
+        except (RequestError, TrialError) as error:
+            return f"the network fails: {one_line(error.__cause__ or error)}"
+        return "" if close(pair[0], pair[1]) else "the network gives something else, though nothing reads them"
 
 
 def _names(model: nn.Module) -> dict[int, str]:
@@ -89,16 +154,28 @@ def _names(model: nn.Module) -> dict[int, str]:
     return {id(tensor): name for name, tensor in (*model.named_buffers(), *model.named_parameters())}
 
 
+def _to_check(check: Iterable[object], network: Network, batch_size: int) -> list[Inputs]:
+    try:
+        others = Batches(check)
+    except RequestError as error:
+        raise RequestError(error.problem, field="check") from None
+    others.arrange(network.arrangement)
+    return list(others.of_size(batch_size))
+
+
 def _parted(inputs: Sequence[Inputs]) -> tuple[list[Inputs], list[Inputs]]:
-    """The examples to fit on, and those that are held back."""
+    """The examples to fit on, and those that are held back: some of each batch, since they may be in an order."""
     examples = sum(batch.examples for batch in inputs)
     if all(batch.divisible for batch in inputs) and examples >= FEWEST_EXAMPLES:
-        wanted, fit, held_back = examples - math.ceil(HELD_BACK * examples), [], []
+        fit, held_back = [], []
+        seen = held = 0
         for batch in inputs:
-            here = min(max(wanted, 0), batch.examples)
-            wanted -= here
-            fit += [batch.part(0, here)] if here else []
-            held_back += [batch.part(here, batch.examples)] if here < batch.examples else []
+            seen += batch.examples
+            there = min(round(HELD_BACK * seen) - held, batch.examples)
+            held += there
+            first = batch.examples - there
+            fit += [batch.part(0, first)] if first else []
+            held_back += [batch.part(first, batch.examples)] if there else []
         return fit, held_back
     if len(inputs) < 2:
         raise RequestError(
@@ -107,69 +184,65 @@ def _parted(inputs: Sequence[Inputs]) -> tuple[list[Inputs], list[Inputs]]:
     return list(inputs[:-1]), [inputs[-1]]
 
 
-def _run(network: Network, batch: Inputs) -> Tape:
-    tape = network.recorded(batch)
+def _run(network: Network, batch: Inputs, number: int) -> Tape:
+    """The run of a batch, of which the values that no operation gives are kept, and the scores."""
+    tape = network.recorded(batch, number)
+    if tape.values[tape.results[0]].isnan().any():
+        raise RequestError(f"the model's output for batch {number} holds NaN; check its inputs and weights")
     given = tape.producers()
-    tape.keep({slot for slot in tape.values if slot not in given})
+    tape.keep({slot for slot in tape.values if slot not in given or slot == tape.results[0]})
     return tape
 
 
-def _possible(
-    model: nn.Module, network: Network, graph: Graph, names: dict[int, str], stream: bool
-) -> tuple[list[Group], list[Left]]:
-    """The groups that can be made smaller: the network runs without some of their units."""
-    groups, left = GroupSearch(graph, names, stream).find()
+def _small_enough(groups: list[Group], left: list[Left], graph: Graph) -> tuple[list[Group], list[Left]]:
+    """Without the groups whose readers take more features than there is memory for."""
     fitting = []
     for group in groups:
-        features = max(
-            len(reading.columns) * Reader(reading.operation, graph.tape.values).positions for reading in group.readings
-        )
-        if features > MOST_FEATURES:
-            left.append(
-                Left(group.name, group.units, f"its reader takes {features:,} features, more than {MOST_FEATURES:,}")
-            )
+        sizes = [len(each.columns) * Reader(each.operation, graph.tape.values).positions for each in group.readings]
+        if max(sizes) > MOST_FEATURES:
+            reason = f"its reader takes {max(sizes):,} features, more than {MOST_FEATURES:,}"
+            left += [Left(name, group.units, reason) for name in group.names]
         else:
             fitting.append(group)
-    tried = network.probe_inputs
-    if not _problem(model, fitting, names, tried):
-        return fitting, left
-    working = []
-    for group in fitting:
-        if problem := _problem(model, [group], names, tried):
-            left.append(Left(group.name, group.units, f"without some of its units the network fails: {problem}"))
-        else:
-            working.append(group)
-    return working, left
+    return fitting, left
 
 
-def _problem(model: nn.Module, groups: Sequence[Group], names: dict[int, str], inputs: Inputs) -> str:
-    """Why a network does not run without half of the units of some groups; empty if it does."""
-    kept = {group.name: list(range(-(-group.units // 2))) for group in groups}
-    try:
-        inputs.call(smaller(model, _kept(groups, kept), {}, {}))
-    except Exception as error:  # whatever the model's own code raises
-        return one_line(error)
-    return ""
+def _uneven_half(units: int) -> list[int]:
+    """About half of some units, in no pattern that a network's code could follow."""
+    drawn = torch.randperm(units, generator=torch.Generator().manual_seed(units))
+    return sorted(drawn[: units // 2 + 1].tolist())
+
+
+def _scores(model: nn.Module, inputs: Inputs, predict: Predict | None) -> Tensor:
+    runs = ModelRuns(model, predict)
+    runs.record_first(inputs)
+    return runs.with_changes(inputs, {}, "")[0]
 
 
 def _chosen(
     groups: list[Group], left: list[Left], layers: str | Iterable[str] | None
 ) -> tuple[list[Group], list[Left]]:
-    if layers is not None:
-        patterns = [layers] if isinstance(layers, str) else list(layers)
-        known = [each.name for each in (*groups, *left)]
-        for pattern in patterns:
-            if not any(fnmatchcase(name, pattern) for name in known):
-                raise RequestError(f"there is no layer {pattern!r}; {suggestion(pattern, known)}", field="layers")
-        named = {name for name in known if any(fnmatchcase(name, pattern) for pattern in patterns)}
-        groups, left = [each for each in groups if each.name in named], [each for each in left if each.name in named]
+    if layers is None:
+        return groups, left
+    patterns = [layers] if isinstance(layers, str) else list(layers)
+    if not patterns:
+        raise RequestError("is empty; name layers, or leave it out", field="layers")
+    known = [name for group in groups for name in group.names] + [each.name for each in left]
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in known):
+            raise RequestError(f"there is no layer {pattern!r}; {suggestion(pattern, known)}", field="layers")
+    named = {name for name in known if any(fnmatchcase(name, pattern) for pattern in patterns)}
+    chosen = [each for each in groups if not named.isdisjoint(each.names)]
+    return chosen, [each for each in left if each.name in named]
+
+
+def _check_any(groups: Sequence[Group], left: Sequence[Left]) -> None:
     if not groups:
         reasons = listed([f"{each.name}, since {each.reason}" for each in left[:3]])
         raise RequestError(f"there is nothing to make smaller: all units stay of {reasons or 'this network'}")
-    return groups, left
 
 
-def _kept(groups: Sequence[Group], kept: dict[str, list[int]]) -> Kept:
+def _kept(groups: Sequence[Group], kept: Mapping[str, Sequence[int]]) -> Kept:
     """The indices that stay of every parameter and buffer that is cut."""
     staying: dict[tuple[str, int], Tensor] = {}
 
@@ -180,26 +253,9 @@ def _kept(groups: Sequence[Group], kept: dict[str, list[int]]) -> Kept:
         staying[tensor, dimension] = stays if before is None else before & stays
 
     for group in groups:
-        units = torch.tensor(kept[group.name], dtype=torch.long)
+        units = torch.tensor(list(kept[group.name]), dtype=torch.long)
         for each in group.cuts:
             cut(each.tensor, each.dimension, each.codes, units)
         for reading in group.readings:
             cut(reading.weight, 1, reading.columns, units)
     return {place: torch.nonzero(stays).flatten() for place, stays in staying.items()}
-
-
-def _check_surgery(
-    model: nn.Module, inputs: Sequence[Inputs], foreseen: Sequence[Tensor], predict: Predict | None
-) -> None:
-    """See that the smaller network gives what its fit foresaw.
-
-    Raises:
-        RuntimeError: it does not.
-    """
-    runs = ModelRuns(model, predict)
-    scores = runs.record_first(inputs[0])
-    scores = runs.with_changes(inputs[0], {}, "")[0].double()
-    expected = foreseen[0].double()
-    most = float(expected.abs().max()) or 1.0
-    if scores.shape != expected.shape or float((scores - expected).abs().max()) > CLOSE * most:
-        raise RuntimeError("the smaller network does not give what was fitted")

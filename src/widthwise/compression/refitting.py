@@ -13,8 +13,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from widthwise.compression.comparison import close
 from widthwise.compression.elimination import Moments, MomentSums, eliminate, refit
-from widthwise.compression.groups import Codes, Group, Reading
+from widthwise.compression.groups import Codes, Group, Reading, uses
 from widthwise.compression.reader import BATCH_NORM, Destination, Reader, arguments, depends, destination
 from widthwise.compression.run import Run
 from widthwise.errors import RequestError
@@ -115,6 +116,7 @@ class Refitting:
         self._names, self._seed = names, seed
         for number, tape in enumerate(tapes, start=1):
             _check_same_path(graph.tape, tape, number)
+        self._uses = uses(graph.tape, names)
         self._readers: dict[int, _Pending] = {}
         for group in groups:
             for reading in group.readings:
@@ -134,7 +136,14 @@ class Refitting:
             on_progress(Progress("compressing", sum(each.done for each in self._readers.values()), total, "layers"))
             self._fit(pending)
         on_progress(Progress("compressing", total, total, "layers"))
-        return [pair.smaller.value(self._graph.tape.results[0]) for pair in self._pairs]
+        scores = self._graph.tape.results[0]
+        pair = self._pairs[0]
+        if not close(pair.intact.value(scores), pair.tape.values[scores]):
+            raise RequestError(
+                "the network gives something else when its operations are run one by one, as where it computes in "
+                "another precision by itself (autocast), so that it cannot be fitted"
+            )
+        return [pair.smaller.value(scores) for pair in self._pairs]
 
     def _pending(self, operation: Operation, weight: str) -> "_Pending":
         reader, arrival = Reader(operation, self._graph.tape.values), destination(self._graph, operation)
@@ -190,7 +199,7 @@ class Refitting:
                     self._look_at(each)
                     sums[id(each.reader.operation)] = MomentSums(each.present)
                 sums[id(each.reader.operation)].add(*self._rows(each, number, run, run))
-        moments = {key: each.moments() for key, each in sums.items()}
+        moments = {key: self._finite(each.moments(), self._readers[key]) for key, each in sums.items()}
         for group in groups:
             self._choose(group, moments)
 
@@ -234,7 +243,13 @@ class Refitting:
         sums = MomentSums(pending.present)
         for number, pair in enumerate(self._pairs):
             sums.add(*self._rows(pending, number, pair.intact, pair.smaller))
-        pending.moments = sums.moments()
+        pending.moments = self._finite(sums.moments(), pending)
+
+    def _finite(self, moments: Moments, pending: "_Pending") -> Moments:
+        if not (moments.gram.isfinite().all() and moments.cross.isfinite().all()):
+            path = pending.reader.operation.call_site.path
+            raise RequestError(f"what {path} reads or gives holds NaN or infinite values; check the inputs and weights")
+        return moments
 
     def _look_at(self, pending: "_Pending") -> None:
         """Note a reader's present weights, and the normalization that follows."""
@@ -293,9 +308,11 @@ class Refitting:
             given = arguments(arrival.norm, BATCH_NORM).get("bias")
             slots = [given if isinstance(given, Slot) else None, reader.bias]
         for slot in slots:
-            name = "" if slot is None else self._names.get(id(self._graph.tape.values[slot]), "")
-            if name:
+            name = self._name(slot)
+            if name and self._uses[name] == 1:
                 return name
+        if reader.bias is not None:
+            return ""
         path, _, attribute = weight_name.rpartition(".")
         module = self._model.get_submodule(path)
         plain = type(module).forward in (nn.Linear.forward, nn.Conv1d.forward, nn.Conv2d.forward, nn.Conv3d.forward)

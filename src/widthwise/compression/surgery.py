@@ -29,6 +29,7 @@ def smaller(model: nn.Module, kept: Kept, changed: Mapping[str, Tensor], biases:
         biases: new parameters, by their names, where the model has None.
     """
     result = copy.deepcopy(model)
+    same = aliases(result)
     cuts: dict[str, list[tuple[int, Tensor]]] = {}
     for (name, dimension), indices in kept.items():
         cuts.setdefault(name, []).append((dimension, indices))
@@ -41,10 +42,10 @@ def smaller(model: nn.Module, kept: Kept, changed: Mapping[str, Tensor], biases:
             for dimension, indices in cuts.get(name, ()):
                 value = value.index_select(dimension, indices.to(value.device))
             value = value.clone()
-        if isinstance(old, nn.Parameter):
-            setattr(module, attribute, nn.Parameter(value, requires_grad=old.requires_grad))
-        else:
-            setattr(module, attribute, value)
+        new = nn.Parameter(value, requires_grad=old.requires_grad) if isinstance(old, nn.Parameter) else value
+        for alias in same.get(name, [name]):
+            place, _, attribute = alias.rpartition(".")
+            setattr(result.get_submodule(place), attribute, new)
     for name, bias in biases.items():
         path, _, attribute = name.rpartition(".")
         module = result.get_submodule(path)
@@ -53,9 +54,18 @@ def smaller(model: nn.Module, kept: Kept, changed: Mapping[str, Tensor], biases:
         for dimension, indices in cuts.get(f"{path}.weight".lstrip("."), ()):  # its own units may go, too
             bias = bias.index_select(0, indices.to(bias.device)) if dimension == 0 else bias
         setattr(module, attribute, nn.Parameter(bias.to(weight), requires_grad=weight.requires_grad))
-    for name in {name.rpartition(".")[0] for name in cuts}:
-        resize(result.get_submodule(name))
+    for path in {alias.rpartition(".")[0] for name in cuts for alias in same.get(name, [name])}:
+        resize(result.get_submodule(path))
     return result
+
+
+def aliases(model: nn.Module) -> dict[str, list[str]]:
+    """All names of each parameter and buffer, by its first."""
+    names: dict[int, list[str]] = {}
+    for tensors in (model.named_parameters(remove_duplicate=False), model.named_buffers(remove_duplicate=False)):
+        for name, tensor in tensors:
+            names.setdefault(id(tensor), []).append(name)
+    return {each[0]: each for each in names.values()}
 
 
 def resize(module: nn.Module) -> None:

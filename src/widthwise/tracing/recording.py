@@ -60,7 +60,8 @@ class _Recorder(TorchFunctionMode):
         self._sites.leave(path)
         operations = range(self._starts[path], len(self.tape.operations))
         number = self._sites.of_module(path).number
-        outputs = tuple(self.slot(tensor) for tensor in tensors_in(output))
+        held = vars(output) if hasattr(output, "__dict__") and not isinstance(output, (Tensor, dict, list)) else output
+        outputs = tuple(self.slot(tensor) for tensor in tensors_in(held))
         slot = outputs[0] if isinstance(output, Tensor) else None
         self.tape.calls.append(ModuleCall(path, number, operations, slot, outputs))
 
