@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Column
 
-from widthwise.commands.options import AsJson, Device
+from widthwise.commands.options import AsJson, Device, Layers, Mean, Model, Split, Std, TrustCode, Weights
 from widthwise.commands.terminal import messages, number_column, plain_table, print_json, results, scaled, text_column
 from widthwise.errors import RequestError
 
@@ -17,13 +17,7 @@ if TYPE_CHECKING:
 
 
 def compress(
-    model: Annotated[
-        str,
-        typer.Argument(
-            help="MODULE:FACTORY or FILE.py:FACTORY, a function that returns a torch.nn.Module; or a finished run of a "
-            "store, STORE/trials/ID."
-        ),
-    ],
+    model: Model,
     data: Annotated[
         list[str] | None,
         typer.Option(
@@ -44,26 +38,20 @@ def compress(
         str | None,
         typer.Option(metavar="FOLDER", help="Write the smaller network there, for widthwise.load_compressed."),
     ] = None,
-    weights: Annotated[str | None, typer.Option(metavar="FILE.safetensors", help="The model's weights.")] = None,
-    split: Annotated[str, typer.Option(help="The files of a folder of data to read.")] = "train",
-    mean: Annotated[
-        str | None, typer.Option(metavar="R,G,B", help="Subtracted from images, whose values are in [0, 1].")
-    ] = None,
-    std: Annotated[str | None, typer.Option(metavar="R,G,B", help="Divides images after --mean is subtracted.")] = None,
+    weights: Weights = None,
+    split: Split = "train",
+    mean: Mean = None,
+    std: Std = None,
     examples: Annotated[
         int | None, typer.Option(min=1, help="Only the first this many images; a few hundred will do.")
     ] = None,
-    layers: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="A layer, or a pattern with *; can be given several times.")
-    ] = None,
+    layers: Layers = None,
     stream: Annotated[
         bool,
         typer.Option("--stream", help="Let units go, too, that are added to those of other layers."),
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the draws of rows that the fit is over.")] = 0,
-    trust_code: Annotated[
-        bool, typer.Option("--trust-code", help="Run the network or data code that a finished run holds.")
-    ] = False,
+    trust_code: TrustCode = False,
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:

@@ -42,6 +42,24 @@ Settings = Annotated[
     ),
 ]
 
+Model = Annotated[
+    str,
+    typer.Argument(
+        help="MODULE:FACTORY or FILE.py:FACTORY, a function that returns a torch.nn.Module; or a finished run of a store, "
+        "STORE/trials/ID."
+    ),
+]
+Weights = Annotated[str | None, typer.Option(metavar="FILE.safetensors", help="The model's weights.")]
+Split = Annotated[str, typer.Option(help="The files of a folder of data to read.")]
+Mean = Annotated[str | None, typer.Option(metavar="R,G,B", help="Subtracted from images, whose values are in [0, 1].")]
+Std = Annotated[str | None, typer.Option(metavar="R,G,B", help="Divides images after --mean is subtracted.")]
+TrustCode = Annotated[
+    bool, typer.Option("--trust-code", help="Run the network or data code that a finished run holds.")
+]
+Layers = Annotated[
+    list[str] | None, typer.Option(metavar="NAME", help="A layer, or a pattern with *; can be given several times.")
+]
+
 
 def parsed_settings(texts: Iterable[str] | None) -> dict[str, object]:
     """Values by path, of `PATH=VALUE` with the value in YAML.

@@ -31,7 +31,7 @@ from widthwise.commands.measurement_options import (
     numbers,
     part_of_data,
 )
-from widthwise.commands.options import AsJson, Device
+from widthwise.commands.options import AsJson, Device, Layers, Mean, Model, Split, Std, TrustCode, Weights
 from widthwise.commands.terminal import messages
 from widthwise.errors import RequestError, TrialError
 from widthwise.files import check_writable
@@ -40,13 +40,7 @@ from widthwise.progress import OnProgress
 
 
 def profile(
-    model: Annotated[
-        str,
-        typer.Argument(
-            help="MODULE:FACTORY or FILE.py:FACTORY, a function that returns a torch.nn.Module; or a finished run of a "
-            "store, STORE/trials/ID."
-        ),
-    ],
+    model: Model,
     data: Annotated[
         list[str] | None,
         typer.Option(
@@ -54,19 +48,13 @@ def profile(
             "run on images, their folder, or as `widthwise train` takes them."
         ),
     ] = None,
-    weights: Annotated[str | None, typer.Option(metavar="FILE.safetensors", help="The model's weights.")] = None,
-    split: Annotated[str, typer.Option(help="The files of a folder of data to read.")] = "test",
-    mean: Annotated[
-        str | None, typer.Option(metavar="R,G,B", help="Subtracted from images, whose values are in [0, 1].")
-    ] = None,
-    std: Annotated[str | None, typer.Option(metavar="R,G,B", help="Divides images after --mean is subtracted.")] = None,
+    weights: Weights = None,
+    split: Split = "test",
+    mean: Mean = None,
+    std: Std = None,
     examples: Annotated[int | None, typer.Option(min=1, help="Only the first this many images.")] = None,
-    trust_code: Annotated[
-        bool, typer.Option("--trust-code", help="Run the network or data code that a finished run holds.")
-    ] = False,
-    layers: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="A layer, or a pattern with *; can be given several times.")
-    ] = None,
+    trust_code: TrustCode = False,
+    layers: Layers = None,
     units: Annotated[
         list[str] | None,
         typer.Option(
