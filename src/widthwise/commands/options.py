@@ -45,8 +45,8 @@ Settings = Annotated[
 Model = Annotated[
     str,
     typer.Argument(
-        help="MODULE:FACTORY or FILE.py:FACTORY, a function that returns a torch.nn.Module; or a finished run of a store, "
-        "STORE/trials/ID."
+        help="MODULE:FACTORY or FILE.py:FACTORY, a function that returns a torch.nn.Module; or a finished run of a "
+        "store, STORE/trials/ID."
     ),
 ]
 Weights = Annotated[str | None, typer.Option(metavar="FILE.safetensors", help="The model's weights.")]
