@@ -102,8 +102,16 @@ def frontier(
     """What smaller networks keep and cost, one for each share of units.
 
     Args:
-        model, batches, layers, check, predict, stream, batch_size, seed, on_progress: as for `compress`.
+        model: the network, as for `compress`.
+        batches: as for `compress`.
         keeps: the shares of each layer's units that stay.
+        layers: as for `compress`.
+        check: as for `compress`.
+        predict: as for `compress`.
+        stream: as for `compress`.
+        batch_size: as for `compress`.
+        seed: as for `compress`.
+        on_progress: called after each layer.
 
     Returns: a row for each share and, last, one for the network as it is, of share 1: `keep, labels_kept,
         labels_kept_low, labels_kept_high, most_frequent_label_share, parameters, flops, bytes, seconds_one,
