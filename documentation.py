@@ -31,7 +31,7 @@ def on_files(files: Files, config: Any) -> Files:
     """Add the files outside `docs/`."""
     for pattern in SHOWN:
         for path in sorted(ROOT.glob(pattern)):
-            if path.is_file():
+            if path.is_file() and "store" not in path.relative_to(ROOT).parts:
                 name = path.relative_to(ROOT).as_posix()
                 files.append(File.generated(config, _in_site(name), abs_src_path=str(path)))
     return files
