@@ -326,7 +326,9 @@ def test_training_mode_and_gradients_come_back():
         ({"keep": 0.0}, "keep: must be above 0 and at most 1, got 0.0"),
         ({"keep": 1.5}, "keep: must be above 0 and at most 1, got 1.5"),
         ({"labels": 0.0}, "labels: must be above 0 and at most 1, got 0.0"),
-        ({"labels": 0.9, "keep": 0.5}, "labels: give the share of units or that of labels, not both"),
+        ({"labels": 0.9, "keep": 0.5}, "labels: give one of keep or labels, not several"),
+        ({"parameters": 0.01}, "parameters: with one unit in each layer that can be made smaller, "),
+        ({"round_to": 0}, "round_to: must be at least 1, got 0"),
         ({"batch_size": 0}, "batch_size: must be at least 1, got 0"),
         ({"layers": "1"}, "layers: there is no layer '1'; there are 0, 2 and 4"),
         (
@@ -847,3 +849,19 @@ def test_a_frontier_that_cannot_be_found(options: dict[str, Any], sentence: str)
     frontier: Any = ww.frontier
     with pytest.raises(RequestError, match=sentence):
         frontier(dense(), VECTORS, **options)
+
+
+@pytest.mark.parametrize("budget", ["parameters", "flops"])
+@pytest.mark.parametrize("share", [0.3, 0.6, 1.0])
+def test_a_budget_is_used_and_not_exceeded(budget: str, share: float):
+    network = dense(40)
+    found = compress(network, VECTORS, **{budget: share})
+    used = found.comparison[f"{budget}_after"] / found.comparison[f"{budget}_before"]
+    assert share - 0.06 < used <= share
+    more = compress(network, VECTORS, keep=min(found.keep + 1 / 40, 1.0)).comparison
+    assert share == 1 or more[f"{budget}_after"] / more[f"{budget}_before"] > share
+
+
+def test_widths_that_are_multiples():
+    found = compress(seeded(Residual(inner=20)), IMAGES, keep=0.45, round_to=4)
+    assert found.layers.set_index("layer")["kept"].to_dict() == {"conv1": 12, "last": 4, "dense": 4}

@@ -15,6 +15,7 @@ from widthwise.experiments.sweep import Sweep
 from widthwise.experiments.trial import Trial
 
 OTHER = Trial(seed=1)
+COMMITTED = Path(__file__).parents[2] / "results/cifar10-quick/store"
 
 
 @pytest.fixture
@@ -89,6 +90,18 @@ def test_a_copy_that_cannot_be_made_changes_nothing(origin: Store, tmp_path: Pat
         copy_store(origin.location, other.location)
     assert contents(tmp_path / "other") == before
     assert not (tmp_path / "copy").exists()
+
+
+def test_the_committed_store_can_be_added_to():
+    """Its trials are undamaged, and those of its sweeps as the catalogue has them now: a later run finds them."""
+    store = Store(COMMITTED)
+    sweeps = store.sweeps()
+    assert sweeps
+    for stored in sweeps:
+        trials = Sweep.load(stored.sweep.name).trials(stored.scale)
+        inspection = store.inspect(trials)
+        assert not inspection.damaged
+        assert len(inspection.finished) == len({trial.id for trial in trials})
 
 
 def test_what_is_typed(origin: Store, tmp_path: Path):

@@ -31,6 +31,15 @@ def compress(
     labels: Annotated[
         float | None, typer.Option(help="In place of --keep: the share of labels that stays in the smallest network.")
     ] = None,
+    parameters: Annotated[
+        float | None, typer.Option(help="In place of --keep: the share of parameters of the largest network.")
+    ] = None,
+    flops: Annotated[
+        float | None, typer.Option(help="In place of --keep: the share of operations of the largest network.")
+    ] = None,
+    round_to: Annotated[
+        int, typer.Option(min=1, metavar="UNITS", help="Keep a multiple of this many units of each layer.")
+    ] = 1,
     whole_frontier: Annotated[
         bool, typer.Option("--frontier", help="Say what networks of several sizes keep; write none.")
     ] = False,
@@ -69,7 +78,7 @@ def compress(
     with importing_user_code():
         subject = load_subject(model, weights, inputs, device, trust_code)
         if whole_frontier:
-            _refuse_with_frontier(keep=keep, labels=labels, out=out)
+            _refuse_with_frontier(keep=keep, labels=labels, parameters=parameters, flops=flops, out=out)
             with shown_progress(messages) as on_progress:
                 curve = frontier(
                     subject.network,
@@ -77,6 +86,7 @@ def compress(
                     layers=layers or None,
                     predict=subject.predict,
                     stream=stream,
+                    round_to=round_to,
                     seed=seed,
                     on_progress=on_progress,
                 )
@@ -88,9 +98,12 @@ def compress(
                 subject.batches,
                 keep=keep,
                 labels=labels,
+                parameters=parameters,
+                flops=flops,
                 layers=layers or None,
                 predict=subject.predict,
                 stream=stream,
+                round_to=round_to,
                 seed=seed,
                 on_progress=on_progress,
             )

@@ -58,10 +58,10 @@ def compared(model: nn.Module, smaller: nn.Module, inputs: Sequence[Inputs], pre
             "most_frequent_label_share": float(frequencies.max()) / count,
             "largest_difference": largest,
             "mean_difference": total / values if values else math.nan,
-            "parameters_before": _parameters(model),
-            "parameters_after": _parameters(smaller),
-            "flops_before": _flops(whole, first),
-            "flops_after": _flops(part, first),
+            "parameters_before": parameter_count(model),
+            "parameters_after": parameter_count(smaller),
+            "flops_before": operations(whole, first),
+            "flops_after": operations(part, first),
             "bytes_before": _bytes(model),
             "bytes_after": _bytes(smaller),
             "seconds_one_before": alone[0],
@@ -108,7 +108,8 @@ def wilson(hits: int, count: int) -> tuple[float, float]:
     return (max(middle - half, 0.0) if hits else 0.0), (min(middle + half, 1.0) if hits < count else 1.0)
 
 
-def _parameters(model: nn.Module) -> int:
+def parameter_count(model: nn.Module) -> int:
+    """The number of parameters."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 
@@ -117,7 +118,7 @@ def _bytes(model: nn.Module) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
-def _flops(runs: ModelRuns, inputs: Inputs) -> int:
+def operations(runs: ModelRuns, inputs: Inputs) -> int:
     """Floating-point operations of products, two for each multiplication, for the inputs."""
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         runs.with_changes(inputs, {}, "")

@@ -10,18 +10,21 @@ from torch import nn
 from widthwise.compression.comparison import compared, labels_kept
 from widthwise.compression.compressed import Compressed
 from widthwise.compression.groups import Group, Left
-from widthwise.compression.preparation import BATCH, Preparation
+from widthwise.compression.preparation import BATCH, Preparation, Size
 from widthwise.compression.refitting import Refitted
 from widthwise.errors import RequestError
 from widthwise.progress import OnProgress, unseen
 from widthwise.tracing.failures import check_model, in_one_sentence
 from widthwise.tracing.predicted_labels import Predict
 from widthwise.tracing.untouched import untouched
+from widthwise.wording import listed
 
 HALF = 0.5
 KEEPS = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875)
 STEPS = 6
 """Halvings of the interval in which the smallest share of units that keeps enough labels lies."""
+FINE_STEPS = 12
+"""The same for the largest share of units within a budget, which takes no fit."""
 SIZES = ("parameters", "flops", "bytes", "seconds_one", "seconds_batch")
 
 
@@ -31,10 +34,13 @@ def compress(
     *,
     keep: float | None = None,
     labels: float | None = None,
+    parameters: float | None = None,
+    flops: float | None = None,
     layers: str | Iterable[str] | None = None,
     check: Iterable[object] | None = None,
     predict: Predict | None = None,
     stream: bool = False,
+    round_to: int = 1,
     batch_size: int = BATCH,
     seed: int = 0,
     on_progress: OnProgress = unseen,
@@ -50,11 +56,14 @@ def compress(
         keep: the share of each layer's units that stay, above 0 and at most 1; by default a half.
         labels: in place of `keep`, the share of labels that stay: the smallest network is sought that keeps as many on
             the examples that it is compared on, with the same share of units in each layer.
+        parameters: in place of `keep`, the share of parameters that the smaller network may have.
+        flops: in place of `keep`, the share of the floating-point operations of products that it may take.
         layers: the layers to make smaller, by name or by a pattern with `*`. None: all that can be.
         check: inputs on which both networks are compared. None: a fifth of the examples in `batches` is held back.
         predict: as for `profile`.
         stream: let units go, too, that are added to those of other layers, the same in all of them, as in the residual
             stream of a stage of a ResNet.
+        round_to: keep a multiple of this many units of each layer that has as many, since 13 can be slower than 16.
         batch_size: the number of examples to run at a time.
         seed: the seed of the draws of rows over which the moments are means.
         on_progress: called after each layer.
@@ -65,12 +74,21 @@ def compress(
         RequestError: the model, its inputs or an argument cannot be used, or nothing can go.
         TrialError: there is not enough memory.
     """
-    if keep is not None and labels is not None:
-        raise RequestError("give the share of units or that of labels, not both", field="labels")
-    _check_share("keep", keep)
-    _check_share("labels", labels)
-    with _prepared(model, batches, layers, check, predict, stream, batch_size, seed) as prepared:
-        share = _smallest(prepared, labels, on_progress) if labels is not None else (keep or HALF)
+    budgets = {"keep": keep, "labels": labels, "parameters": parameters, "flops": flops}
+    given = {name: share for name, share in budgets.items() if share is not None}
+    if len(given) > 1:
+        raise RequestError(f"give one of {listed(list(given), 'or')}, not several", field=list(given)[-1])
+    for name, budget in given.items():
+        _check_share(name, budget)
+    with _prepared(model, batches, layers, check, predict, stream, round_to, batch_size, seed) as prepared:
+        if labels is not None:
+            share = _smallest(prepared, labels, on_progress)
+        elif parameters is not None:
+            share = _largest(prepared, parameters, "parameters")
+        elif flops is not None:
+            share = _largest(prepared, flops, "flops")
+        else:
+            share = keep or HALF
         found, result = prepared.at(share, on_progress)
         with untouched(result):
             comparison = compared(model, result, prepared.held_back, predict)
@@ -95,6 +113,7 @@ def frontier(
     check: Iterable[object] | None = None,
     predict: Predict | None = None,
     stream: bool = False,
+    round_to: int = 1,
     batch_size: int = BATCH,
     seed: int = 0,
     on_progress: OnProgress = unseen,
@@ -109,6 +128,7 @@ def frontier(
         check: as for `compress`.
         predict: as for `compress`.
         stream: as for `compress`.
+        round_to: as for `compress`.
         batch_size: as for `compress`.
         seed: as for `compress`.
         on_progress: called after each layer.
@@ -129,7 +149,7 @@ def frontier(
         _check_share("keeps", keep)
     rows: list[dict[str, object]] = []
     whole: dict[str, object] = {"keep": 1.0, "labels_kept": 1.0}
-    with _prepared(model, batches, layers, check, predict, stream, batch_size, seed) as prepared:
+    with _prepared(model, batches, layers, check, predict, stream, round_to, batch_size, seed) as prepared:
         for keep in sorted(keeps):
             _, result = prepared.at(keep, on_progress)
             with untouched(result):
@@ -148,22 +168,47 @@ def _prepared(
     check: Iterable[object] | None,
     predict: Predict | None,
     stream: bool,
+    round_to: int,
     batch_size: int,
     seed: int,
 ) -> Iterator[Preparation]:
     """The network's groups and the runs of its batches, while it is in evaluation mode."""
     if batch_size < 1:
         raise RequestError(f"must be at least 1, got {batch_size}", field="batch_size")
+    if round_to < 1:
+        raise RequestError(f"must be at least 1, got {round_to}", field="round_to")
     if not isinstance(model, nn.Module):
         raise RequestError(f"the model must be a torch.nn.Module, not {type(model).__name__}")
     check_model(model)
     with in_one_sentence(model), untouched(model):
-        yield Preparation(model, batches, layers, check, predict, stream, batch_size, seed)
+        yield Preparation(model, batches, layers, check, predict, stream, round_to, batch_size, seed)
 
 
 def _check_share(name: str, share: float | None) -> None:
     if share is not None and (not isinstance(share, (int, float)) or not 0 < share <= 1):
         raise RequestError(f"must be above 0 and at most 1, got {share}", field=name)
+
+
+def _largest(prepared: Preparation, budget: float, size: Size) -> float:
+    """The largest share of units whose network has no more than a share of a size, by bisection.
+
+    Raises:
+        RequestError: even one unit of each layer is too much.
+    """
+    whole = prepared.size(1.0, size)
+    low, high = 0.0, 1.0
+    if prepared.size(high, size) <= budget * whole:
+        return high
+    for _ in range(FINE_STEPS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if prepared.size(middle, size) <= budget * whole else (low, middle)
+    if prepared.size(low, size) > budget * whole:
+        least = prepared.size(low, size) / whole
+        raise RequestError(
+            f"with one unit in each layer that can be made smaller, {least:.1%} are left, more than {budget:.1%}",
+            field=size,
+        )
+    return low
 
 
 def _smallest(prepared: Preparation, labels: float, on_progress: OnProgress) -> float:

@@ -3,11 +3,12 @@
 import copy
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from widthwise.compression.comparison import close
+from widthwise.compression.comparison import close, operations, parameter_count
 from widthwise.compression.groups import Codes, Group, GroupSearch, Left
 from widthwise.compression.reader import Reader
 from widthwise.compression.refitting import MOST_FEATURES, Refitted, Refitting
@@ -24,6 +25,7 @@ from widthwise.tracing.tape import Tape
 from widthwise.tracing.untouched import untouched
 from widthwise.wording import listed, one_line, suggestion
 
+Size = Literal["parameters", "flops"]
 HELD_BACK = 0.2
 """The share of the examples on which both networks are compared, if none are given for that."""
 BATCH = 64
@@ -38,7 +40,7 @@ class Preparation:
     held_back: the examples on which networks are compared.
 
     Args:
-        model, batches, layers, check, predict, stream, batch_size, seed: as for `compress`.
+        model, batches, layers, check, predict, stream, round_to, batch_size, seed: as for `compress`.
 
     Raises:
         RequestError, TrialError: as `compress` does.
@@ -52,6 +54,7 @@ class Preparation:
         check: Iterable[object] | None,
         predict: Predict | None,
         stream: bool,
+        round_to: int,
         batch_size: int,
         seed: int,
     ):
@@ -68,7 +71,7 @@ class Preparation:
         else:
             self.held_back = _to_check(check, network, batch_size)
         self.model, self.predict = model, predict
-        self._inputs, self._seed, self._probe = inputs, seed, network.probe_inputs
+        self._inputs, self._seed, self._probe, self._round_to = inputs, seed, network.probe_inputs, round_to
         self._names = _names(model)
         self._graph = Graph(model, network.probe, map(id, network.probe.sources), whole=True)
         groups, left = GroupSearch(model, self._graph, self._names, stream).find()
@@ -84,7 +87,7 @@ class Preparation:
 
         Groups without some of whose units the network turns out to fail are left whole from then on.
         """
-        counts = {group.name: max(1, round(keep * group.units)) for group in self.groups}
+        counts = {group.name: self._count(group, keep) for group in self.groups}
         refitting = Refitting(self.model, self._graph, self.groups, counts, self._tapes, self._names, self._seed)
         foreseen = refitting.run(on_progress)
         found = refitting.result
@@ -97,6 +100,21 @@ class Preparation:
             _check_any(self.groups, self.left)
             return self.at(keep, on_progress)
         return found, result
+
+    def size(self, keep: float, size: Size) -> int:
+        """The number of parameters, or of operations for one example, with a share of each group's units."""
+        some = {group.name: range(self._count(group, keep)) for group in self.groups}
+        model = self._cut(self.groups, some, {}, {})
+        if size == "parameters":
+            return parameter_count(model)
+        example = self._probe.part(0, 1) if self._probe.divisible else self._probe
+        with untouched(model):
+            return operations(ModelRuns(model, self.predict), example)
+
+    def _count(self, group: Group, keep: float) -> int:
+        """The number of a group's units that stay."""
+        count = max(1, round(keep * group.units))
+        return min(-(-count // self._round_to) * self._round_to, group.units)
 
     def _cut(
         self,
