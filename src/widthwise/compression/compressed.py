@@ -1,15 +1,33 @@
 """A smaller network, and what is known of it."""
 
+import json
 import math
 import os
 from dataclasses import dataclass
+from importlib.metadata import version
 
 import pandas as pd
 from torch import nn
 
-from widthwise.compression import files
 from widthwise.compression.elimination import ROWS_PER_FEATURE
+from widthwise.compression.files import write
 from widthwise.wording import counted
+
+TABLES = ("layers", "units", "left")
+CARD = """# {name}, made smaller by widthwise {version}
+
+```
+{compressed}
+```
+
+Labels were compared on examples that were not used to make it. To load it:
+
+```python
+import widthwise as ww
+
+model = ww.load_compressed("this folder", {name})  # or any function that returns the network as it was
+```
+"""
 
 
 @dataclass(frozen=True)
@@ -43,7 +61,11 @@ class Compressed:
         Raises:
             RequestError: the folder holds something, or is a file.
         """
-        files.save(self, folder)
+        name = type(self.model).__name__
+        tables = {name: json.loads(getattr(self, name).to_json(orient="records")) for name in TABLES}
+        comparison = json.loads(self.comparison.to_json())
+        about = {"class": name, "keep": self.keep, "comparison": comparison, **tables}
+        write(folder, self.model, about, CARD.format(name=name, version=version("widthwise"), compressed=self))
 
     def __str__(self) -> str:
         """The comparison, and the layers before and after, in a few lines."""

@@ -2,11 +2,10 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import safetensors.torch
 from safetensors import SafetensorError
@@ -17,38 +16,24 @@ from widthwise.errors import RequestError
 from widthwise.files import as_json, write_whole
 from widthwise.wording import listed
 
-if TYPE_CHECKING:
-    from widthwise.compression.compressed import Compressed
-
 FORMAT = 1
 WEIGHTS, ABOUT, CARD = "network.safetensors", "compressed.json", "README.md"
 IN_METADATA = "widthwise.compressed"
 
 
-def save(compressed: "Compressed", folder: str | os.PathLike[str]) -> None:
-    """Write a smaller network's weights, its tables and a page about it, into a new or an empty folder.
+def write(folder: str | os.PathLike[str], model: nn.Module, about: Mapping[str, object], card: str) -> None:
+    """Write a network's weights, what is known of it and a page about it, into a new or an empty folder.
 
     Raises:
         RequestError: the folder holds something, or is a file.
     """
     target = check_folder(folder)
     target.mkdir(parents=True, exist_ok=True)
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _tensors(compressed.model).items()}
-    tables = {
-        name: json.loads(getattr(compressed, name).to_json(orient="records")) for name in ("layers", "units", "left")
-    }
-    about = {
-        "program": "widthwise",
-        "format": FORMAT,
-        "version": version("widthwise"),
-        "keep": compressed.keep,
-        "class": type(compressed.model).__name__,
-        "comparison": json.loads(compressed.comparison.to_json()),
-        **tables,
-    }
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _tensors(model).items()}
+    marked = {"program": "widthwise", "format": FORMAT, "version": version("widthwise"), **about}
     write_whole(target / WEIGHTS, safetensors.torch.save(tensors, metadata={IN_METADATA: str(FORMAT)}))
-    write_whole(target / CARD, _card(compressed).encode())
-    write_whole(target / ABOUT, as_json(about, sort_keys=False))
+    write_whole(target / CARD, card.encode())
+    write_whole(target / ABOUT, as_json(marked, sort_keys=False))
 
 
 def check_folder(folder: str | os.PathLike[str]) -> Path:
@@ -137,21 +122,3 @@ def _sized(model: nn.Module, name: str, tensor: Tensor) -> Tensor:
     known = old if isinstance(old, nn.Parameter) else getattr(module, "weight", None)
     value = value if known is None else value.to(known.device)
     return nn.Parameter(value, requires_grad=known is None or known.requires_grad)
-
-
-def _card(compressed: "Compressed") -> str:
-    name = type(compressed.model).__name__
-    return f"""# {name}, made smaller by widthwise {version("widthwise")}
-
-```
-{compressed}
-```
-
-Labels were compared on examples that were not used to make it. To load it:
-
-```python
-import widthwise as ww
-
-model = ww.load_compressed("this folder", {name})  # or any function that returns the network as it was
-```
-"""
