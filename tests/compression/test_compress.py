@@ -518,8 +518,24 @@ def test_loading_leaves_what_was_not_cut_as_it_was(tmp_path: Path):
 def test_too_few_rows_are_told():
     network = dense(48)
     assert "The fit after 0 is over 16 rows for 48 features" in str(compress(network, [drawn(1, 20, 6)]))
-    assert "60 times as many examples" in compress(network, [drawn(1, 20, 6)]).advice()
-    assert not compress(network, [drawn(1, 2000, 6)]).advice()
+    assert "60 times as many examples" in compress(network, [drawn(1, 20, 6)]).notes()[-1]
+    assert not compress(network, [drawn(1, 2000, 6)]).notes()
+
+
+def test_a_network_that_gives_one_label_alone_is_told():
+    network = dense()
+    with torch.no_grad():
+        network[4].bias[2] = 100
+    (note,) = compress(network, [drawn(1, 2000, 6)]).notes()
+    assert note.startswith("The smaller network gives one label to 100.0% of the examples")
+
+
+def test_a_budget_counts_new_biases():
+    """Layers without biases get some: they belong to the parameters that there may be."""
+    first, second, third = (nn.Linear(*sizes, bias=False) for sizes in ((6, 30), (30, 30), (30, 4)))
+    network = seeded(nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), third))
+    known = compress(network, VECTORS, parameters=0.5).comparison
+    assert 0.42 < known["parameters_after"] / known["parameters_before"] <= 0.5
 
 
 def test_the_smallest_network_that_keeps_a_share_of_labels():

@@ -156,7 +156,7 @@ def test_on_the_page_a_caption_refers_to_what_the_scale_reduces():
 
 def test_captions_say_how_long_it_took():
     figure, analysis = Figure("1c", "Accuracy", kinds.measure("test_accuracy")), made("figures")
-    said = f"Training and measuring {len(SERIES)} networks took {duration(90.0 * len(SERIES))}, one after the other."
+    said = f"Training and measuring {len(SERIES)} networks took {duration(90.0 * len(SERIES))}, all added up."
     assert said in details(figure, analysis)
     for change in ({"training_seconds": 0.1, "measuring_seconds": 0.1}, {"measuring_seconds": math.nan}):
         assert "took" not in " ".join(details(figure, replace(analysis, runs=analysis.runs.assign(**change))))

@@ -171,8 +171,8 @@ def _show(found: "Compressed", out: str | None) -> None:
         table.add_row(row["layer"], str(row["units"]), str(row["kept"]), f"{row['error']:.3f}", row["reader"])
     results.print()
     results.print(table)
-    if advice := found.advice():
-        results.print(f"\n{advice}", markup=False)
+    for note in found.notes():
+        results.print(f"\n{note}", markup=False)
     if len(found.left):
         whole = plain_table(text_column("Left whole"), text_column("Since"))
         for names, reason in found.left_by_reason():

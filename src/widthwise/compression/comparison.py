@@ -3,7 +3,7 @@
 import math
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pandas as pd
 import torch
@@ -30,12 +30,7 @@ def compared(model: nn.Module, smaller: nn.Module, inputs: Sequence[Inputs], pre
     same = count = 0
     largest, total, values = 0.0, 0.0, 0
     labels: list[Tensor] = []
-    for number, batch in enumerate(inputs):
-        if not number:
-            whole.record_first(batch)
-            part.record_first(batch)
-        scores, before = whole.with_changes(batch, {}, "")
-        others, after = part.with_changes(batch, {}, "")
+    for (scores, before), (others, after) in _answers(whole, part, inputs):
         same += int(((before == after) & (before != NO_LABEL)).sum())
         count += before.numel()
         labels.append(after.flatten().cpu())
@@ -76,16 +71,22 @@ def compared(model: nn.Module, smaller: nn.Module, inputs: Sequence[Inputs], pre
 
 def labels_kept(model: nn.Module, smaller: nn.Module, inputs: Sequence[Inputs], predict: Predict | None) -> float:
     """The share of labels that are the same."""
-    whole, part = ModelRuns(model, predict), ModelRuns(smaller, predict)
     same = count = 0
+    for (_, before), (_, after) in _answers(ModelRuns(model, predict), ModelRuns(smaller, predict), inputs):
+        same += int(((before == after) & (before != NO_LABEL)).sum())
+        count += before.numel()
+    return same / count
+
+
+def _answers(
+    whole: ModelRuns, part: ModelRuns, inputs: Sequence[Inputs]
+) -> Iterator[tuple[Sequence[Tensor], Sequence[Tensor]]]:
+    """The scores and labels of both networks, batch by batch."""
     for number, batch in enumerate(inputs):
         if not number:
             whole.record_first(batch)
             part.record_first(batch)
-        before, after = (runs.with_changes(batch, {}, "")[1] for runs in (whole, part))
-        same += int(((before == after) & (before != NO_LABEL)).sum())
-        count += before.numel()
-    return same / count
+        yield whole.with_changes(batch, {}, ""), part.with_changes(batch, {}, "")
 
 
 def close(one: Tensor, other: Tensor, share: float = CLOSE) -> bool:

@@ -90,6 +90,12 @@ def compress(
         else:
             share = keep or HALF
         found, result = prepared.at(share, on_progress)
+        sizes: dict[Size, float | None] = {"parameters": parameters, "flops": flops}
+        for size, budget in sizes.items():
+            while budget is not None and (used := prepared.size_of(result, size)) > budget * prepared.size(1.0, size):
+                extra = used - prepared.size(share, size)  # biases where there were none
+                share = _largest(prepared, budget, size, extra)
+                found, result = prepared.at(share, on_progress)
         with untouched(result):
             comparison = compared(model, result, prepared.held_back, predict)
     for mine, theirs in zip(model.modules(), result.modules(), strict=True):
@@ -189,21 +195,24 @@ def _check_share(name: str, share: float | None) -> None:
         raise RequestError(f"must be above 0 and at most 1, got {share}", field=name)
 
 
-def _largest(prepared: Preparation, budget: float, size: Size) -> float:
+def _largest(prepared: Preparation, budget: float, size: Size, extra: int = 0) -> float:
     """The largest share of units whose network has no more than a share of a size, by bisection.
+
+    Args:
+        extra: what comes to the size besides.
 
     Raises:
         RequestError: even one unit of each layer is too much.
     """
     whole = prepared.size(1.0, size)
     low, high = 0.0, 1.0
-    if prepared.size(high, size) <= budget * whole:
+    if prepared.size(high, size) + extra <= budget * whole:
         return high
     for _ in range(FINE_STEPS):
         middle = (low + high) / 2
-        low, high = (middle, high) if prepared.size(middle, size) <= budget * whole else (low, middle)
-    if prepared.size(low, size) > budget * whole:
-        least = prepared.size(low, size) / whole
+        low, high = (middle, high) if prepared.size(middle, size) + extra <= budget * whole else (low, middle)
+    if prepared.size(low, size) + extra > budget * whole:
+        least = (prepared.size(low, size) + extra) / whole
         raise RequestError(
             f"with one unit in each layer that can be made smaller, {least:.1%} are left, more than {budget:.1%}",
             field=size,

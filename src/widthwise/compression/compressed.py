@@ -13,6 +13,8 @@ from widthwise.compression.elimination import ROWS_PER_FEATURE
 from widthwise.compression.files import write
 from widthwise.wording import counted
 
+COLLAPSED = 0.99
+"""A network that gives one label to a larger share of the examples has collapsed."""
 TABLES = ("layers", "units", "left")
 CARD = """# {name}, made smaller by widthwise {version}
 
@@ -83,22 +85,29 @@ class Compressed:
             "",
             self.layers.iloc[:, :5].to_string(index=False, float_format=lambda value: f"{value:.2g}"),
         ]
-        if advice := self.advice():
-            lines += ["", advice]
+        lines += [line for note in self.notes() for line in ("", note)]
         if len(self.left):
             lines += ["", "Left as they are:", *(f"{names}: {reason}" for names, reason in self.left_by_reason())]
         return "\n".join(lines)
 
-    def advice(self) -> str:
-        """How many more examples the fit would need; empty if there are enough."""
+    def notes(self) -> list[str]:
+        """What must be known beside the numbers: a network that has collapsed, and too few examples for the fit."""
+        found = []
+        share = self.comparison["most_frequent_label_share"]
+        if share > COLLAPSED:
+            found.append(
+                f"The smaller network gives one label to {share:.1%} of the examples, so that the share of labels that "
+                "are kept means little."
+            )
         short = ROWS_PER_FEATURE * self.layers["features"] / self.layers["rows"]
-        if (short <= 1).all():
-            return ""
-        worst = self.layers.loc[short.idxmax()]
-        return (
-            f"The fit after {worst['layer']} is over {worst['rows']:,} rows for {worst['features']:,} features, so its "
-            f"weights are held near the old ones; {math.ceil(short.max())} times as many examples would be enough."
-        )
+        if (short > 1).any():
+            worst = self.layers.loc[short.idxmax()]
+            found.append(
+                f"The fit after {worst['layer']} is over {worst['rows']:,} rows for {worst['features']:,} features, so "
+                "its weights are held near the old ones; "
+                f"{math.ceil(short.max())} times as many examples would be enough."
+            )
+        return found
 
     def left_by_reason(self) -> list[tuple[str, str]]:
         """The layers whose units all stay, those with the same reason together, and the reason."""

@@ -62,11 +62,6 @@ class Elimination:
         """The `keep` units that stay longest, in increasing order."""
         return sorted(self.order[len(self.order) - keep :])
 
-    def error(self, keep: int) -> float:
-        """The error when `keep` units stay."""
-        gone = len(self.order) - keep
-        return self.errors[gone - 1] if gone else 0.0
-
 
 Problem = tuple[Moments, Int[Tensor, "units columns"]]
 """A reader's moments, and the indices of each unit's features in it."""
@@ -105,7 +100,7 @@ class _State:
     Args:
         moments: the reader's problem.
         blocks: the indices of each unit's features.
-        ridge: the ridge, as a share of G's mean diagonal.
+        ridge: the ridge, as a share of G's diagonal.
         gone: the units that are gone already.
     """
 

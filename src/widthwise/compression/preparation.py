@@ -104,7 +104,10 @@ class Preparation:
     def size(self, keep: float, size: Size) -> int:
         """The number of parameters, or of operations for one example, with a share of each group's units."""
         some = {group.name: range(self._count(group, keep)) for group in self.groups}
-        model = self._cut(self.groups, some, {}, {})
+        return self.size_of(self._cut(self.groups, some, {}, {}), size)
+
+    def size_of(self, model: nn.Module, size: Size) -> int:
+        """The number of a network's parameters, or of its operations for one example."""
         if size == "parameters":
             return parameter_count(model)
         example = self._probe.part(0, 1) if self._probe.divisible else self._probe

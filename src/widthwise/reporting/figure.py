@@ -140,7 +140,7 @@ def time_in_words(analysis: Analysis) -> list[str]:
     seconds = float(times.to_numpy(dtype=float).sum())
     if not seconds >= A_MINUTE:  # nor where one of them is missing
         return []
-    return [f"Training and measuring {counted(len(times), 'network')} took {duration(seconds)}, one after the other."]
+    return [f"Training and measuring {counted(len(times), 'network')} took {duration(seconds)}, all added up."]
 
 
 def _protocol(figure: Figure, analysis: Analysis) -> list[str]:
