@@ -488,7 +488,7 @@ def test_a_transformer_s_feed_forward_and_a_recurrent_network_s_head():
     assert list(found.layers["layer"]) == ["1.layers.0.linear1"]
     assert found.comparison["labels_kept"] > 0.7
     reasons = set(found.left["reason"])
-    assert "scaled_dot_product_attention reads its units" in reasons
+    assert any("unflatten" in reason for reason in reasons), "PyTorch's own attention has its size written into it"
 
 
 def test_loading_leaves_what_was_not_cut_as_it_was(tmp_path: Path):
@@ -826,7 +826,7 @@ def test_what_the_runs_note_in_a_network_is_not_in_the_smaller_one():
 
 def test_layers_that_did_not_run_and_products_of_other_kinds_are_named():
     def forward(self, value):
-        value = torch.addmm(self.bias, torch.relu(self.one(value)), self.weight)
+        value = torch.einsum("bi,io->bo", torch.relu(self.one(value)), self.weight) + self.bias
         return self.extra(value) if self.training else self.two(torch.relu(value))
 
     layers = {"one": nn.Linear(6, 16), "two": nn.Linear(8, 10), "three": nn.Linear(10, 4), "extra": nn.Linear(8, 3)}
@@ -834,7 +834,7 @@ def test_layers_that_did_not_run_and_products_of_other_kinds_are_named():
     network = function(lambda self, value: self.three(torch.relu(forward(self, value))), **layers, **parameters)
     found = compress(network, VECTORS)
     reasons = found.left.set_index("layer")["reason"]
-    assert reasons["addmm"] == "its weight is used by addmm"
+    assert reasons["einsum"] == "its weight is used by einsum"
     assert reasons["extra"].startswith("the network did not run it")
 
 

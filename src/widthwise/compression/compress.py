@@ -96,6 +96,7 @@ def compress(
                 extra = used - prepared.size(share, size)  # biases where there were none
                 share = _largest(prepared, budget, size, extra)
                 found, result = prepared.at(share, on_progress)
+        attributes = prepared.attributes(prepared.groups, found.kept)
         with untouched(result):
             comparison = compared(model, result, prepared.held_back, predict)
     for mine, theirs in zip(model.modules(), result.modules(), strict=True):
@@ -107,6 +108,7 @@ def compress(
         _unit_table(prepared.groups, found),
         _left_table(prepared.left),
         comparison,
+        attributes,
     )
 
 

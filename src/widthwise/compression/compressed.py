@@ -48,6 +48,7 @@ class Compressed:
     left: a row for each layer whose units all stay: `layer, units, reason`.
     comparison: both networks on examples that were held back: the share of labels that are the same, with its 95%
         interval (Wilson's), differences of the outputs, parameters, floating-point operations, bytes and seconds.
+    attributes: numbers in the network's modules that change with the units, such as that of heads, by `path.name`.
     """
 
     model: nn.Module
@@ -56,6 +57,7 @@ class Compressed:
     units: pd.DataFrame
     left: pd.DataFrame
     comparison: pd.Series
+    attributes: dict[str, int]
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the network's weights, these tables and a page about it into a folder, for `load_compressed`.
@@ -66,7 +68,7 @@ class Compressed:
         name = type(self.model).__name__
         tables = {name: json.loads(getattr(self, name).to_json(orient="records")) for name in TABLES}
         comparison = json.loads(self.comparison.to_json())
-        about = {"class": name, "keep": self.keep, "comparison": comparison, **tables}
+        about = {"class": name, "keep": self.keep, "comparison": comparison, "attributes": self.attributes, **tables}
         write(folder, self.model, about, CARD.format(name=name, version=version("widthwise"), compressed=self))
 
     def __str__(self) -> str:

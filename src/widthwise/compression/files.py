@@ -11,7 +11,7 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from widthwise.compression.surgery import aliases, resize
+from widthwise.compression.surgery import aliases, resize, set_attributes, sizes_of
 from widthwise.errors import RequestError
 from widthwise.files import as_json, write_whole
 from widthwise.wording import listed
@@ -80,14 +80,17 @@ def load_compressed(folder: str | os.PathLike[str], factory: Callable[[], nn.Mod
     if missing:
         raise RequestError(f"its network has {listed(missing[:3])}, which {folder} does not hold", field="factory")
     same = aliases(model)
+    changed = {alias.rpartition(".")[0] for name in tensors for alias in same.get(name, [name])}
+    before = {path: sizes_of(module) for path, module in model.named_modules() if path in changed}
     with _evaluating(model):
         for name, tensor in tensors.items():
             new = _sized(model, name, tensor)
             for alias in same.get(name, [name]):
                 path, _, attribute = alias.rpartition(".")
                 setattr(model.get_submodule(path), attribute, new)
-        for path in {alias.rpartition(".")[0] for name in tensors for alias in same.get(name, [name])}:
-            resize(model.get_submodule(path))
+        for path, sizes in before.items():
+            resize(model.get_submodule(path), sizes)
+    set_attributes(model, about["attributes"])
     return model
 
 

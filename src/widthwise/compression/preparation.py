@@ -1,7 +1,9 @@
 """What compressing a network needs before it is known how small it is to be: its groups and the runs of its batches."""
 
 import copy
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Literal
 
@@ -9,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from widthwise.compression.comparison import close, operations, parameter_count
-from widthwise.compression.groups import Codes, Group, GroupSearch, Left
+from widthwise.compression.group_search import GroupSearch
+from widthwise.compression.groups import Codes, Group, Left
 from widthwise.compression.reader import Reader
 from widthwise.compression.refitting import MOST_FEATURES, Refitted, Refitting
 from widthwise.compression.surgery import Kept, smaller
@@ -30,6 +33,8 @@ HELD_BACK = 0.2
 """The share of the examples on which both networks are compared, if none are given for that."""
 BATCH = 64
 FEWEST_EXAMPLES = 10
+MOST_SCALED = 4
+"""Attributes of modules that are tried, in all combinations, as numbers that change with the units."""
 
 
 class Preparation:
@@ -126,7 +131,17 @@ class Preparation:
         changed: Mapping[str, Tensor],
         biases: Mapping[str, Tensor],
     ) -> nn.Module:
-        return smaller(self._pristine, _kept(groups, kept), changed, biases)
+        return smaller(self._pristine, _kept(groups, kept), changed, biases, self.attributes(groups, kept))
+
+    def attributes(self, groups: Sequence[Group], kept: Mapping[str, Sequence[int]]) -> dict[str, int]:
+        """The values, in the smaller network, of attributes of its modules that change with the units."""
+        values: dict[str, int] = {}
+        for group in groups:
+            for name in group.scaled:
+                path, _, attribute = name.rpartition(".")
+                whole = getattr(self._pristine.get_submodule(path), attribute)
+                values[name] = whole // group.units * len(kept[group.name])
+        return values
 
     def _surprise(self, model: nn.Module, foreseen: Sequence[Tensor]) -> str:
         """How the smaller network departs from what its fit foresaw; empty if it does not."""
@@ -144,11 +159,37 @@ class Preparation:
         working: list[Group] = []
         failing: list[Left] = []
         for group in groups:
-            if problem := self._problem([group], kept):
+            problem = self._problem([group], kept)
+            scaled = self._scaled(group, kept) if problem else None
+            if scaled is not None:
+                working.append(scaled)
+            elif problem:
                 failing += [Left(name, group.units, f"without some of its units {problem}") for name in group.names]
             else:
                 working.append(group)
         return working, failing
+
+    def _scaled(self, group: Group, kept: Mapping[str, Sequence[int]]) -> Group | None:
+        """The group with the numbers around its layers that have to change with it; None: that does not help.
+
+        Such a number is 1, or as many as the outputs that make up a unit, times the number of units: that of heads, or
+        the size of all heads together. Which of them the network's code uses is found by running it.
+        """
+        around = {cut.tensor.rpartition(".")[0].rpartition(".")[0] for cut in group.cuts}
+        modules = [(path, self._pristine.get_submodule(path)) for path in sorted(around)]
+        sizes = {group.units * each for each in {1, *group.widths}}
+        found = [
+            f"{path}.{name}".lstrip(".")
+            for path, module in modules
+            for name, value in vars(module).items()
+            if type(value) is int and value in sizes
+        ][:MOST_SCALED]
+        for count in range(len(found), 0, -1):
+            for names in itertools.combinations(found, count):
+                changed = replace(group, scaled=names)
+                if not self._problem([changed], kept):
+                    return changed
+        return None
 
     def _problem(self, groups: Sequence[Group], kept: Mapping[str, Sequence[int]]) -> str:
         """What goes wrong without some units that nothing reads any more; empty if nothing does."""
@@ -158,7 +199,7 @@ class Preparation:
                 weight = unread.get(reading.weight)
                 weight = dict(self._pristine.named_parameters())[reading.weight].clone() if weight is None else weight
                 gone = ~torch.isin(reading.columns - 1, torch.tensor(list(kept[group.name]))) & (reading.columns > 0)
-                weight[:, gone] = 0
+                weight.index_fill_(reading.dimension, torch.nonzero(gone).flatten().to(weight.device), 0)
                 unread[reading.weight] = weight
         whole = self._cut([], {}, unread, {})
         part = self._cut(groups, kept, unread, {})
@@ -278,5 +319,5 @@ def _kept(groups: Sequence[Group], kept: Mapping[str, Sequence[int]]) -> Kept:
         for each in group.cuts:
             cut(each.tensor, each.dimension, each.codes, units)
         for reading in group.readings:
-            cut(reading.weight, 1, reading.columns, units)
+            cut(reading.weight, reading.dimension, reading.columns, units)
     return {place: torch.nonzero(stays).flatten() for place, stays in staying.items()}

@@ -10,22 +10,15 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from widthwise.tracing.functions import ADDITIONS, DROPOUTS, IDENTITIES
+from widthwise.compression.products import ARGUMENTS, BATCH_NORM, INPUTS_FIRST, arguments
+from widthwise.tracing.functions import ADDITIONS, DROPOUTS, IDENTITIES, RESHAPES
 from widthwise.tracing.graph import Graph
 from widthwise.tracing.structure import Slot
 from widthwise.tracing.tape import Operation
 
-ARGUMENTS = {
-    "linear": ("input", "weight", "bias"),
-    **{f"conv{n}d": ("input", "weight", "bias", "stride", "padding", "dilation", "groups") for n in (1, 2, 3)},
-}
-BATCH_NORM = ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
+STAYING = DROPOUTS | IDENTITIES | RESHAPES
+"""Functions that leave the numbers of a sum as they are."""
 ADDED = {"add", "__add__", "__radd__", "__iadd__"}
-
-
-def arguments(operation: Operation, names: tuple[str, ...]) -> dict[str, object]:
-    """An operation's arguments by their names."""
-    return {**dict(zip(names, operation.args, strict=False)), **operation.kwargs}
 
 
 @dataclass(frozen=True)
@@ -58,8 +51,9 @@ class Reader:
         assert isinstance(weight, Slot)
         self.data, self.weight, self.bias = data, weight, bias if isinstance(bias, Slot) else None
         self.output = operation.outputs[0]
-        self.outputs = values[weight].shape[0]
-        self.kernel = tuple(values[weight].shape[2:])
+        self._inputs_first = operation.name in INPUTS_FIRST
+        self.outputs = values[weight].shape[1 if self._inputs_first else 0]
+        self.kernel = () if self._inputs_first else tuple(values[weight].shape[2:])
         self.positions = math.prod(self.kernel)
         """Number of features that a channel of the input has."""
         count = len(self.kernel)
@@ -69,13 +63,14 @@ class Reader:
 
     def matrix(self, weight: Tensor, bias: Tensor | None) -> Float[Tensor, "features outputs"]:
         """A weight and a bias as the matrix that the features, and a 1, are multiplied by."""
-        columns = weight.flatten(1).double().T
+        columns = weight.double() if self._inputs_first else weight.flatten(1).double().T
         last = torch.zeros(self.outputs, dtype=torch.float64, device=weight.device) if bias is None else bias.double()
         return torch.cat([columns, last[None]])
 
     def weight_of(self, matrix: Float[Tensor, "features outputs"], like: Tensor) -> Tensor:
         """The weight of a matrix without its last row."""
-        return matrix[:-1].T.reshape(like.shape).to(like.dtype)
+        columns = matrix[:-1] if self._inputs_first else matrix[:-1].T
+        return columns.reshape(like.shape).to(like.dtype)
 
     def sampled(self, value: Tensor, count: int, generator: torch.Generator) -> Int[Tensor, " rows"]:
         """Indices of `count` rows of the reader's output, an example and a position each; all, if there are fewer."""
@@ -139,15 +134,17 @@ def destination(graph: Graph, reader: Operation, sums: bool = True) -> Destinati
     """What follows a reader, up to the sum that it is a part of or, without `sums`, up to that."""
     tape = graph.tape
     slot, norm = reader.outputs[0], None
+    rows = not reader.name.startswith("conv")  # the outputs are last, so that the rows may be arranged anew
     while True:
         readers = graph.consumers.get(slot, [])
         if len(readers) != 1 or graph.is_final(slot):
             return Destination(norm, slot, None)
         (following,) = readers
         name = following.name
+        given = tape.values[slot]
         if name == "batch_norm" and norm is None and not arguments(following, BATCH_NORM).get("training"):
             norm, slot = following, following.outputs[0]
-        elif name in DROPOUTS | IDENTITIES and tape.values[following.outputs[0]].shape == tape.values[slot].shape:
+        elif name in STAYING and following.outputs and _is_as_before(given, tape.values[following.outputs[0]], rows):
             slot = following.outputs[0]
         elif name in ADDED & ADDITIONS and len(following.inputs) == 2 and len(set(following.inputs)) == 2:
             other = next(each for each in following.inputs if each != slot)
@@ -158,6 +155,11 @@ def destination(graph: Graph, reader: Operation, sums: bool = True) -> Destinati
             return Destination(norm, slot, None)
         else:
             return Destination(norm, slot, None)
+
+
+def _is_as_before(one: Tensor, other: Tensor, rows: bool) -> bool:
+    """Whether a value has the shape of another, or at least its outputs in the last dimension."""
+    return one.shape == other.shape or (rows and one.shape[-1] == other.shape[-1])
 
 
 def depends(graph: Graph, slot: Slot, operation: Operation) -> bool:

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from widthwise.compression.comparison import close
 from widthwise.compression.elimination import Moments, MomentSums, eliminate, refit
-from widthwise.compression.groups import Codes, Group, Reading, uses
-from widthwise.compression.reader import BATCH_NORM, Destination, Reader, arguments, depends, destination
+from widthwise.compression.groups import Codes, Group, Reading
+from widthwise.compression.products import BATCH_NORM, arguments, uses
+from widthwise.compression.reader import Destination, Reader, depends, destination
 from widthwise.compression.run import Run
 from widthwise.errors import RequestError
 from widthwise.progress import OnProgress, Progress

@@ -53,11 +53,11 @@ def _attended(graph: Graph, operation: Operation) -> Slot | None:
     data = [slot for slot in operation.inputs if slot not in graph.constants]
     if operation.name not in MATRIX_PRODUCTS or len(data) != 2:
         return None
-    weights = [slot for slot in data if _is_softmax(graph, slot)]
+    weights = [slot for slot in data if is_softmax(graph, slot)]
     return next(slot for slot in data if slot not in weights) if len(weights) == 1 else None
 
 
-def _is_softmax(graph: Graph, slot: Slot) -> bool:
+def is_softmax(graph: Graph, slot: Slot) -> bool:
     """Whether a value is a softmax's, past everything but products."""
     waiting, seen = [slot], set[Slot]()
     while waiting:

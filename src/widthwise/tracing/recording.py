@@ -121,7 +121,7 @@ class _Recorder(TorchFunctionMode):
                 for slot in inputs:
                     self._escape(slot, name)
             return result
-        self._note_shapes_from_values(name, args, inputs)
+        self._note_shapes_from_values(name, args, kwargs, inputs)
         owns_result = not (storages(outputs) & storages(operands))
         overwritten = None
         if before is not None and isinstance(written, Tensor):
@@ -158,7 +158,12 @@ class _Recorder(TorchFunctionMode):
             if tensor is not overwritten:
                 self._stale.setdefault(id(tensor), set()).update((self._slots[id(tensor)], written))
 
-    def _note_shapes_from_values(self, name: str, args: tuple[object, ...], inputs: list[Slot]) -> None:
+    def _note_shapes_from_values(
+        self, name: str, args: tuple[object, ...], kwargs: dict[str, object], inputs: list[Slot]
+    ) -> None:
+        repeats = args[1] if len(args) > 1 else kwargs.get("repeats")
+        if name == "repeat_interleave" and isinstance(repeats, int):
+            return
         if name in SHAPES_FROM_VALUES or (name == "where" and len(args) == 1):
             for slot in inputs:
                 self._escape(slot, name)

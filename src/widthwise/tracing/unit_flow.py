@@ -178,8 +178,8 @@ def _reshaped(before: Sequence[int], after: Sequence[int], units: Units) -> Unit
         if after[place] > size > 0 and after[place] % size == 0:
             factor = after[place] // size
             return Units(place, units.offset * factor, units.width * factor)
-        if units.width > 1 and not units.offset and after[place] * units.width == size:
-            return Units(place)
+        if units.width > 1 and not units.offset % units.width and after[place] * units.width == size:
+            return Units(place, units.offset // units.width)
     return None
 
 
