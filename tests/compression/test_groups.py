@@ -61,7 +61,7 @@ class InOne(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.attention = nn.Module()
+        self.attention: Any = nn.Module()
         self.attention.all, self.attention.output = nn.Linear(WIDTH, 36), nn.Linear(12, WIDTH)
         self.attention.heads, self.attention.split, self.attention.unused = 4, 12, 4.0
         self.last = nn.Linear(WIDTH, 4)

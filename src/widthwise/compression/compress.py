@@ -1,7 +1,7 @@
 """`compress` and `frontier`: smaller networks that answer alike, from a few hundred inputs, without labels."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import pandas as pd
@@ -10,8 +10,9 @@ from torch import nn
 from widthwise.compression.comparison import compared, labels_kept
 from widthwise.compression.compressed import Compressed
 from widthwise.compression.groups import Group, Left
-from widthwise.compression.preparation import BATCH, Preparation, Size
+from widthwise.compression.preparation import BATCH, Options, Preparation
 from widthwise.compression.refitting import Refitted
+from widthwise.compression.shares import Counts, OwnShares, Size, same_share
 from widthwise.errors import RequestError
 from widthwise.progress import OnProgress, unseen
 from widthwise.tracing.failures import check_model, in_one_sentence
@@ -23,8 +24,7 @@ HALF = 0.5
 KEEPS = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875)
 STEPS = 6
 """Halvings of the interval in which the smallest share of units that keeps enough labels lies."""
-FINE_STEPS = 12
-"""The same for the largest share of units within a budget, which takes no fit."""
+Budgeted = Callable[[float, int], Counts]
 SIZES = ("parameters", "flops", "bytes", "seconds_one", "seconds_batch")
 
 
@@ -41,6 +41,7 @@ def compress(
     predict: Predict | None = None,
     stream: bool = False,
     round_to: int = 1,
+    same_width: bool = False,
     batch_size: int = BATCH,
     seed: int = 0,
     on_progress: OnProgress = unseen,
@@ -54,16 +55,18 @@ def compress(
         model: any network that `profile` measures.
         batches: inputs as `profile` takes them; a few hundred examples will do.
         keep: the share of each layer's units that stay, above 0 and at most 1; by default a half.
-        labels: in place of `keep`, the share of labels that stay: the smallest network is sought that keeps as many on
-            the examples that it is compared on, with the same share of units in each layer.
+        labels: in place of `keep`, the share of labels that stay: the network with the fewest parameters is sought that
+            keeps as many of a further fifth of the examples in `batches`.
         parameters: in place of `keep`, the share of parameters that the smaller network may have.
-        flops: in place of `keep`, the share of the floating-point operations of products that it may take.
+        flops: in place of `keep`, the share of the floating-point operations of products that it may take. By this and
+            the two before, more units stay in those layers without which the outputs would change more.
         layers: the layers to make smaller, by name or by a pattern with `*`. None: all that can be.
         check: inputs on which both networks are compared. None: a fifth of the examples in `batches` is held back.
         predict: as for `profile`.
         stream: let units go, too, that are added to those of other layers, the same in all of them, as in the residual
             stream of a stage of a ResNet.
         round_to: keep a multiple of this many units of each layer that has as many, since 13 can be slower than 16.
+        same_width: let the same share stay in each layer whatever is asked for, as some programs need.
         batch_size: the number of examples to run at a time.
         seed: the seed of the draws of rows over which the moments are means.
         on_progress: called after each layer.
@@ -80,35 +83,27 @@ def compress(
         raise RequestError(f"give one of {listed(list(given), 'or')}, not several", field=list(given)[-1])
     for name, budget in given.items():
         _check_share(name, budget)
-    with _prepared(model, batches, layers, check, predict, stream, round_to, batch_size, seed) as prepared:
+    options = Options(layers, check, predict, stream, round_to, batch_size, seed, choosing=labels is not None)
+    with _prepared(model, batches, options) as prepared:
         if labels is not None:
-            share = _smallest(prepared, labels, on_progress)
+            found, result = _smallest(prepared, labels, same_width, on_progress)
         elif parameters is not None:
-            share = _largest(prepared, parameters, "parameters")
+            found, result = _within(prepared, parameters, "parameters", same_width, on_progress)
         elif flops is not None:
-            share = _largest(prepared, flops, "flops")
+            found, result = _within(prepared, flops, "flops", same_width, on_progress)
         else:
-            share = keep or HALF
-        found, result = prepared.at(share, on_progress)
-        sizes: dict[Size, float | None] = {"parameters": parameters, "flops": flops}
-        for size, budget in sizes.items():
-            while budget is not None and (used := prepared.size_of(result, size)) > budget * prepared.size(1.0, size):
-                extra = used - prepared.size(share, size)  # biases where there were none
-                share = _largest(prepared, budget, size, extra)
-                found, result = prepared.at(share, on_progress)
-        attributes = prepared.attributes(prepared.groups, found.kept)
+            found, result = prepared.at(prepared.uniform(keep or HALF), on_progress)
         with untouched(result):
             comparison = compared(model, result, prepared.held_back, predict)
     for mine, theirs in zip(model.modules(), result.modules(), strict=True):
         theirs.training = mine.training
     return Compressed(
         result,
-        share,
         _layer_table(prepared.groups, found),
         _unit_table(prepared.groups, found),
         _left_table(prepared.left),
         comparison,
-        attributes,
+        prepared.attributes(prepared.groups, found.kept),
     )
 
 
@@ -157,9 +152,10 @@ def frontier(
         _check_share("keeps", keep)
     rows: list[dict[str, object]] = []
     whole: dict[str, object] = {"keep": 1.0, "labels_kept": 1.0}
-    with _prepared(model, batches, layers, check, predict, stream, round_to, batch_size, seed) as prepared:
+    options = Options(layers, check, predict, stream, round_to, batch_size, seed)
+    with _prepared(model, batches, options) as prepared:
         for keep in sorted(keeps):
-            _, result = prepared.at(keep, on_progress)
+            _, result = prepared.at(prepared.uniform(keep), on_progress)
             with untouched(result):
                 known = compared(model, result, prepared.held_back, predict)
             names = ("labels_kept", "labels_kept_low", "labels_kept_high", "most_frequent_label_share")
@@ -169,27 +165,16 @@ def frontier(
 
 
 @contextmanager
-def _prepared(
-    model: nn.Module,
-    batches: Iterable[object],
-    layers: str | Iterable[str] | None,
-    check: Iterable[object] | None,
-    predict: Predict | None,
-    stream: bool,
-    round_to: int,
-    batch_size: int,
-    seed: int,
-) -> Iterator[Preparation]:
+def _prepared(model: nn.Module, batches: Iterable[object], options: Options) -> Iterator[Preparation]:
     """The network's groups and the runs of its batches, while it is in evaluation mode."""
-    if batch_size < 1:
-        raise RequestError(f"must be at least 1, got {batch_size}", field="batch_size")
-    if round_to < 1:
-        raise RequestError(f"must be at least 1, got {round_to}", field="round_to")
+    for name in ("batch_size", "round_to"):
+        if getattr(options, name) < 1:
+            raise RequestError(f"must be at least 1, got {getattr(options, name)}", field=name)
     if not isinstance(model, nn.Module):
         raise RequestError(f"the model must be a torch.nn.Module, not {type(model).__name__}")
     check_model(model)
     with in_one_sentence(model), untouched(model):
-        yield Preparation(model, batches, layers, check, predict, stream, round_to, batch_size, seed)
+        yield Preparation(model, batches, options)
 
 
 def _check_share(name: str, share: float | None) -> None:
@@ -197,40 +182,43 @@ def _check_share(name: str, share: float | None) -> None:
         raise RequestError(f"must be above 0 and at most 1, got {share}", field=name)
 
 
-def _largest(prepared: Preparation, budget: float, size: Size, extra: int = 0) -> float:
-    """The largest share of units whose network has no more than a share of a size, by bisection.
-
-    Args:
-        extra: what comes to the size besides.
-
-    Raises:
-        RequestError: even one unit of each layer is too much.
-    """
-    whole = prepared.size(1.0, size)
-    low, high = 0.0, 1.0
-    if prepared.size(high, size) + extra <= budget * whole:
-        return high
-    for _ in range(FINE_STEPS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if prepared.size(middle, size) + extra <= budget * whole else (low, middle)
-    if prepared.size(low, size) + extra > budget * whole:
-        least = (prepared.size(low, size) + extra) / whole
-        raise RequestError(
-            f"with one unit in each layer that can be made smaller, {least:.1%} are left, more than {budget:.1%}",
-            field=size,
-        )
-    return low
+def _budgeted(prepared: Preparation, size: Size, same_width: bool, on_progress: OnProgress) -> Budgeted:
+    """The function that gives, for a share of a size and what comes to it besides, the units that stay."""
+    if same_width:
+        return lambda budget, extra: same_share(prepared, budget, size, extra)
+    return OwnShares(prepared, prepared.curves(on_progress), size).within
 
 
-def _smallest(prepared: Preparation, labels: float, on_progress: OnProgress) -> float:
-    """The smallest share of units that keeps a share of labels, by bisection."""
-    low, best = 0.0, 1.0
+def _within(
+    prepared: Preparation, budget: float, size: Size, same_width: bool, on_progress: OnProgress
+) -> tuple[Refitted, nn.Module]:
+    """The network with as many units as a budget allows."""
+    budgeted = _budgeted(prepared, size, same_width, on_progress)
+    extra, most = 0, budget * prepared.size(prepared.uniform(1.0), size)
+    while True:
+        counts = budgeted(budget, extra)
+        foreseen = prepared.size(counts, size)
+        found, result = prepared.at(counts, on_progress)
+        used = prepared.size_of(result, size)
+        if used <= most:
+            return found, result
+        extra = max(used - foreseen, extra + 1)  # biases where there were none, or a layer that has to stay
+
+
+def _smallest(
+    prepared: Preparation, labels: float, same_width: bool, on_progress: OnProgress
+) -> tuple[Refitted, nn.Module]:
+    """The smallest network that keeps a share of labels, by bisection over the share of parameters."""
+    budgeted = _budgeted(prepared, "parameters", same_width, on_progress)
+    whole = prepared.size(prepared.uniform(1.0), "parameters")
+    low, high = prepared.size(prepared.uniform(0.0), "parameters") / whole, 1.0
+    best = prepared.at(prepared.uniform(1.0), on_progress)
     for _ in range(STEPS):
-        middle = (low + best) / 2
-        _, result = prepared.at(middle, on_progress)
-        with untouched(result):
-            enough = labels_kept(prepared.model, result, prepared.held_back, prepared.predict) >= labels
-        low, best = (low, middle) if enough else (middle, best)
+        middle = (low + high) / 2
+        tried = prepared.at(budgeted(middle, 0), on_progress)
+        with untouched(tried[1]):
+            enough = labels_kept(prepared.model, tried[1], prepared.chosen_by, prepared.predict) >= labels
+        low, high, best = (low, middle, tried) if enough else (middle, high, best)
     return best
 
 

@@ -37,7 +37,6 @@ class Compressed:
     """What `compress` returns.
 
     model: the smaller network, of the user's own class.
-    keep: the share of each layer's units that stay.
     layers: a row for each layer whose units can go: `layer, units, kept, error, reader, coupled, rows, features`.
         `error` is the squared error of the sum that the reader is a part of, as a share of that sum's variance, on the
         examples of the fit, the largest of several readers; `coupled` names the layers whose units of the same index
@@ -52,12 +51,16 @@ class Compressed:
     """
 
     model: nn.Module
-    keep: float
     layers: pd.DataFrame
     units: pd.DataFrame
     left: pd.DataFrame
     comparison: pd.Series
     attributes: dict[str, int]
+
+    @property
+    def keep(self) -> float:
+        """The share of the units of layers that could be made smaller that stays."""
+        return float(self.layers["kept"].sum() / self.layers["units"].sum())
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the network's weights, these tables and a page about it into a folder, for `load_compressed`.

@@ -7,7 +7,7 @@ the step of the optimal brain surgeon (Hassibi and Stork, 1993) for whole units,
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -35,7 +35,7 @@ class Moments:
 
     gram: G, with the 1 last. cross: R. square: the mean of t², summed over outputs.
     power: the variance of the sum that the reader is a part of, summed over outputs: errors are shares of it.
-    rows: the number of rows.
+    rows: the number of rows. variances: that of each output of the sum.
     weights: the reader's present weights, with its bias last, to which the ridge pulls.
     """
 
@@ -45,6 +45,14 @@ class Moments:
     power: float
     rows: int
     weights: Float[Tensor, "features outputs"]
+    variances: Float[Tensor, " outputs"]
+
+    def weighed(self, matrix: Float[Tensor, "outputs outputs"]) -> "Moments":
+        """The same for errors e of which eᵀMe counts, M a symmetric matrix without negative eigenvalues."""
+        values, vectors = torch.linalg.eigh(matrix)
+        root = vectors * values.clamp_min(0).sqrt()
+        power = float((self.variances * matrix.diagonal()).sum())
+        return replace(self, cross=self.cross @ root, weights=self.weights @ root, power=power)
 
 
 @dataclass(frozen=True)
@@ -217,9 +225,8 @@ class MomentSums:
     def moments(self) -> Moments:
         """The means over all rows."""
         gram, cross, square = self._gram / self._rows, self._cross / self._rows, self._square / self._rows
-        variance = self._spread / self._rows - (self._mean / self._rows).square()
-        power = float(variance.clamp_min(0).sum())
-        return Moments(gram, cross, float(square.sum()), power, self._rows, self._weights)
+        variances = (self._spread / self._rows - (self._mean / self._rows).square()).clamp_min(0)
+        return Moments(gram, cross, float(square.sum()), float(variances.sum()), self._rows, self._weights, variances)
 
 
 def _strengths(moments: Moments, ridge: float) -> Float[Tensor, " features"]:

@@ -2,19 +2,21 @@
 
 import copy
 import itertools
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from widthwise.compression.comparison import close, operations, parameter_count
+from widthwise.compression.error_curves import Curve, error_curves
 from widthwise.compression.group_search import GroupSearch
 from widthwise.compression.groups import Codes, Group, Left
 from widthwise.compression.reader import Reader
 from widthwise.compression.refitting import MOST_FEATURES, Refitted, Refitting
+from widthwise.compression.shares import Counts, Size
 from widthwise.compression.surgery import Kept, smaller
 from widthwise.errors import RequestError, TrialError
 from widthwise.progress import OnProgress
@@ -28,7 +30,6 @@ from widthwise.tracing.tape import Tape
 from widthwise.tracing.untouched import untouched
 from widthwise.wording import listed, one_line, suggestion
 
-Size = Literal["parameters", "flops"]
 HELD_BACK = 0.2
 """The share of the examples on which both networks are compared, if none are given for that."""
 BATCH = 64
@@ -37,63 +38,74 @@ MOST_SCALED = 4
 """Attributes of modules that are tried, in all combinations, as numbers that change with the units."""
 
 
+@dataclass(frozen=True)
+class Options:
+    """What is asked for of a smaller network besides its size, as in the arguments of `compress`.
+
+    choosing: whether a size is chosen by some of the examples, which are then held back, too.
+    """
+
+    layers: str | Iterable[str] | None
+    check: Iterable[object] | None
+    predict: Predict | None
+    stream: bool
+    round_to: int
+    batch_size: int
+    seed: int
+    choosing: bool = False
+
+
 class Preparation:
     """A network whose groups are known, with the runs of the batches that it is fitted on.
 
     model, predict: the network, and what finds the labels in its output.
     groups: what can be made smaller; left: what stays, and why.
-    held_back: the examples on which networks are compared.
+    held_back: the examples on which networks are compared; chosen_by: those by which a size is chosen.
 
     Args:
-        model, batches, layers, check, predict, stream, round_to, batch_size, seed: as for `compress`.
+        model, batches: as for `compress`.
+        options: what else was asked for.
 
     Raises:
         RequestError, TrialError: as `compress` does.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        batches: Iterable[object],
-        layers: str | Iterable[str] | None,
-        check: Iterable[object] | None,
-        predict: Predict | None,
-        stream: bool,
-        round_to: int,
-        batch_size: int,
-        seed: int,
-    ):
+    def __init__(self, model: nn.Module, batches: Iterable[object], options: Options):
         try:
             self._pristine = copy.deepcopy(model)  # what runs note in it does not get into the smaller network
         except Exception as error:  # whatever a part of the model raises
             raise RequestError(f"the model cannot be copied: {one_line(error)}") from error
-        source = Batches(batches)
+        source, predict = Batches(batches), options.predict
         network = Network(model, source.first, predict=predict, replay=False)
         source.arrange(network.arrangement)
-        inputs = list(source.of_size(batch_size))
-        if check is None:
+        inputs = list(source.of_size(options.batch_size))
+        self.chosen_by: list[Inputs] = []
+        if options.check is None:
             inputs, self.held_back = _parted(inputs)
         else:
-            self.held_back = _to_check(check, network, batch_size)
+            self.held_back = _to_check(options.check, network, options.batch_size)
+        if options.choosing:
+            inputs, self.chosen_by = _parted(inputs)
         self.model, self.predict = model, predict
-        self._inputs, self._seed, self._probe, self._round_to = inputs, seed, network.probe_inputs, round_to
+        self._inputs, self._probe, self._options = inputs, network.probe_inputs, options
         self._names = _names(model)
         self._graph = Graph(model, network.probe, map(id, network.probe.sources), whole=True)
-        groups, left = GroupSearch(model, self._graph, self._names, stream).find()
-        groups, left = _chosen(*_small_enough(groups, left, self._graph), layers)
+        groups, left = GroupSearch(model, self._graph, self._names, options.stream).find()
+        groups, left = _chosen(*_small_enough(groups, left, self._graph), options.layers)
         halves = {group.name: _uneven_half(group.units) for group in groups}
         self.groups, failing = self._working(groups, halves)
         self.left = left + failing
         _check_any(self.groups, self.left)
         self._tapes = [_run(network, batch, number) for number, batch in enumerate(inputs, start=1)]
 
-    def at(self, keep: float, on_progress: OnProgress) -> tuple[Refitted, nn.Module]:
-        """The network with a share of each group's units, at least one, and what was chosen and fitted for it.
+    def at(self, counts: Counts, on_progress: OnProgress) -> tuple[Refitted, nn.Module]:
+        """The network with some units of each group, and what was chosen and fitted for it.
 
         Groups without some of whose units the network turns out to fail are left whole from then on.
         """
-        counts = {group.name: self._count(group, keep) for group in self.groups}
-        refitting = Refitting(self.model, self._graph, self.groups, counts, self._tapes, self._names, self._seed)
+        refitting = Refitting(
+            self.model, self._graph, self.groups, counts, self._tapes, self._names, self._options.seed
+        )
         foreseen = refitting.run(on_progress)
         found = refitting.result
         result = self._cut(self.groups, found.kept, found.changed, found.biases)
@@ -103,12 +115,25 @@ class Preparation:
                 raise RequestError(f"the smaller network does not give what was fitted: {problem}")
             self.left += failing
             _check_any(self.groups, self.left)
-            return self.at(keep, on_progress)
+            return self.at(counts, on_progress)
         return found, result
 
-    def size(self, keep: float, size: Size) -> int:
-        """The number of parameters, or of operations for one example, with a share of each group's units."""
-        some = {group.name: range(self._count(group, keep)) for group in self.groups}
+    def curves(self, on_progress: OnProgress) -> dict[str, Curve]:
+        """What the outputs lose with each unit of each group that goes."""
+        return error_curves(self._graph, self.groups, self._tapes, self._names, self._options.seed, on_progress)
+
+    def uniform(self, keep: float) -> Counts:
+        """The number of units of each group that stay: a share, the nearest that may stay from there on."""
+        return {group.name: self._count(group, keep) for group in self.groups}
+
+    def steps(self, group: Group) -> list[int]:
+        """The numbers of a group's units that may stay, the smallest first."""
+        step = self._step(group)
+        return [*range(step, group.units, step), group.units]
+
+    def size(self, counts: Counts, size: Size) -> int:
+        """The number of parameters, or of operations for one example, with some units of each group."""
+        some = {group.name: range(counts[group.name]) for group in self.groups}
         return self.size_of(self._cut(self.groups, some, {}, {}), size)
 
     def size_of(self, model: nn.Module, size: Size) -> int:
@@ -120,9 +145,12 @@ class Preparation:
             return operations(ModelRuns(model, self.predict), example)
 
     def _count(self, group: Group, keep: float) -> int:
-        """The number of a group's units that stay."""
-        count = max(1, round(keep * group.units))
-        return min(-(-count // self._round_to) * self._round_to, group.units)
+        step = self._step(group)
+        return min(-(-max(1, round(keep * group.units)) // step) * step, group.units)
+
+    def _step(self, group: Group) -> int:
+        """The number of units by which a group's is rounded, so that the outputs of its layers are by `round_to`."""
+        return self._options.round_to // math.gcd(self._options.round_to, min(group.widths))
 
     def _cut(
         self,

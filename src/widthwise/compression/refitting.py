@@ -10,24 +10,22 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from widthwise.compression.comparison import close
 from widthwise.compression.elimination import Moments, MomentSums, eliminate, refit
-from widthwise.compression.groups import Codes, Group, Reading
+from widthwise.compression.groups import Group
 from widthwise.compression.products import BATCH_NORM, arguments, uses
 from widthwise.compression.reader import Destination, Reader, depends, destination
+from widthwise.compression.reader_problem import ReaderProblem, unit_features
 from widthwise.compression.run import Run
 from widthwise.errors import RequestError
 from widthwise.progress import OnProgress, Progress
-from widthwise.randomness import generator
 from widthwise.tracing.graph import Graph
 from widthwise.tracing.structure import Slot
 from widthwise.tracing.tape import Operation, Tape
 
-ROWS = 64_000
-"""Rows over which a reader's moments are means, over all batches."""
 MOST_FEATURES = 8_000
 """A reader with more features takes too much memory: eight times their square in bytes, several times over."""
 FLAT = 1e-6
@@ -62,32 +60,6 @@ class _Pair(NamedTuple):
     tape: Tape
 
 
-@dataclass
-class _Pending:
-    """A reader, and what is known of its problem so far.
-
-    reader, arrival, index: the reader, what its sum becomes, and the index of its operation.
-    weight, bias: the names of the parameters that get its new weights; no bias if there is no place for one.
-    groups: the groups that it takes. gone: the features of units that went.
-    present, scale, shift, moments: its weights, the normalization after it, and its problem, once they are known.
-    busy: being fitted. done: fitted.
-    """
-
-    reader: Reader
-    arrival: Destination
-    index: int
-    weight: str
-    bias: str
-    groups: list[tuple[Group, Reading]] = field(default_factory=list)
-    gone: list[int] = field(default_factory=list)
-    present: Tensor = field(default_factory=lambda: torch.empty(0))
-    scale: Tensor = field(default_factory=lambda: torch.empty(0))
-    shift: Tensor = field(default_factory=lambda: torch.empty(0))
-    moments: Moments | None = None
-    busy: bool = False
-    done: bool = False
-
-
 class Refitting:
     """Goes through a network's readers.
 
@@ -118,7 +90,7 @@ class Refitting:
         for number, tape in enumerate(tapes, start=1):
             _check_same_path(graph.tape, tape, number)
         self._uses = uses(graph.tape, names)
-        self._readers: dict[int, _Pending] = {}
+        self._readers: dict[int, ReaderProblem] = {}
         for group in groups:
             for reading in group.readings:
                 operation = reading.operation
@@ -146,12 +118,12 @@ class Refitting:
             )
         return [pair.smaller.value(scores) for pair in self._pairs]
 
-    def _pending(self, operation: Operation, weight: str) -> "_Pending":
+    def _pending(self, operation: Operation, weight: str) -> ReaderProblem:
         reader, arrival = Reader(operation, self._graph.tape.values), destination(self._graph, operation)
         index = self._graph.depth[id(operation)]
-        return _Pending(reader, arrival, index, weight, self._place_of_bias(reader, arrival, weight))
+        return ReaderProblem(reader, arrival, index, weight, self._place_of_bias(reader, arrival, weight))
 
-    def _fit(self, pending: "_Pending") -> None:
+    def _fit(self, pending: ReaderProblem) -> None:
         """Choose the units of the groups that a reader takes, and fit its weights, if that is not done."""
         if pending.done or pending.busy:
             return
@@ -197,10 +169,10 @@ class Refitting:
             run = Run(pair.tape, self._names, {slot for some in slots for slot in some if slot is not None})
             for each in readers:
                 if not number:
-                    self._look_at(each)
+                    each.look_at(run)
                     sums[id(each.reader.operation)] = MomentSums(each.present)
-                sums[id(each.reader.operation)].add(*self._rows(each, number, run, run))
-        moments = {key: self._finite(each.moments(), self._readers[key]) for key, each in sums.items()}
+                sums[id(each.reader.operation)].add(*each.rows(run, run, self._seed, number, len(self._pairs)))
+        moments = {key: self._readers[key].finite(each.moments()) for key, each in sums.items()}
         for group in groups:
             self._choose(group, moments)
 
@@ -211,7 +183,7 @@ class Refitting:
             pending, moments = self._readers[id(reading.operation)], known[id(reading.operation)]
             there = torch.ones(len(moments.gram), dtype=torch.bool)
             there[pending.gone] = False
-            blocks.append(_blocks(reading.columns, group.units, pending.reader))
+            blocks.append(unit_features(reading.columns, group.units, pending.reader))
             place = (torch.cumsum(there, 0) - 1)[blocks[-1]]
             left = replace(
                 moments,
@@ -228,7 +200,7 @@ class Refitting:
         for reading, columns in zip(group.readings, blocks, strict=True):
             self._readers[id(reading.operation)].gone += columns[~stays].flatten().tolist()
 
-    def _measure(self, pending: "_Pending") -> None:
+    def _measure(self, pending: ReaderProblem) -> None:
         """Find a reader's moments, if they are not known, once what it reads and is added to has been fitted."""
         if pending.moments is not None:
             return
@@ -240,67 +212,22 @@ class Refitting:
                 pair.intact.keep(pending.arrival.end)
         elif added is not None:
             self._prepare(added)
-        self._look_at(pending)
+        pending.look_at(self._pairs[0].smaller)
         sums = MomentSums(pending.present)
         for number, pair in enumerate(self._pairs):
-            sums.add(*self._rows(pending, number, pair.intact, pair.smaller))
-        pending.moments = self._finite(sums.moments(), pending)
-
-    def _finite(self, moments: Moments, pending: "_Pending") -> Moments:
-        if not (moments.gram.isfinite().all() and moments.cross.isfinite().all()):
-            path = pending.reader.operation.call_site.path
-            raise RequestError(f"what {path} reads or gives holds NaN or infinite values; check the inputs and weights")
-        return moments
-
-    def _look_at(self, pending: "_Pending") -> None:
-        """Note a reader's present weights, and the normalization that follows."""
-        weight, bias = self._present(pending.reader)
-        pending.scale, pending.shift = self._norm(pending.arrival, pending.reader.outputs, weight)
-        pending.present = pending.reader.matrix(weight, bias) * pending.scale
-        pending.present[-1] += pending.shift
+            sums.add(*pending.rows(pair.intact, pair.smaller, self._seed, number, len(self._pairs)))
+        pending.moments = pending.finite(sums.moments())
 
     def _prepare(self, slot: Slot) -> None:
         """Fit the readers that a value depends on."""
         for pending in self._unfitted(slot):
             self._fit(pending)
 
-    def _unfitted(self, slot: Slot) -> list["_Pending"]:
+    def _unfitted(self, slot: Slot) -> list[ReaderProblem]:
         """The readers that a value depends on and that are not fitted, in order."""
         waiting = [each for each in self._readers.values() if not each.done]
         found = [each for each in waiting if depends(self._graph, slot, each.reader.operation)]
         return sorted(found, key=lambda each: each.index)
-
-    def _present(self, reader: Reader) -> tuple[Tensor, Tensor | None]:
-        first = self._pairs[0].smaller
-        return first.value(reader.weight), None if reader.bias is None else first.value(reader.bias)
-
-    def _rows(self, pending: "_Pending", number: int, intact: Run, smaller: Run) -> tuple[Tensor, Tensor, Tensor]:
-        """The features, targets and intact sums of some rows of a batch."""
-        reader, arrival = pending.reader, pending.arrival
-        whole = intact.value(arrival.end)
-        draws = generator(self._seed, "compress", pending.index, number)
-        rows = reader.sampled(whole, -(-ROWS // len(self._pairs)), draws)
-        sums = reader.targets(whole, rows)
-        added = 0 if arrival.added is None else reader.targets(smaller.value(arrival.added), rows)
-        return reader.features(smaller.value(reader.data), rows, whole.shape), sums - added, sums
-
-    def _norm(
-        self, arrival: Destination, outputs: int, like: Tensor
-    ) -> tuple[Float[Tensor, " outputs"], Float[Tensor, " outputs"]]:
-        """The scale and the shift by which batch normalization follows; 1 and 0 where there is none."""
-        ones = torch.ones(outputs, dtype=torch.float64, device=like.device)
-        if arrival.norm is None:
-            return ones, torch.zeros_like(ones)
-        given = arguments(arrival.norm, BATCH_NORM)
-
-        def read(name: str, otherwise: Tensor) -> Tensor:
-            slot = given.get(name)
-            return self._pairs[0].smaller.value(slot).double() if isinstance(slot, Slot) else otherwise
-
-        epsilon = given.get("eps", 1e-5)
-        assert isinstance(epsilon, float)
-        scale = read("weight", ones) / (read("running_var", ones) + epsilon).sqrt()
-        return scale, read("bias", torch.zeros_like(ones)) - read("running_mean", torch.zeros_like(ones)) * scale
 
     def _place_of_bias(self, reader: Reader, arrival: Destination, weight_name: str) -> str:
         """The name of the parameter that takes a reader's new bias; empty if there is no place for one."""
@@ -320,12 +247,12 @@ class Refitting:
         return f"{path}.bias".lstrip(".") if plain and attribute == "weight" else ""
 
     def _install(
-        self, pending: "_Pending", fitted: Float[Tensor, "features outputs"], staying: Bool[Tensor, " features"]
+        self, pending: ReaderProblem, fitted: Float[Tensor, "features outputs"], staying: Bool[Tensor, " features"]
     ) -> None:
         """Give a reader and the normalization after it the values that amount to the fitted weights."""
         reader, arrival, scale, shift = pending.reader, pending.arrival, pending.scale, pending.shift
         smaller = self._pairs[0].smaller
-        weight, own_bias = self._present(reader)
+        weight, own_bias = pending.parameters(smaller)
         old = reader.matrix(weight, own_bias)
         old[:-1][~staying[:-1]] = 0
         alive = scale.abs() > FLAT * scale.abs().max()
@@ -359,13 +286,6 @@ class Refitting:
         self.result.changed[name] = value
         for pair in self._pairs:
             pair.smaller.exchange(name, value)
-
-
-def _blocks(columns: Codes, units: int, reader: Reader) -> Int[Tensor, "units columns"]:
-    """The indices of each unit's features."""
-    channels = torch.stack([torch.nonzero(columns == unit + 1).flatten() for unit in range(units)])
-    positions = torch.arange(reader.positions)
-    return (channels[:, :, None] * reader.positions + positions).flatten(1)
 
 
 def _check_same_path(one: Tape, other: Tape, number: int) -> None:

@@ -16,9 +16,10 @@ class Run:
         tape: the batch's run; the values that no operation gives must be there.
         names: the names of parameters and buffers, by their `id`.
         kept: values that are not forgotten.
+        watched: indices of operations whose results have a gradient, if they are computed while gradients are.
     """
 
-    def __init__(self, tape: Tape, names: Mapping[int, str], kept: Collection[Slot]):
+    def __init__(self, tape: Tape, names: Mapping[int, str], kept: Collection[Slot], watched: Collection[int] = ()):
         self._tape, self._kept = tape, {*kept, *tape.results}
         self._producers = {
             output: index for index, operation in enumerate(tape.operations) for output in operation.outputs
@@ -29,6 +30,7 @@ class Run:
         self._waiting = Counter(slot for operation in tape.operations for slot in set(operation.inputs))
         self._done: set[int] = set()
         self._biases: dict[int, Tensor] = {}
+        self._watched = watched
 
     def exchange(self, name: str, value: Tensor) -> None:
         """Compute with another value of a parameter or buffer from now on."""
@@ -74,6 +76,8 @@ class Run:
         outputs = self._tape.computed(operation, self._values)
         if index in self._biases:
             outputs = {slot: value + self._biases[index] for slot, value in outputs.items()}
+        if index in self._watched:
+            outputs = {slot: _differentiable(value) for slot, value in outputs.items()}
         self._done.add(index)
         for slot, value in outputs.items():
             if self._waiting[slot] or slot in self._kept:
@@ -82,3 +86,8 @@ class Run:
             self._waiting[slot] -= 1
             if not self._waiting[slot] and slot not in self._kept and slot not in self._sources:
                 self._values.pop(slot, None)
+
+
+def _differentiable(value: Tensor) -> Tensor:
+    """A value that has a gradient, also where nothing that it is computed from has one."""
+    return value if value.requires_grad or not value.is_floating_point() else value.detach().requires_grad_()
