@@ -443,6 +443,7 @@ def test_what_is_typed(tmp_path: Path):
     assert (again.returncode, "is not empty" in again.stderr) == (2, True)
     told = json.loads(widthwise(*words, "--json").stdout)
     assert told["layers"][0]["kept"] == 8
+    assert sum(row["before"] for row in told["classes"]) == told["comparison"]["labels"] == 20
     assert told["comparison"]["parameters_after"] == 6 * 8 + 8 + 8 * 4 + 4
     curve = widthwise(*words, "--frontier")
     assert (curve.returncode, len(curve.stdout.splitlines())) == (0, 9)

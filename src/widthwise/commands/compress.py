@@ -9,6 +9,7 @@ from rich.table import Column
 from widthwise.commands.options import AsJson, Device, Layers, Mean, Model, Split, Std, TrustCode, Weights
 from widthwise.commands.terminal import messages, number_column, plain_table, print_json, results, scaled, text_column
 from widthwise.errors import RequestError
+from widthwise.wording import listed
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -139,10 +140,13 @@ def _show_frontier(curve: "DataFrame", as_json: bool) -> None:
             f"{1e3 * row['seconds_one']:.2f} ms",
         )
     results.print(table)
+    if curve["collapsed"].any():
+        shares = listed([f"{keep:.1%}" for keep in curve.loc[curve["collapsed"], "keep"]])
+        results.print(f"\nWith {shares} of the units the network gives one label to nearly all of the examples.")
 
 
 def _tables(found: "Compressed") -> dict[str, object]:
-    return {name: json.loads(getattr(found, name).to_json(orient="records")) for name in ("layers", "left")}
+    return {name: json.loads(getattr(found, name).to_json(orient="records")) for name in ("layers", "left", "classes")}
 
 
 def _show(found: "Compressed", out: str | None) -> None:
@@ -152,6 +156,8 @@ def _show(found: "Compressed", out: str | None) -> None:
     results.print(
         f"{known['labels_kept']:.1%} of {known['labels']:,} labels stay, with 95% confidence {low:.1%} to {high:.1%}."
     )
+    for line in found.of_labels():
+        results.print(line)
     sizes = plain_table(Column(""), *map(number_column, ("Before", "After", "Share")))
     for title, name, unit in (("parameters", "parameters", ""), ("one example", "flops", "FLOP"), ("", "bytes", "B")):
         before, after = known[f"{name}_before"], known[f"{name}_after"]
@@ -171,6 +177,7 @@ def _show(found: "Compressed", out: str | None) -> None:
         table.add_row(row["layer"], str(row["units"]), str(row["kept"]), f"{row['error']:.3f}", row["reader"])
     results.print()
     results.print(table)
+    _show_reasons(found)
     for note in found.notes():
         results.print(f"\n{note}", markup=False)
     if len(found.left):
@@ -181,3 +188,17 @@ def _show(found: "Compressed", out: str | None) -> None:
         results.print(whole)
     if out is not None:
         results.print(f"\nThe smaller network: {out}", soft_wrap=True, markup=False)
+
+
+def _show_reasons(found: "Compressed") -> None:
+    """How many units of each layer went for each reason for which any did."""
+    from widthwise.compression.reasons import REASONS
+
+    named = [reason for reason in REASONS if found.layers[reason].any()]
+    if not named:
+        return
+    table = plain_table(text_column("Went from"), *(number_column(reason.capitalize()) for reason in named))
+    for row in found.layers.to_dict("records"):
+        table.add_row(row["layer"], *(str(row[reason]) for reason in named))
+    results.print()
+    results.print(table)

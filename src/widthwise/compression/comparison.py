@@ -4,9 +4,11 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import pandas as pd
 import torch
+from jaxtyping import Int
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -22,35 +24,65 @@ STEPS = 16
 """For types with fewer digits, the same in distances between neighbouring numbers."""
 Z = 1.959964
 """The standard normal quantile of a two-sided interval of 95%."""
+COLLAPSED = 0.99
+"""A network that gives one label to a larger share of the examples has collapsed, as in a profile."""
+VARIED = 0.9
+"""It lost its labels by that if the intact network gives no label to more than this share."""
 
 
-def compared(model: nn.Module, smaller: nn.Module, inputs: Sequence[Inputs], predict: Predict | None) -> pd.Series:
-    """Labels kept with an interval, sizes, arithmetic, time and differences of the outputs, by name."""
+class Comparison(NamedTuple):
+    """Two networks beside each other.
+
+    summary: labels kept with an interval, sizes, arithmetic, time and differences of the outputs, by name.
+    classes: how often each label is given and kept.
+    """
+
+    summary: pd.Series
+    classes: pd.DataFrame
+
+
+def compared(
+    model: nn.Module,
+    smaller: nn.Module,
+    inputs: Sequence[Inputs],
+    predict: Predict | None,
+    truth: Int[Tensor, " labels"] | None = None,
+) -> Comparison:
+    """Both networks on some inputs.
+
+    Args:
+        model: the intact network.
+        smaller: the smaller one.
+        inputs: the inputs.
+        predict: what finds the labels in their output.
+        truth: the true labels; None: they are not known.
+    """
     whole, part = ModelRuns(model, predict), ModelRuns(smaller, predict)
-    same = count = 0
     largest, total, values = 0.0, 0.0, 0
     labels: list[Tensor] = []
     for (scores, before), (others, after) in _answers(whole, part, inputs):
-        same += int(((before == after) & (before != NO_LABEL)).sum())
-        count += before.numel()
-        labels.append(after.flatten().cpu())
+        labels.append(torch.stack([before.flatten(), after.flatten()]).cpu())
         if scores.is_floating_point():
             difference = (scores.double() - others.double()).abs()
             difference = torch.where(scores == others, 0.0, difference).nan_to_num(math.inf)
             largest = max(largest, float(difference.max()))
             total, values = total + float(difference.sum()), values + difference.numel()
+    intact, left = torch.cat(labels, 1)
+    same, count = int(((intact == left) & (intact != NO_LABEL)).sum()), len(intact)
     low, high = wilson(same, count)
-    frequencies = torch.cat(labels).unique(return_counts=True)[1]
     first = inputs[0].part(0, 1) if inputs[0].divisible else inputs[0]
     alone = _latencies(whole, part, first)
     together = _latencies(whole, part, inputs[0])
-    return pd.Series(
+    summary = pd.Series(
         {
             "labels": count,
             "labels_kept": same / count,
             "labels_kept_low": low,
             "labels_kept_high": high,
-            "most_frequent_label_share": float(frequencies.max()) / count,
+            "most_frequent_label_share_before": _most_frequent(intact),
+            "most_frequent_label_share_after": _most_frequent(left),
+            "accuracy_before": math.nan if truth is None else float((intact == truth).double().mean()),
+            "accuracy_after": math.nan if truth is None else float((left == truth).double().mean()),
             "largest_difference": largest,
             "mean_difference": total / values if values else math.nan,
             "parameters_before": parameter_count(model),
@@ -67,6 +99,49 @@ def compared(model: nn.Module, smaller: nn.Module, inputs: Sequence[Inputs], pre
         },
         dtype=object,
     )
+    return Comparison(summary, by_label(intact, left))
+
+
+def by_label(before: Int[Tensor, " labels"], after: Int[Tensor, " labels"]) -> pd.DataFrame:
+    """How often each label is given by the intact network and by the smaller one, and the share that stays.
+
+    Args:
+        before, after: the labels of the same examples by the two networks.
+
+    Returns: `label, before, after, labels_kept, labels_kept_low, labels_kept_high`; the last three are missing for a
+        label that the intact network never gives.
+    """
+    values, numbers = torch.stack([before, after]).unique(return_inverse=True)
+    of_before, of_after = (numbers[row].bincount(minlength=len(values)) for row in (0, 1))
+    stayed = numbers[0][before == after].bincount(minlength=len(values))
+    rows = []
+    for label, count, left, same in zip(
+        *(each.tolist() for each in (values, of_before, of_after, stayed)), strict=True
+    ):
+        if label != NO_LABEL:
+            share = (same / count, *wilson(same, count)) if count else (math.nan,) * 3
+            rows.append((label, count, left, *share))
+    return pd.DataFrame(
+        rows, columns=["label", "before", "after", "labels_kept", "labels_kept_low", "labels_kept_high"]
+    )
+
+
+def collapsed(summary: pd.Series) -> bool:
+    """Whether the smaller network gives one label to nearly all of the examples, and the intact network does not.
+
+    The shares must differ by more than chance: their 95% intervals do not overlap.
+    """
+    count, before, after = (
+        summary[name] for name in ("labels", "most_frequent_label_share_before", "most_frequent_label_share_after")
+    )
+    apart = wilson(round(after * count), count)[0] > wilson(round(before * count), count)[1]
+    return bool(after > COLLAPSED and before <= VARIED and apart)
+
+
+def label_count(model: nn.Module, inputs: Sequence[Inputs], predict: Predict | None) -> int:
+    """The number of labels that are compared."""
+    runs = ModelRuns(model, predict)
+    return sum(labels.numel() for _, labels in _run(runs, inputs))
 
 
 def labels_kept(model: nn.Module, smaller: nn.Module, inputs: Sequence[Inputs], predict: Predict | None) -> float:
@@ -82,11 +157,20 @@ def _answers(
     whole: ModelRuns, part: ModelRuns, inputs: Sequence[Inputs]
 ) -> Iterator[tuple[Sequence[Tensor], Sequence[Tensor]]]:
     """The scores and labels of both networks, batch by batch."""
+    return zip(_run(whole, inputs), _run(part, inputs), strict=True)
+
+
+def _run(runs: ModelRuns, inputs: Sequence[Inputs]) -> Iterator[Sequence[Tensor]]:
+    """The scores and labels of a network, batch by batch."""
     for number, batch in enumerate(inputs):
         if not number:
-            whole.record_first(batch)
-            part.record_first(batch)
-        yield whole.with_changes(batch, {}, ""), part.with_changes(batch, {}, "")
+            runs.record_first(batch)
+        yield runs.with_changes(batch, {}, "")
+
+
+def _most_frequent(labels: Int[Tensor, " labels"]) -> float:
+    """The share of the label that is given most often."""
+    return float(labels.unique(return_counts=True)[1].max()) / len(labels)
 
 
 def close(one: Tensor, other: Tensor, share: float = CLOSE) -> bool:

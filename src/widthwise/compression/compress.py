@@ -3,14 +3,17 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import SupportsIndex
 
 import pandas as pd
-from torch import nn
+from torch import Tensor, nn
 
-from widthwise.compression.comparison import compared, labels_kept
+from widthwise.compression import true_labels
+from widthwise.compression.comparison import collapsed, compared, label_count, labels_kept
 from widthwise.compression.compressed import Compressed
 from widthwise.compression.groups import Group, Left
 from widthwise.compression.preparation import BATCH, Options, Preparation
+from widthwise.compression.reasons import REASONS
 from widthwise.compression.refitting import Refitted
 from widthwise.compression.shares import Counts, OwnShares, Size, same_share
 from widthwise.errors import RequestError
@@ -25,7 +28,8 @@ KEEPS = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875)
 STEPS = 6
 """Halvings of the interval in which the smallest share of units that keeps enough labels lies."""
 Budgeted = Callable[[float, int], Counts]
-SIZES = ("parameters", "flops", "bytes", "seconds_one", "seconds_batch")
+OF_BOTH = ("most_frequent_label_share", "parameters", "flops", "bytes", "seconds_one", "seconds_batch")
+"""What a frontier says of each network."""
 
 
 def compress(
@@ -38,6 +42,7 @@ def compress(
     flops: float | None = None,
     layers: str | Iterable[str] | None = None,
     check: Iterable[object] | None = None,
+    check_labels: Iterable[SupportsIndex] | Tensor | None = None,
     predict: Predict | None = None,
     stream: bool = False,
     round_to: int = 1,
@@ -62,6 +67,8 @@ def compress(
             the two before, more units stay in those layers without which the outputs would change more.
         layers: the layers to make smaller, by name or by a pattern with `*`. None: all that can be.
         check: inputs on which both networks are compared. None: a fifth of the examples in `batches` is held back.
+        check_labels: the true labels of the examples in `check`, in their order, to compare the accuracy of both
+            networks.
         predict: as for `profile`.
         stream: let units go, too, that are added to those of other layers, the same in all of them, as in the residual
             stream of a stage of a ResNet.
@@ -74,7 +81,8 @@ def compress(
     Returns: the smaller network, and tables that say what went, what stayed and why, and how alike they are.
 
     Raises:
-        RequestError: the model, its inputs or an argument cannot be used, or nothing can go.
+        RequestError: the model, its inputs or an argument cannot be used, nothing can go, or the smaller network gives
+            one label to nearly all of the examples, which the model does not.
         TrialError: there is not enough memory.
     """
     budgets = {"keep": keep, "labels": labels, "parameters": parameters, "flops": flops}
@@ -83,8 +91,13 @@ def compress(
         raise RequestError(f"give one of {listed(list(given), 'or')}, not several", field=list(given)[-1])
     for name, budget in given.items():
         _check_share(name, budget)
+    if check_labels is not None and check is None:
+        raise RequestError("are the labels of the examples in check; give these, too", field="check_labels")
+    truth = None if check_labels is None else true_labels.read(check_labels)
     options = Options(layers, check, predict, stream, round_to, batch_size, seed, choosing=labels is not None)
     with _prepared(model, batches, options) as prepared:
+        if truth is not None:
+            true_labels.check_count(truth, label_count(model, prepared.held_back, predict))
         if labels is not None:
             found, result = _smallest(prepared, labels, same_width, on_progress)
         elif parameters is not None:
@@ -94,15 +107,25 @@ def compress(
         else:
             found, result = prepared.at(prepared.uniform(keep or HALF), on_progress)
         with untouched(result):
-            comparison = compared(model, result, prepared.held_back, predict)
+            comparison, classes = compared(model, result, prepared.held_back, predict, truth)
+    layer_table = _layer_table(prepared.groups, found)
+    if collapsed(comparison):
+        share = layer_table["kept"].sum() / layer_table["units"].sum()
+        before, after = (comparison[f"most_frequent_label_share_{when}"] for when in ("before", "after"))
+        raise RequestError(
+            f"with {share:.1%} of the units that could go the network gives one label to {after:.1%} of the examples, "
+            f"where the whole one gives none to more than {before:.1%}; keep more, or fit it on other examples",
+            field=next(iter(given), "keep"),
+        )
     for mine, theirs in zip(model.modules(), result.modules(), strict=True):
         theirs.training = mine.training
     return Compressed(
         result,
-        _layer_table(prepared.groups, found),
+        layer_table,
         _unit_table(prepared.groups, found),
         _left_table(prepared.left),
         comparison,
+        classes,
         prepared.attributes(prepared.groups, found.kept),
     )
 
@@ -137,8 +160,9 @@ def frontier(
         on_progress: called after each layer.
 
     Returns: a row for each share and, last, one for the network as it is, of share 1: `keep, labels_kept,
-        labels_kept_low, labels_kept_high, most_frequent_label_share, parameters, flops, bytes, seconds_one,
-        seconds_batch`, as in `Compressed.comparison`.
+        labels_kept_low, labels_kept_high, collapsed, most_frequent_label_share, parameters, flops, bytes, seconds_one,
+        seconds_batch`, as in `Compressed.comparison`; `collapsed` says whether the network gives one label to nearly
+        all of the examples, which `compress` refuses.
 
     Raises:
         RequestError, TrialError: as `compress` does.
@@ -151,16 +175,17 @@ def frontier(
     for keep in keeps:
         _check_share("keeps", keep)
     rows: list[dict[str, object]] = []
-    whole: dict[str, object] = {"keep": 1.0, "labels_kept": 1.0}
+    whole: dict[str, object] = {"keep": 1.0, "labels_kept": 1.0, "collapsed": False}
     options = Options(layers, check, predict, stream, round_to, batch_size, seed)
     with _prepared(model, batches, options) as prepared:
         for keep in sorted(keeps):
             _, result = prepared.at(prepared.uniform(keep), on_progress)
             with untouched(result):
-                known = compared(model, result, prepared.held_back, predict)
-            names = ("labels_kept", "labels_kept_low", "labels_kept_high", "most_frequent_label_share")
-            rows.append({"keep": keep, **known[list(names)], **{name: known[f"{name}_after"] for name in SIZES}})
-            whole |= {name: known[f"{name}_before"] for name in SIZES}
+                known = compared(model, result, prepared.held_back, predict).summary
+            kept = known[["labels_kept", "labels_kept_low", "labels_kept_high"]]
+            sizes = {name: known[f"{name}_after"] for name in OF_BOTH}
+            rows.append({"keep": keep, **kept, "collapsed": collapsed(known), **sizes})
+            whole |= {name: known[f"{name}_before"] for name in OF_BOTH}
     return pd.DataFrame([*rows, whole]).infer_objects()
 
 
@@ -223,14 +248,18 @@ def _smallest(
 
 
 def _layer_table(groups: Sequence[Group], found: Refitted) -> pd.DataFrame:
-    rows = [
-        (
-            *(group.name, group.units, len(found.kept[group.name]), found.fits[group.name]),
-            *(group.readers, ", ".join(group.names[1:]), *found.sizes[group.name]),
+    rows = []
+    for group in groups:
+        why = [each.reason for each in found.reasons[group.name].values()]
+        rows.append(
+            (
+                *(group.name, group.units, len(found.kept[group.name]), found.fits[group.name]),
+                *(group.readers, ", ".join(group.names[1:]), *found.sizes[group.name]),
+                *(why.count(reason) for reason in REASONS),
+            )
         )
-        for group in groups
-    ]
-    return pd.DataFrame(rows, columns=["layer", "units", "kept", "error", "reader", "coupled", "rows", "features"])
+    columns = ["layer", "units", "kept", "error", "reader", "coupled", "rows", "features", *REASONS]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _unit_table(groups: Sequence[Group], found: Refitted) -> pd.DataFrame:
@@ -239,9 +268,13 @@ def _unit_table(groups: Sequence[Group], found: Refitted) -> pd.DataFrame:
         kept = set(found.kept[group.name])
         tried = zip(found.orders[group.name], found.errors[group.name], strict=True)
         places = {unit: (place, error) for place, (unit, error) in enumerate(tried) if unit not in kept}
-        rows += [(group.name, unit, unit in kept, *places.get(unit, (pd.NA, math.nan))) for unit in range(group.units)]
-    table = pd.DataFrame(rows, columns=["layer", "unit", "kept", "position", "error"])
-    return table.astype({"position": "Int64"})
+        why = found.reasons[group.name]
+        rows += [
+            (group.name, unit, unit in kept, *places.get(unit, (pd.NA, math.nan)), *why.get(unit, (pd.NA, pd.NA)))
+            for unit in range(group.units)
+        ]
+    table = pd.DataFrame(rows, columns=["layer", "unit", "kept", "position", "error", "reason", "repeats"])
+    return table.astype({"position": "Int64", "reason": "string", "repeats": "Int64"})
 
 
 def _left_table(left: Sequence[Left]) -> pd.DataFrame:

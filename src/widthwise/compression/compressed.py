@@ -9,13 +9,13 @@ from importlib.metadata import version
 import pandas as pd
 from torch import nn
 
+from widthwise.compression.comparison import COLLAPSED
 from widthwise.compression.elimination import ROWS_PER_FEATURE
 from widthwise.compression.files import write
-from widthwise.wording import counted
+from widthwise.compression.reasons import REASONS
+from widthwise.wording import counted, listed
 
-COLLAPSED = 0.99
-"""A network that gives one label to a larger share of the examples has collapsed."""
-TABLES = ("layers", "units", "left")
+TABLES = ("layers", "units", "left", "classes")
 CARD = """# {name}, made smaller by widthwise {version}
 
 ```
@@ -37,16 +37,24 @@ class Compressed:
     """What `compress` returns.
 
     model: the smaller network, of the user's own class.
-    layers: a row for each layer whose units can go: `layer, units, kept, error, reader, coupled, rows, features`.
+    layers: a row for each layer whose units can go: `layer, units, kept, error, reader, coupled, rows, features, dead,
+        constant, disconnected, repeated, dependent, cheapest`.
         `error` is the squared error of the sum that the reader is a part of, as a share of that sum's variance, on the
         examples of the fit, the largest of several readers; `coupled` names the layers whose units of the same index
         went, too; `rows` is the number of examples and positions that the fit is over, and `features` that of the
-        entries that the reader reads.
-    units: a row for each unit of these layers: `layer, unit, kept, position, error`: the position in the order in which
-        units go, counted from 0, and the error once it is gone; missing for those that were never tried.
+        entries that the reader reads. The last six count the units that went for that reason.
+    units: a row for each unit of these layers: `layer, unit, kept, position, error, reason, repeats`: the position in
+        the order in which units go, counted from 0, and the error once it is gone; then why it could go, the first
+        of these that holds for all of its readers. `dead`: it is always 0. `constant`: it is always the same.
+        `disconnected`: its weights in the readers are 0. `repeated`: its |r| with a unit that stays, which is in
+        `repeats`, is at least 0.99. `dependent`: the units that stay give at least 98% of its variance. `cheapest`: it
+        is needed, and the error grew least without it. All are missing for the units that stay.
     left: a row for each layer whose units all stay: `layer, units, reason`.
     comparison: both networks on examples that were held back: the share of labels that are the same, with its 95%
-        interval (Wilson's), differences of the outputs, parameters, floating-point operations, bytes and seconds.
+        interval (Wilson's), the accuracy of each if `check_labels` were given, differences of the outputs, parameters,
+        floating-point operations, bytes and seconds.
+    classes: a row for each label: `label, before, after, labels_kept, labels_kept_low, labels_kept_high`: how often
+        each network gives it and, of the examples to which the intact one gives it, the share that keep it.
     attributes: numbers in the network's modules that change with the units, such as that of heads, by `path.name`.
     """
 
@@ -55,6 +63,7 @@ class Compressed:
     units: pd.DataFrame
     left: pd.DataFrame
     comparison: pd.Series
+    classes: pd.DataFrame
     attributes: dict[str, int]
 
     @property
@@ -80,6 +89,7 @@ class Compressed:
         lines = [
             f"{known['labels_kept']:.1%} of {known['labels']:,} labels are kept "
             f"[{known['labels_kept_low']:.1%}, {known['labels_kept_high']:.1%}].",
+            *self.of_labels(),
             *(
                 f"{title:<12}{known[f'{name}_before']:>16,} → {known[f'{name}_after']:,} "
                 f"({known[f'{name}_after'] / known[f'{name}_before']:.0%})"
@@ -89,16 +99,36 @@ class Compressed:
             f"{1e3 * known['seconds_one_after']:.2f} ms",
             "",
             self.layers.iloc[:, :5].to_string(index=False, float_format=lambda value: f"{value:.2g}"),
+            "",
+            self.why_units_went(),
         ]
         lines += [line for note in self.notes() for line in ("", note)]
         if len(self.left):
             lines += ["", "Left as they are:", *(f"{names}: {reason}" for names, reason in self.left_by_reason())]
         return "\n".join(lines)
 
+    def of_labels(self) -> list[str]:
+        """The label that is kept least, by the upper end of its interval, and the accuracy, as far as it is known."""
+        found = []
+        known, given = self.comparison, self.classes[self.classes["before"] > 0]
+        if known["labels_kept"] < 1 and len(given) > 1:
+            worst = given.sort_values("labels_kept_high", kind="stable").iloc[0]
+            label, share, count = worst["label"], worst["labels_kept"], worst["before"]
+            found.append(f"Label {label:.0f} is kept least: {share:.1%} of {count:,.0f}.")
+        if not math.isnan(known["accuracy_before"]):
+            found.append(f"Accuracy: {known['accuracy_before']:.1%} before, {known['accuracy_after']:.1%} after.")
+        return found
+
+    def why_units_went(self) -> str:
+        """How many units went for each reason, in a sentence."""
+        counts = {reason: int(self.layers[reason].sum()) for reason in REASONS}
+        parts = [f"{count:,} {reason}" for reason, count in counts.items() if count]
+        return f"{counted(sum(counts.values()), 'unit')} went{': ' if parts else ''}{listed(parts)}."
+
     def notes(self) -> list[str]:
         """What must be known beside the numbers: a network that has collapsed, and too few examples for the fit."""
         found = []
-        share = self.comparison["most_frequent_label_share"]
+        share = self.comparison["most_frequent_label_share_after"]
         if share > COLLAPSED:
             found.append(
                 f"The smaller network gives one label to {share:.1%} of the examples, so that the share of labels that "

@@ -19,6 +19,7 @@ from widthwise.compression.groups import Group
 from widthwise.compression.products import BATCH_NORM, arguments, uses
 from widthwise.compression.reader import Destination, Reader, depends, destination
 from widthwise.compression.reader_problem import ReaderProblem, unit_features
+from widthwise.compression.reasons import Why, reasons
 from widthwise.compression.run import Run
 from widthwise.errors import RequestError
 from widthwise.progress import OnProgress, Progress
@@ -38,6 +39,7 @@ class Refitted:
 
     kept: the units that stay, by the group's name.
     orders: the units in the order in which they go, and errors: what that adds up to, by the group's name.
+    reasons: why each unit that goes can, by the group's name and the unit's index.
     fits: the squared error of the reader's fit, as a share of its sum's variance, by the group's name.
     sizes: the rows of the fit and the features of the reader, by the group's name.
     changed: new values of parameters; biases: new parameters where there were none.
@@ -46,6 +48,7 @@ class Refitted:
     kept: dict[str, list[int]] = field(default_factory=dict)
     orders: dict[str, list[int]] = field(default_factory=dict)
     errors: dict[str, list[float]] = field(default_factory=dict)
+    reasons: dict[str, dict[int, Why]] = field(default_factory=dict)
     fits: dict[str, float] = field(default_factory=dict)
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
     changed: dict[str, Tensor] = field(default_factory=dict)
@@ -195,6 +198,8 @@ class Refitting:
         found = eliminate(problems, self._keep[group.name])
         self.result.kept[group.name] = kept = found.kept(self._keep[group.name])
         self.result.orders[group.name], self.result.errors[group.name] = found.order, found.errors
+        kernels = [self._readers[id(reading.operation)].reader.positions > 1 for reading in group.readings]
+        self.result.reasons[group.name] = reasons(problems, kept, kernels)
         stays = torch.zeros(group.units, dtype=torch.bool)
         stays[kept] = True
         for reading, columns in zip(group.readings, blocks, strict=True):
