@@ -9,6 +9,7 @@ from torch import nn
 
 from widthwise.compression.comparison import compared, labels_kept
 from widthwise.compression.compressed import Compressed
+from widthwise.compression.example import Example
 from widthwise.compression.groups import Group, Left
 from widthwise.compression.preparation import BATCH, Preparation, Size
 from widthwise.compression.refitting import Refitted
@@ -98,6 +99,7 @@ def compress(
                 found, result = prepared.at(share, on_progress)
         with untouched(result):
             comparison = compared(model, result, prepared.held_back, predict)
+        example = Example.of(prepared.held_back[0], predict)
     for mine, theirs in zip(model.modules(), result.modules(), strict=True):
         theirs.training = mine.training
     return Compressed(
@@ -107,6 +109,7 @@ def compress(
         _unit_table(prepared.groups, found),
         _left_table(prepared.left),
         comparison,
+        example,
     )
 
 
