@@ -36,6 +36,12 @@ def llama() -> Any:
     return seeded(LlamaForCausalLM(LlamaConfig(**SIZES, intermediate_size=24)))
 
 
+def mistral() -> Any:
+    from transformers import MistralConfig, MistralForCausalLM
+
+    return seeded(MistralForCausalLM(MistralConfig(**SIZES, num_key_value_heads=1, intermediate_size=24)))
+
+
 def test_each_kind_of_file_gives_the_same_labels_in_a_fresh_process(tmp_path: Path):
     plain, language = compress(seeded(network()), IMAGES), compress(llama(), TOKENS)
     plain.save(tmp_path / "plain", formats=("pt2", "onnx"))
@@ -58,14 +64,14 @@ def test_each_kind_of_file_gives_the_same_labels_in_a_fresh_process(tmp_path: Pa
 def test_a_config_has_one_width_for_all_layers(tmp_path: Path):
     unlike = (
         r"no config of BertForSequenceClassification gives layers of unlike widths: bert\.encoder\.layer\.0\."
-        r"intermediate\.dense has 12 units and bert\.encoder\.layer\.1\.intermediate\.dense 24; same_width=True"
+        r"intermediate\.dense has 12 units and bert\.encoder\.layer\.1\.intermediate\.dense 24; give all of them one"
     )
-    pooler = (
-        "no config of BertForSequenceClassification makes the 8 units of bert.pooler.dense 4; leave its units whole"
-    )
-    for layers, sentence in (("*.0.intermediate*", unlike), ("bert.pooler*", pooler)):
+    pooler = "no config of BertForSequenceClassification makes the 8 units of bert.pooler.dense 4; name other layers"
+    bias = r"no config of MistralForCausalLM gives model\.layers\.0\.mlp\.down_proj a bias, which its"
+    wrong = ((bert, "*.0.intermediate*", unlike), (bert, "bert.pooler*", pooler), (mistral, None, bias))
+    for build, layers, sentence in wrong:
         with pytest.raises(RequestError, match=sentence):
-            compress(bert(), TOKENS, layers=layers).save(tmp_path / "small", formats="transformers")
+            compress(build(), TOKENS, layers=layers).save(tmp_path / "small", formats="transformers")
     assert not list(tmp_path.iterdir())
     found = compress(bert(), TOKENS, layers="*intermediate*")
     found.save(tmp_path / "small", formats="transformers")
@@ -206,7 +212,7 @@ def test_a_folder_that_holds_something_is_refused_before_the_export(tmp_path: Pa
     assert [file.name for file in tmp_path.iterdir()] == ["mine.txt"]
 
 
-def test_what_is_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_what_is_typed(tmp_path: Path):
     (tmp_path / "mine.py").write_text(FILE)
     words = ["compress", f"{tmp_path}/mine.py:build", "--data", f"{tmp_path}/mine.py:batches"]
     done = widthwise(*words, "--out", tmp_path / "small", "--format", "pt2")

@@ -93,12 +93,11 @@ class Exporting:
 
     def _exported(self) -> ExportedProgram:
         """The program, for any number of examples if the network's code allows that."""
-        inputs = self._reference.inputs
-        if inputs.divisible:
-            with suppress(Exception):  # whatever code raises that depends on the number of examples
-                program = self._program_for(any_number=True)
-                if not self._reference.difference(called(program.module()), inputs.part(0, 1)):
-                    return program
+        with suppress(Exception):  # whatever code raises that depends on the number of examples
+            program = self._program_for(any_number=True)
+            one = self._reference.inputs.part(0, 1)
+            if not self._reference.difference(called(program.module()), one):
+                return program
         return self._program_for(any_number=False)
 
     def _program_for(self, any_number: bool) -> ExportedProgram:

@@ -196,22 +196,25 @@ def _why_none(class_name: str, wanted: Shapes, built: Shapes) -> str:
     """A sentence that says what no config gives."""
     subject = f"no config of {class_name}"
     for name in _mismatches(wanted, built):
-        if name not in wanted or name not in built:
-            return f"{subject} gives a network with {name}" if name in wanted else f"{subject} leaves out {name}"
+        layer, _, tensor = name.rpartition(".")
+        if name not in built:
+            return f"{subject} gives {layer} a {tensor}, which its units that stay were fitted with"
+        if name not in wanted:
+            return f"{subject} leaves out the {tensor} of {layer}"
         for other in wanted:
             alike = built.get(other) == built[name] and _role(other) == _role(name)
             if alike and wanted[other] != wanted[name]:
                 return _unlike(subject, (name, wanted[name]), (other, wanted[other]))
     name = _mismatches(wanted, built)[0]
     before, after = next(pair for pair in zip(built[name], wanted[name], strict=False) if pair[0] != pair[1])
-    return f"{subject} makes the {before} units of {_layer(name)} {after}; leave its units whole with layers="
+    return f"{subject} makes the {before} units of {_layer(name)} {after}; name other layers in layers="
 
 
 def _unlike(subject: str, one: tuple[str, tuple[int, ...]], other: tuple[str, tuple[int, ...]]) -> str:
     sizes = next(pair for pair in zip(one[1], other[1], strict=True) if pair[0] != pair[1])
     return (
         f"{subject} gives layers of unlike widths: {_layer(one[0])} has {sizes[0]} units and {_layer(other[0])} "
-        f"{sizes[1]}; same_width=True gives all of them one width"
+        f"{sizes[1]}; give all of them one width with same_width=True, or name other layers in layers="
     )
 
 
