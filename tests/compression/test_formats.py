@@ -185,6 +185,19 @@ def test_a_program_that_answers_otherwise_is_not_written(
     assert not list((tmp_path / "small").iterdir())
 
 
+def test_an_onnx_file_that_answers_otherwise_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    import onnxruntime
+
+    class Altered(onnxruntime.InferenceSession):
+        def run(self, *given: Any) -> Any:
+            return [-values for values in super().run(*given)]
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Altered)
+    with pytest.raises(RequestError, match="formats: Sequential exported to onnx gives other labels, so it was not"):
+        compress(dense(), VECTORS).save(tmp_path / "small", formats=["pt2", "onnx"])
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("formats", "sentence"),
     [
