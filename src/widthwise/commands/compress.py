@@ -48,6 +48,14 @@ def compress(
         str | None,
         typer.Option(metavar="FOLDER", help="Write the smaller network there, for widthwise.load_compressed."),
     ] = None,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--format",
+            help="Write it to --out as pt2, onnx (needs the extra onnx) or transformers, too; can be given several "
+            "times.",
+        ),
+    ] = None,
     weights: Weights = None,
     split: Split = "train",
     mean: Mean = None,
@@ -72,12 +80,16 @@ def compress(
     from widthwise.compression.compress import compress as make_smaller
     from widthwise.compression.compress import frontier
     from widthwise.compression.files import check_folder
+    from widthwise.compression.formats import check_formats
 
     if out is not None:
         check_folder(out)
+    elif formats:
+        raise RequestError("is for the files of --out, which is missing", field="formats")
     inputs = InputOptions(data or [], split, numbers("mean", mean), numbers("std", std), examples)
     with importing_user_code():
         subject = load_subject(model, weights, inputs, device, trust_code)
+        check_formats(formats or (), subject.network)
         if whole_frontier:
             _refuse_with_frontier(keep=keep, labels=labels, parameters=parameters, flops=flops, out=out)
             with shown_progress(messages) as on_progress:
@@ -108,8 +120,8 @@ def compress(
                 seed=seed,
                 on_progress=on_progress,
             )
-    if out is not None:
-        found.save(out)
+        if out is not None:
+            found.save(out, formats or ())
     if as_json:
         print_json({"folder": out, "comparison": json.loads(found.comparison.to_json()), **_tables(found)})
         return

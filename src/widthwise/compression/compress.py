@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from widthwise.compression import true_labels
 from widthwise.compression.comparison import collapsed, compared, label_count, labels_kept
 from widthwise.compression.compressed import Compressed
+from widthwise.compression.example import Example
 from widthwise.compression.groups import Group, Left
 from widthwise.compression.preparation import BATCH, Options, Preparation
 from widthwise.compression.reasons import REASONS
@@ -108,6 +109,7 @@ def compress(
             found, result = prepared.at(prepared.uniform(keep or HALF), on_progress)
         with untouched(result):
             comparison, classes = compared(model, result, prepared.held_back, predict, truth)
+        example = Example.of(prepared.held_back[0], predict)
     layer_table = _layer_table(prepared.groups, found)
     if collapsed(comparison):
         share = layer_table["kept"].sum() / layer_table["units"].sum()
@@ -127,6 +129,7 @@ def compress(
         comparison,
         classes,
         prepared.attributes(prepared.groups, found.kept),
+        example,
     )
 
 

@@ -3,7 +3,8 @@
 import json
 import math
 import os
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from importlib.metadata import version
 
 import pandas as pd
@@ -11,7 +12,9 @@ from torch import nn
 
 from widthwise.compression.comparison import COLLAPSED
 from widthwise.compression.elimination import ROWS_PER_FEATURE
-from widthwise.compression.files import write
+from widthwise.compression.example import Example
+from widthwise.compression.files import check_folder, write
+from widthwise.compression.formats import in_formats
 from widthwise.compression.reasons import REASONS
 from widthwise.wording import counted, listed
 
@@ -65,23 +68,39 @@ class Compressed:
     comparison: pd.Series
     classes: pd.DataFrame
     attributes: dict[str, int]
+    _example: Example = field(repr=False, compare=False)
 
     @property
     def keep(self) -> float:
         """The share of the units of layers that could be made smaller that stays."""
         return float(self.layers["kept"].sum() / self.layers["units"].sum())
 
-    def save(self, folder: str | os.PathLike[str]) -> None:
+    def save(self, folder: str | os.PathLike[str], formats: str | Iterable[str] = ()) -> None:
         """Write the network's weights, these tables and a page about it into a folder, for `load_compressed`.
 
+        Args:
+            folder: a new or an empty folder.
+            formats: formats in which the network is written as well, each loaded again and compared with it first:
+                `pt2`, a program for `torch.export.load`; `onnx`, a program for ONNX Runtime and others, which needs
+                the extra `onnx`; `transformers`, the files that `from_pretrained` loads, of a network of that package
+                whose layers of one kind all have one width.
+
         Raises:
-            RequestError: the folder holds something, or is a file.
+            RequestError: the folder holds something, or is a file; or a format cannot be used for this network.
+            TrialError: the files cannot be written, as on a full disk, or there is not enough memory.
         """
+        check_folder(folder)
+        others = in_formats(self.model, self._example, formats)
         name = type(self.model).__name__
         tables = {name: json.loads(getattr(self, name).to_json(orient="records")) for name in TABLES}
         comparison = json.loads(self.comparison.to_json())
         about = {"class": name, "keep": self.keep, "comparison": comparison, "attributes": self.attributes, **tables}
-        write(folder, self.model, about, CARD.format(name=name, version=version("widthwise"), compressed=self))
+        card = CARD.format(name=name, version=version("widthwise"), compressed=self)
+        if others.lines:
+            card += "\n".join(
+                ["", "The same network in other formats:", "", *(f"- {line}" for line in others.lines), ""]
+            )
+        write(folder, self.model, about | {"formats": others.about}, card, others.contents)
 
     def __str__(self) -> str:
         """The comparison, and the layers before and after, in a few lines."""

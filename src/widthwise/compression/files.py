@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from widthwise.compression.surgery import aliases, resize, set_attributes, sizes_of
-from widthwise.errors import RequestError
+from widthwise.errors import RequestError, TrialError
 from widthwise.files import as_json, write_whole
 from widthwise.wording import listed
 
@@ -21,19 +21,43 @@ WEIGHTS, ABOUT, CARD = "network.safetensors", "compressed.json", "README.md"
 IN_METADATA = "widthwise.compressed"
 
 
-def write(folder: str | os.PathLike[str], model: nn.Module, about: Mapping[str, object], card: str) -> None:
-    """Write a network's weights, what is known of it and a page about it, into a new or an empty folder.
+def write(
+    folder: str | os.PathLike[str],
+    model: nn.Module,
+    about: Mapping[str, object],
+    card: str,
+    others: Mapping[str, bytes],
+) -> None:
+    """Write a network's weights, what is known of it, a page about it and other files into a new or an empty folder.
 
     Raises:
         RequestError: the folder holds something, or is a file.
+        TrialError: something cannot be written; what was written is removed.
     """
     target = check_folder(folder)
-    target.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _tensors(model).items()}
     marked = {"program": "widthwise", "format": FORMAT, "version": version("widthwise"), **about}
-    write_whole(target / WEIGHTS, safetensors.torch.save(tensors, metadata={IN_METADATA: str(FORMAT)}))
-    write_whole(target / CARD, card.encode())
-    write_whole(target / ABOUT, as_json(marked, sort_keys=False))
+    contents = {
+        WEIGHTS: safetensors.torch.save(tensors, metadata={IN_METADATA: str(FORMAT)}),
+        **others,
+        CARD: card.encode(),
+        ABOUT: as_json(marked, sort_keys=False),
+    }
+    new = [each for each in (target, *target.parents) if not each.exists()]
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        for name, content in contents.items():
+            write_whole(target / name, content)
+    except BaseException as error:
+        for name in contents if target.is_dir() else ():
+            (target / name).unlink(missing_ok=True)
+        for each in new:
+            if each.is_dir():
+                each.rmdir()
+        if isinstance(error, OSError):
+            reason = error.strerror or error
+            raise TrialError(f"{folder} cannot be written, so the smaller network is not there: {reason}") from error
+        raise
 
 
 def check_folder(folder: str | os.PathLike[str]) -> Path:
@@ -43,8 +67,9 @@ def check_folder(folder: str | os.PathLike[str]) -> Path:
         RequestError: it holds something, or is a file.
     """
     target = Path(folder)
-    if target.is_file():
-        raise RequestError(f"{folder} is a file; name a new or an empty folder")
+    for each in (target, *target.parents):
+        if each.is_file():
+            raise RequestError(f"{each} is a file; name a new or an empty folder")
     if target.is_dir() and any(target.iterdir()):
         raise RequestError(f"{folder} is not empty; name a new or an empty folder")
     return target

@@ -131,7 +131,11 @@ class ModelRuns:
         return self._predict is None and scores.is_floating_point() and scores.dim() > 2
 
     def _scores_and_labels(self, inputs: Inputs) -> Sequence[Tensor]:
-        scores = scores_of(inputs.call(self.model), self._predict, inputs)
+        return self.formed(inputs.call(self.model), inputs)
+
+    def formed(self, output: object, inputs: Inputs) -> Sequence[Tensor]:
+        """The scores and labels in what the model, or one like it, has returned for a batch."""
+        scores = scores_of(output, self._predict, inputs)
         if self._has_dimensions(scores):
             if self._classes_along is None:
                 return scores, labels_of(scores)
