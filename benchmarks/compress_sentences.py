@@ -90,8 +90,11 @@ def main() -> None:
     for name, networks in simple(model, sets).items():
         print(row(name, networks, test, intact), flush=True)
     smaller, seconds = ours(model, sets, test)
-    print(row("widthwise", smaller, test, intact))
-    print(f"bar: {BAR:.2f}; {seconds:.0f} s to make one, on {torch.get_num_threads()} threads")
+    print(row("widthwise", [each.model for each in smaller], test, intact))
+    known = smaller[0].comparison
+    parameters, flops = (known[f"{name}_after"] / known[f"{name}_before"] for name in ("parameters", "flops"))
+    print(f"bar: {BAR:.2f}; {parameters:.0%} of the parameters, {flops:.0%} of the FLOPs")
+    print(f"{seconds:.0f} s to make one, on {torch.get_num_threads()} threads")
 
 
 def row(
@@ -105,10 +108,10 @@ def row(
     return f"{name:<52} {mean:>6.3f}  {each:<19}  {low:.3f}–{high:.3f}"
 
 
-def simple(model: SentenceEncoder, sets: Sequence[Sequence[Batch]]) -> dict[str, list[nn.Module]]:
+def simple(model: SentenceEncoder, sets: Sequence[Sequence[Batch]]) -> dict[str, list[SentenceEncoder]]:
     """The networks that simple ways to choose neurons leave, for each set of calibration sentences if they take any."""
     squares = outgoing_squares(model)
-    found: dict[str, list[nn.Module]] = {
+    found = {
         "magnitude: absolute weights, incoming and outgoing": [without(model, absolute_weights(model))],
         "magnitude: squares of the outgoing weights": [without(model, squares)],
         "variance": [],
@@ -124,14 +127,14 @@ def simple(model: SentenceEncoder, sets: Sequence[Sequence[Batch]]) -> dict[str,
 
 def ours(
     model: SentenceEncoder, sets: Sequence[Sequence[Batch]], test: Sequence[Batch]
-) -> tuple[list[nn.Module], float]:
-    """The networks that `compress` makes, and the median of the seconds that it took."""
-    networks, seconds = [], []
+) -> tuple[list[ww.Compressed], float]:
+    """What `compress` makes, and the median of the seconds that it took."""
+    found, seconds = [], []
     for calibration in sets:
         started = time.perf_counter()
-        networks.append(ww.compress(model, calibration, keep=KEEP, check=test, predict=nearest_others).model)
+        found.append(ww.compress(model, calibration, keep=KEEP, check=test, predict=nearest_others))
         seconds.append(time.perf_counter() - started)
-    return networks, statistics.median(seconds)
+    return found, statistics.median(seconds)
 
 
 def encoded(folder: str, given: Sequence[str], size: int) -> list[Batch]:
@@ -188,7 +191,7 @@ def activity(
 @torch.no_grad()
 def without(
     model: SentenceEncoder, scores: Sequence[Float[Tensor, " neurons"]], means: Sequence[Tensor] | None = None
-) -> nn.Module:
+) -> SentenceEncoder:
     """The network without the neurons of the lowest scores, which give 0 or, where they are known, their means."""
     result = copy.deepcopy(model)
     for index, (_, _, after) in enumerate(result.feed_forward()):
