@@ -54,6 +54,8 @@ ROUNDED = {0.6: "3/4", 0.5: "1/2"}
 """The share of channels that stays in multiples of 8, and about what share of the operations that gives."""
 ROUND_TO = 8
 AT_A_TIME = (1, 64)
+CHECKED = 1000
+"""Test images on which labels are compared beside the seconds."""
 SLOWEST = 1.02
 """The bar: the smaller network's seconds, as a share of the intact one's."""
 Row = tuple[str, float, float]
@@ -138,7 +140,7 @@ def the_peers(model: nn.Module, images: Tensor, test: Sequence[object]) -> list[
 def latency(model: nn.Module, calibration: Sequence[object], test: Sequence[object], runs: int) -> None:
     """Print the ratio of the seconds that smaller networks take to those of the intact one."""
     images = images_of(test)
-    few = [images[:ESTIMATED_ON]]
+    few = [images[:CHECKED]]
     print(f"{torch.get_num_threads()} threads, {runs} pairs of runs; a multiple of {ROUND_TO} channels stays")
     print("FLOPs about      in fact  labels kept  batch   intact  smaller   ratio   95% interval   bar")
     for keep, about in ROUNDED.items():
