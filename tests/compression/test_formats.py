@@ -58,7 +58,7 @@ def test_each_kind_of_file_gives_the_same_labels_in_a_fresh_process(tmp_path: Pa
     given = {"name": "input", "type": "float32", "shape": ["examples", 3, 8, 8]}
     assert about["onnx"] == {"file": "network.onnx", "inputs": [given], "output": "output"}
     config = json.loads((tmp_path / "llama/config.json").read_text())
-    assert (config["intermediate_size"], config["mlp_bias"], config["attention_bias"]) == (12, True, False)
+    assert (config["intermediate_size"], config["mlp_bias"], config["attention_bias"]) == (12, True, True)
 
 
 def test_a_config_has_one_width_for_all_layers(tmp_path: Path):

@@ -13,10 +13,10 @@ from widthwise.compression.comparison import collapsed, compared, label_count, l
 from widthwise.compression.compressed import Compressed
 from widthwise.compression.example import Example
 from widthwise.compression.groups import Group, Left
-from widthwise.compression.preparation import BATCH, Options, Preparation
+from widthwise.compression.preparation import BATCH, Counts, Options, Preparation, Size
 from widthwise.compression.reasons import REASONS
 from widthwise.compression.refitting import Refitted
-from widthwise.compression.shares import Counts, OwnShares, Size, same_share
+from widthwise.compression.shares import OwnShares, same_share
 from widthwise.errors import RequestError
 from widthwise.progress import OnProgress, unseen
 from widthwise.tracing.failures import check_model, in_one_sentence

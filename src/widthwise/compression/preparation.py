@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,6 @@ from widthwise.compression.group_search import GroupSearch
 from widthwise.compression.groups import Codes, Group, Left
 from widthwise.compression.reader import Reader
 from widthwise.compression.refitting import MOST_FEATURES, Refitted, Refitting
-from widthwise.compression.shares import Counts, Size
 from widthwise.compression.surgery import Kept, smaller
 from widthwise.errors import RequestError, TrialError
 from widthwise.progress import OnProgress
@@ -30,6 +30,9 @@ from widthwise.tracing.tape import Tape
 from widthwise.tracing.untouched import untouched
 from widthwise.wording import listed, one_line, suggestion
 
+Size = Literal["parameters", "flops"]
+Counts = dict[str, int]
+"""The number of units that stay, by the group's name."""
 HELD_BACK = 0.2
 """The share of the examples on which both networks are compared, if none are given for that."""
 BATCH = 64

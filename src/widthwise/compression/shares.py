@@ -2,38 +2,17 @@
 
 import math
 from collections.abc import Mapping
-from typing import Literal, Protocol
 
 from widthwise.compression.error_curves import Curve
 from widthwise.compression.groups import Group
+from widthwise.compression.preparation import Counts, Preparation, Size
 from widthwise.errors import RequestError
 
-Size = Literal["parameters", "flops"]
-Counts = dict[str, int]
-"""The number of units that stay, by the group's name."""
 STEPS = 24
 """Halvings of an interval of shares or prices, none of which takes a fit."""
 
 
-class Sized(Protocol):
-    """What shares are for: groups, and the size of the network with some units of each."""
-
-    groups: list[Group]
-
-    def uniform(self, keep: float) -> Counts:
-        """The same share of each group."""
-        ...
-
-    def steps(self, group: Group) -> list[int]:
-        """The numbers of a group's units that may stay, the smallest first."""
-        ...
-
-    def size(self, counts: Counts, size: Size) -> int:
-        """The number of parameters, or of operations for one example."""
-        ...
-
-
-def same_share(prepared: Sized, budget: float, size: Size, extra: int = 0) -> Counts:
+def same_share(prepared: Preparation, budget: float, size: Size, extra: int = 0) -> Counts:
     """The largest share of each layer's units whose network has at most `budget`, a share of a size of the network.
 
     Args:
@@ -64,7 +43,7 @@ class OwnShares:
         size: what is paid for.
     """
 
-    def __init__(self, prepared: Sized, curves: Mapping[str, Curve], size: Size):
+    def __init__(self, prepared: Preparation, curves: Mapping[str, Curve], size: Size):
         self._prepared, self._curves = prepared, curves
         self._size: Size = size
         whole = prepared.uniform(1.0)
@@ -110,7 +89,7 @@ class OwnShares:
         return most * 1e-15, most * 2
 
 
-def _most(prepared: Sized, budget: float, size: Size, extra: int) -> float:
+def _most(prepared: Preparation, budget: float, size: Size, extra: int) -> float:
     """The largest size within a budget.
 
     Raises:
