@@ -110,8 +110,8 @@ VOTES = [drawn(1, 2000, 12)]
 
 def test_a_network_that_loses_all_labels_but_one_is_refused():
     sentence = (
-        r"^keep: with 8\.3% of the units that could go the network gives one label to \d+\.\d% of the examples, where the "
-        r"whole one gives none to more than 8\d\.\d%; keep more, or fit it on other examples$"
+        r"^keep: with 8\.3% of the units that could go the network gives one label to \d+\.\d% of the examples, where "
+        r"the whole one gives none to more than 8\d\.\d%; keep more, or fit it on other examples$"
     )
     with pytest.raises(RequestError, match=sentence):
         compress(voting(), VOTES, keep=1 / 12)
@@ -158,7 +158,7 @@ def test_what_is_shown_of_a_network_that_loses_its_labels(tmp_path: Path):
     words = ["compress", f"{tmp_path}/votes.py:voting", "--data", f"{tmp_path}/votes.py:batches"]
     refused = widthwise(*words, "--keep", "0.08")
     assert refused.returncode == 2
-    assert refused.stderr.startswith("widthwise: --keep: with 8.3% of the units that could go the network gives one label")
+    assert refused.stderr.startswith("widthwise: --keep: with 8.3% of the units that could go the network gives one")
     curve = widthwise(*words, "--frontier")
     assert "With 12.5% of the units the network gives one label to nearly all" in curve.stdout
     assert max(map(len, curve.stdout.splitlines())) <= 80
