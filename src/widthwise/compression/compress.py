@@ -26,6 +26,7 @@ STEPS = 6
 FINE_STEPS = 12
 """The same for the largest share of units within a budget, which takes no fit."""
 SIZES = ("parameters", "flops", "bytes", "seconds_one", "seconds_batch")
+TIMES = ("seconds_one", "seconds_batch")
 
 
 def compress(
@@ -141,7 +142,8 @@ def frontier(
 
     Returns: a row for each share and, last, one for the network as it is, of share 1: `keep, labels_kept,
         labels_kept_low, labels_kept_high, most_frequent_label_share, parameters, flops, bytes, seconds_one,
-        seconds_batch`, as in `Compressed.comparison`.
+        seconds_batch, seconds_one_share, seconds_batch_share`, as in `Compressed.comparison`; the last two are shares
+        of the time that the network as it is took in turn with the smaller one, on a machine as busy.
 
     Raises:
         RequestError, TrialError: as `compress` does.
@@ -162,7 +164,8 @@ def frontier(
                 known = compared(model, result, prepared.held_back, predict)
             names = ("labels_kept", "labels_kept_low", "labels_kept_high", "most_frequent_label_share")
             rows.append({"keep": keep, **known[list(names)], **{name: known[f"{name}_after"] for name in SIZES}})
-            whole |= {name: known[f"{name}_before"] for name in SIZES}
+            rows[-1] |= {f"{name}_share": known[f"{name}_after"] / known[f"{name}_before"] for name in TIMES}
+            whole |= {name: known[f"{name}_before"] for name in SIZES} | {f"{name}_share": 1.0 for name in TIMES}
     return pd.DataFrame([*rows, whole]).infer_objects()
 
 
