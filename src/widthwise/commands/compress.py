@@ -41,7 +41,20 @@ def compress(
         int, typer.Option(min=1, metavar="UNITS", help="Keep a multiple of this many units of each layer.")
     ] = 1,
     whole_frontier: Annotated[
-        bool, typer.Option("--frontier", help="Say what networks of several sizes keep; write none.")
+        bool,
+        typer.Option(
+            "--frontier", help="Say what networks of several sizes keep; write none. With --page, show that there."
+        ),
+    ] = False,
+    page: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE.html", help="Write a page about the smaller network; as .png, .svg or .pdf only its figure."
+        ),
+    ] = None,
+    curves: Annotated[
+        bool,
+        typer.Option("--curves", help="Show the ablation curves of both networks on the page; takes two profiles."),
     ] = False,
     out: Annotated[
         str | None,
@@ -65,33 +78,42 @@ def compress(
     as_json: AsJson = False,
 ) -> None:
     """Make a smaller network that gives the same labels, from a few hundred inputs, without training."""
+    from widthwise.commands.compression_page import both_profiles, check_page, with_held_back
     from widthwise.commands.loading import InputOptions, importing_user_code, load_subject
     from widthwise.commands.measurement_options import numbers
     from widthwise.commands.progress import shown_progress
     from widthwise.compression.compress import compress as make_smaller
     from widthwise.compression.compress import frontier
     from widthwise.compression.files import check_folder
+    from widthwise.reporting.report import report
 
     if out is not None:
         check_folder(out)
+    check_page(page, curves)
     inputs = InputOptions(data or [], split, numbers("mean", mean), numbers("std", std), examples)
     with importing_user_code():
         subject = load_subject(model, weights, inputs, device, trust_code)
+        curve, check = None, None
+        if curves:
+            subject, check = with_held_back(subject)
         if whole_frontier:
-            _refuse_with_frontier(keep=keep, labels=labels, parameters=parameters, flops=flops, out=out)
+            if page is None:
+                _refuse_with_frontier(keep=keep, labels=labels, parameters=parameters, flops=flops, out=out)
             with shown_progress(messages) as on_progress:
                 curve = frontier(
                     subject.network,
                     subject.batches,
                     layers=layers or None,
+                    check=check,
                     predict=subject.predict,
                     stream=stream,
                     round_to=round_to,
                     seed=seed,
                     on_progress=on_progress,
                 )
-            _show_frontier(curve, as_json)
-            return
+            if page is None:
+                _show_frontier(curve, as_json)
+                return
         with shown_progress(messages) as on_progress:
             found = make_smaller(
                 subject.network,
@@ -101,18 +123,24 @@ def compress(
                 parameters=parameters,
                 flops=flops,
                 layers=layers or None,
+                check=check,
                 predict=subject.predict,
                 stream=stream,
                 round_to=round_to,
                 seed=seed,
                 on_progress=on_progress,
             )
-    if out is not None:
-        found.save(out)
+        if out is not None:
+            found.save(out)
+        if page is not None:
+            profiles = None if check is None else both_profiles(subject, found, check, seed, out)
+            report(found, page, frontier=curve, profiles=profiles)
     if as_json:
-        print_json({"folder": out, "comparison": json.loads(found.comparison.to_json()), **_tables(found)})
+        print_json(
+            {"folder": out, "page": page, "comparison": json.loads(found.comparison.to_json()), **_tables(found)}
+        )
         return
-    _show(found, out)
+    _show(found, out, page)
 
 
 def _refuse_with_frontier(**given: object) -> None:
@@ -145,7 +173,7 @@ def _tables(found: "Compressed") -> dict[str, object]:
     return {name: json.loads(getattr(found, name).to_json(orient="records")) for name in ("layers", "left")}
 
 
-def _show(found: "Compressed", out: str | None) -> None:
+def _show(found: "Compressed", out: str | None, page: str | None) -> None:
     known = found.comparison
     results.print(f"{found.keep:.1%} of each layer's units stay.")
     low, high = known["labels_kept_low"], known["labels_kept_high"]
@@ -181,3 +209,5 @@ def _show(found: "Compressed", out: str | None) -> None:
         results.print(whole)
     if out is not None:
         results.print(f"\nThe smaller network: {out}", soft_wrap=True, markup=False)
+    if page is not None:
+        results.print(f"\nThe page: {page}", soft_wrap=True, markup=False)
