@@ -93,3 +93,14 @@ def test_a_network_that_cannot_be_made_smaller_gets_the_reason(models: Path):
     assert reason in " ".join(done.stdout.split())
     assert reason in (models / "profile.html").read_text()
     assert json.loads(widthwise(*words, "--json").stdout)["nothing_can_go"].startswith("there is nothing to make")
+
+
+def test_an_interruption_leaves_the_page_of_the_profile(models: Path, monkeypatch: pytest.MonkeyPatch):
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("widthwise.commands.removable.what_can_go", interrupted)
+    done = widthwise("profile", *BOTH, "--page", "profile.html", "--what-can-go")
+    assert done.returncode == 1
+    assert "interrupted; profile.html has the profile alone" in done.stderr
+    assert "<title>Profile of Sequential" in (models / "profile.html").read_text()

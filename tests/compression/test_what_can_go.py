@@ -76,6 +76,25 @@ def test_some_examples_of_every_batch_are_fitted_on_and_others_compared_on():
     assert [sum(each.examples for each in part) for part in (fit, compare)] == [154, 38]
 
 
+def test_of_batches_that_cannot_be_cut_the_last_is_compared_on():
+    class Centred(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one, self.two = nn.Linear(6, 12), nn.Linear(12, 3)
+
+        def forward(self, value):
+            return self.two(torch.relu(self.one(value - value.mean(0))))
+
+    batches = [drawn(number, 20, 6) for number in range(3)]
+    fit, compare = parted(seeded(Centred()), batches)
+    assert [torch.equal(each.tensors[0], one) for each, one in zip([*fit, *compare], batches, strict=True)] == [
+        True
+    ] * 3
+    assert len(compare) == 1
+    with pytest.raises(RequestError, match="there are 20 examples, too few"):
+        parted(seeded(Centred()), batches[:1])
+
+
 def test_batches_of_several_arguments_stay_what_they_are():
     class Two(nn.Module):
         def __init__(self):

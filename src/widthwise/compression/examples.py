@@ -39,15 +39,16 @@ def parted(
     with in_one_sentence(model), untouched(model):
         source = Batches(batches)
         source.arrange(Network(model, source.first, predict=predict, replay=False).arrangement)
-        inputs = list(source.of_size(BATCH))
-    examples = sum(batch.examples for batch in inputs)
-    if all(batch.divisible for batch in inputs) and examples >= FEWEST_EXAMPLES:
+        examples = source.examples
         compare = round(HELD_BACK * examples)
         fit = min(examples - compare, most_to_fit or examples)
-        return _of_each(inputs, examples, fit, min(examples - fit, most_to_compare or compare))
-    if len(inputs) < 2:
+        compare = min(examples - fit, most_to_compare or compare)
+        to_fit, to_compare, whole = _taken(source.of_size(BATCH), fit / examples, compare / examples)
+    if len(whole) > 1:
+        return whole[:-1], whole[-1:]
+    if whole or examples < FEWEST_EXAMPLES:
         raise RequestError(f"there are {examples} examples, too few to compare on some of them", field="batches")
-    return inputs[:-1], inputs[-1:]
+    return to_fit, to_compare
 
 
 def as_batches(inputs: Sequence[Inputs]) -> list[object]:
@@ -55,15 +56,26 @@ def as_batches(inputs: Sequence[Inputs]) -> list[object]:
     return [(each.given,) for each in inputs]
 
 
-def _of_each(inputs: Sequence[Inputs], examples: int, fit: int, compare: int) -> tuple[list[Inputs], list[Inputs]]:
-    """The first examples of each batch to fit on, and those after them to compare on."""
-    to_fit, to_compare = [], []
+def _taken(batches: Iterable[Inputs], fit: float, compare: float) -> tuple[list[Inputs], list[Inputs], list[Inputs]]:
+    """The first examples of each batch to fit on, those after them to compare on, and the batches that cannot be cut.
+
+    Args:
+        batches: batches, of which no more than is taken is held.
+        fit: the share to fit on.
+        compare: the share to compare on.
+    """
+    to_fit: list[Inputs] = []
+    to_compare: list[Inputs] = []
+    whole: list[Inputs] = []
     seen = fitted = compared = 0
-    for batch in inputs:
+    for batch in batches:
+        if not batch.divisible:
+            whole.append(batch)
+            continue
         seen += batch.examples
-        here = fit * seen // examples - fitted
-        there = min(-(-compare * seen // examples) - compared, batch.examples - here)
+        here = round(fit * seen) - fitted
+        there = min(round(compare * seen) - compared, batch.examples - here)
         fitted, compared = fitted + here, compared + there
-        to_fit += [batch.part(0, here)] if here else []
-        to_compare += [batch.part(here, here + there)] if there else []
-    return to_fit, to_compare
+        to_fit += [batch.part(0, here).copied()] if here else []
+        to_compare += [batch.part(here, here + there).copied()] if there else []
+    return to_fit, to_compare, whole

@@ -63,8 +63,10 @@ def what_can_go(
     given, check = as_batches(fit), as_batches(compare)
 
     def labels_kept(keep: float) -> float:
-        options = {"predict": predict, "stream": stream, "seed": seed, "on_progress": on_progress}
-        return float(frontier(model, given, keeps=[keep], check=check, **options).loc[0, "labels_kept"])  # type: ignore[arg-type]
+        curve = frontier(
+            model, given, keeps=[keep], check=check, predict=predict, stream=stream, seed=seed, on_progress=on_progress
+        )
+        return float(curve["labels_kept"].iloc[0])
 
     search = _Search(labels_kept)
     rows: list[dict[str, object]] = []
