@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from widthwise.compression.compress import frontier as frontier
     from widthwise.compression.compressed import Compressed as Compressed
     from widthwise.compression.files import load_compressed as load_compressed
+    from widthwise.compression.what_can_go import what_can_go as what_can_go
     from widthwise.errors import RequestError as RequestError
     from widthwise.errors import TrialError as TrialError
     from widthwise.execution.machine import Machine as Machine
@@ -60,6 +61,7 @@ _MODULES = {
     "report": "widthwise.reporting.report",
     "run": "widthwise.workflow",
     "train": "widthwise.execution.train",
+    "what_can_go": "widthwise.compression.what_can_go",
 }
 """The module that defines each public name. It is imported when the name is first used."""
 

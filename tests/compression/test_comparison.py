@@ -115,7 +115,7 @@ def test_a_network_that_loses_all_labels_but_one_is_refused():
     )
     with pytest.raises(RequestError, match=sentence):
         compress(voting(), VOTES, keep=1 / 12)
-    with pytest.raises(RequestError, match=r"^parameters: with \d+\.\d% of each layer's units"):
+    with pytest.raises(RequestError, match=r"^parameters: with \d+\.\d% of the units that could go"):
         compress(voting(), VOTES, parameters=0.1)
     assert not compress(voting(), VOTES, keep=0.5).notes()
 

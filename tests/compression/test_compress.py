@@ -593,6 +593,9 @@ def test_the_frontier_is_what_each_share_gives():
         known = compress(network, inputs, keep=row.keep).comparison
         assert (row.labels_kept, row.parameters) == (known["labels_kept"], known["parameters_after"])
     assert curve["parameters"].iloc[-1] == sum(parameter.numel() for parameter in network.parameters())
+    for name in ("seconds_one", "seconds_batch"):
+        assert curve[f"{name}_share"].iloc[-1] == 1
+        assert (curve[f"{name}_share"] > 0).all()
 
 
 class Branches(nn.Module):

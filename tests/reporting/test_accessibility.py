@@ -9,7 +9,7 @@ from typing import Literal
 import pytest
 import torch
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 from tests.conftest import made_once
 from torch import nn
 
@@ -27,8 +27,14 @@ def problems(browser: Browser, file: Path, scheme: Scheme, drawn: bool = False) 
     page.goto(file.as_uri())
     if drawn:
         page.wait_for_function("document.documentElement.dataset.drawn !== undefined")
-    found = Axe().run(page).response["violations"]
+    found = problems_on(page)
     page.close()
+    return found
+
+
+def problems_on(page: Page) -> list[str]:
+    """The same of a page that is open."""
+    found = Axe().run(page).response["violations"]
     return [
         f"{each['id']}: {node['html'][:200]}"
         for each in found

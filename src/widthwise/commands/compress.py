@@ -42,7 +42,20 @@ def compress(
         int, typer.Option(min=1, metavar="UNITS", help="Keep a multiple of this many units of each layer.")
     ] = 1,
     whole_frontier: Annotated[
-        bool, typer.Option("--frontier", help="Say what networks of several sizes keep; write none.")
+        bool,
+        typer.Option(
+            "--frontier", help="Say what networks of several sizes keep; write none. With --page, show that there."
+        ),
+    ] = False,
+    page: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE.html", help="Write a page about the smaller network; as .png, .svg or .pdf only its figure."
+        ),
+    ] = None,
+    curves: Annotated[
+        bool,
+        typer.Option("--curves", help="Show the ablation curves of both networks on the page; takes two profiles."),
     ] = False,
     out: Annotated[
         str | None,
@@ -74,6 +87,7 @@ def compress(
     as_json: AsJson = False,
 ) -> None:
     """Make a smaller network that gives the same labels, from a few hundred inputs, without training."""
+    from widthwise.commands.compression_page import both_profiles, check_page, with_held_back
     from widthwise.commands.loading import InputOptions, importing_user_code, load_subject
     from widthwise.commands.measurement_options import numbers
     from widthwise.commands.progress import shown_progress
@@ -81,30 +95,38 @@ def compress(
     from widthwise.compression.compress import frontier
     from widthwise.compression.files import check_folder
     from widthwise.compression.formats import check_formats
+    from widthwise.reporting.report import report
 
     if out is not None:
         check_folder(out)
     elif formats:
         raise RequestError("is for the files of --out, which is missing", field="formats")
+    check_page(page, curves)
     inputs = InputOptions(data or [], split, numbers("mean", mean), numbers("std", std), examples)
     with importing_user_code():
         subject = load_subject(model, weights, inputs, device, trust_code)
         check_formats(formats or (), subject.network)
+        curve, check = None, None
+        if curves:
+            subject, check = with_held_back(subject)
         if whole_frontier:
-            _refuse_with_frontier(keep=keep, labels=labels, parameters=parameters, flops=flops, out=out)
+            if page is None:
+                _refuse_with_frontier(keep=keep, labels=labels, parameters=parameters, flops=flops, out=out)
             with shown_progress(messages) as on_progress:
                 curve = frontier(
                     subject.network,
                     subject.batches,
                     layers=layers or None,
+                    check=check,
                     predict=subject.predict,
                     stream=stream,
                     round_to=round_to,
                     seed=seed,
                     on_progress=on_progress,
                 )
-            _show_frontier(curve, as_json)
-            return
+            if page is None:
+                _show_frontier(curve, as_json)
+                return
         with shown_progress(messages) as on_progress:
             found = make_smaller(
                 subject.network,
@@ -114,6 +136,7 @@ def compress(
                 parameters=parameters,
                 flops=flops,
                 layers=layers or None,
+                check=check,
                 predict=subject.predict,
                 stream=stream,
                 round_to=round_to,
@@ -122,10 +145,15 @@ def compress(
             )
         if out is not None:
             found.save(out, formats or ())
+        if page is not None:
+            profiles = None if check is None else both_profiles(subject, found, check, seed, out)
+            report(found, page, frontier=curve, profiles=profiles)
     if as_json:
-        print_json({"folder": out, "comparison": json.loads(found.comparison.to_json()), **_tables(found)})
+        print_json(
+            {"folder": out, "page": page, "comparison": json.loads(found.comparison.to_json()), **_tables(found)}
+        )
         return
-    _show(found, out)
+    _show(found, out, page)
 
 
 def _refuse_with_frontier(**given: object) -> None:
@@ -161,9 +189,9 @@ def _tables(found: "Compressed") -> dict[str, object]:
     return {name: json.loads(getattr(found, name).to_json(orient="records")) for name in ("layers", "left", "classes")}
 
 
-def _show(found: "Compressed", out: str | None) -> None:
+def _show(found: "Compressed", out: str | None, page: str | None) -> None:
     known = found.comparison
-    results.print(f"{found.keep:.1%} of each layer's units stay.")
+    results.print(f"{found.keep:.1%} of the units of these layers stay.")
     low, high = known["labels_kept_low"], known["labels_kept_high"]
     results.print(
         f"{known['labels_kept']:.1%} of {known['labels']:,} labels stay, with 95% confidence {low:.1%} to {high:.1%}."
@@ -200,6 +228,8 @@ def _show(found: "Compressed", out: str | None) -> None:
         results.print(whole)
     if out is not None:
         results.print(f"\nThe smaller network: {out}", soft_wrap=True, markup=False)
+    if page is not None:
+        results.print(f"\nThe page: {page}", soft_wrap=True, markup=False)
 
 
 def _show_reasons(found: "Compressed") -> None:

@@ -32,9 +32,9 @@ from widthwise.commands.measurement_options import (
     part_of_data,
 )
 from widthwise.commands.options import AsJson, Device, Layers, Mean, Model, Split, Std, TrustCode, Weights
+from widthwise.commands.targets import check_target
 from widthwise.commands.terminal import messages
 from widthwise.errors import RequestError, TrialError
-from widthwise.files import check_writable
 from widthwise.measurement.settings import PAPER_SETTINGS, Measurement
 from widthwise.progress import OnProgress
 
@@ -100,6 +100,13 @@ def profile(
     page: Annotated[
         str | None, typer.Option(metavar="FILE.html", help="Write a page; as .png, .svg or .pdf only its figure.")
     ] = None,
+    what_can_go: Annotated[
+        bool,
+        typer.Option(
+            "--what-can-go",
+            help="Also say, on the page too, what can go at 99%, 95% and 90% of labels kept; takes minutes.",
+        ),
+    ] = False,
     save: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write the tables, for widthwise.Profile.load.")
     ] = None,
@@ -107,13 +114,14 @@ def profile(
 ) -> None:
     """Measure the removable and repeated units of every layer of a trained network."""
     from widthwise.commands.loading import InputOptions, importing_user_code, load_subject
-    from widthwise.commands.profile_output import print_layers, print_plan, print_profile, write_profile
+    from widthwise.commands.profile_output import add_to_page, print_layers, print_plan, print_profile, write_profile
+    from widthwise.commands.removable import find_what_can_go
     from widthwise.measurement.plan import plan as find_plan
     from widthwise.measurement.profile import layers as find_layers
     from widthwise.measurement.profile import profile as measure
 
-    _check_target("page", page)
-    _check_target("save", save)
+    check_target("page", page)
+    check_target("save", save)
     chosen_part = None if part is None else part_of_data(part)
     settings = Measurement(
         levels=levels,
@@ -159,6 +167,7 @@ def profile(
             )
             print_plan(planned, as_json)
             return
+        chosen_seed = subject.seed if seed is None else seed
         with _shown(checkpoint) as on_progress:
             measured = measure(
                 subject.network,
@@ -168,14 +177,17 @@ def profile(
                 attention_heads=attention_heads,
                 units=dimensions,
                 predict=subject.predict,
-                seed=subject.seed if seed is None else seed,
+                seed=chosen_seed,
                 batch_size=batch_size,
                 part=chosen_part,
                 checkpoint=checkpoint,
                 on_progress=on_progress,
             )
-    write_profile(measured, page, save)
-    print_profile(measured, page, save, as_json)
+        write_profile(measured, page, save)
+        removable = find_what_can_go(subject, chosen_seed, page, save) if what_can_go else None
+    if removable is not None:
+        add_to_page(measured, page, removable)
+    print_profile(measured, page, save, as_json, removable)
 
 
 def _unit_dimensions(given: list[str]) -> dict[str, int]:
@@ -190,15 +202,6 @@ def _unit_dimensions(given: list[str]) -> dict[str, int]:
         if not name or not equals:
             raise RequestError(f"must be NAME=DIMENSION, such as encoder.relu=1, got {each!r}", field="units")
     return dimensions
-
-
-def _check_target(option: str, target: str | None) -> None:
-    """Refuse a file that cannot be written before anything is measured."""
-    try:
-        if target is not None:
-            check_writable(target)
-    except OSError as error:
-        raise RequestError(str(error), field=option) from None
 
 
 @contextmanager

@@ -31,6 +31,7 @@ STEPS = 6
 Budgeted = Callable[[float, int], Counts]
 OF_BOTH = ("most_frequent_label_share", "parameters", "flops", "bytes", "seconds_one", "seconds_batch")
 """What a frontier says of each network."""
+TIMES = ("seconds_one", "seconds_batch")
 
 
 def compress(
@@ -164,8 +165,9 @@ def frontier(
 
     Returns: a row for each share and, last, one for the network as it is, of share 1: `keep, labels_kept,
         labels_kept_low, labels_kept_high, collapsed, most_frequent_label_share, parameters, flops, bytes, seconds_one,
-        seconds_batch`, as in `Compressed.comparison`; `collapsed` says whether the network gives one label to nearly
-        all of the examples, which `compress` refuses.
+        seconds_batch, seconds_one_share, seconds_batch_share`, as in `Compressed.comparison`; `collapsed` says whether
+        the network gives one label to nearly all of the examples, which `compress` refuses; the last two are shares of
+        the time that the network as it is took in turn with the smaller one, on a machine as busy.
 
     Raises:
         RequestError, TrialError: as `compress` does.
@@ -187,8 +189,9 @@ def frontier(
                 known = compared(model, result, prepared.held_back, predict).summary
             kept = known[["labels_kept", "labels_kept_low", "labels_kept_high"]]
             sizes = {name: known[f"{name}_after"] for name in OF_BOTH}
-            rows.append({"keep": keep, **kept, "collapsed": collapsed(known), **sizes})
-            whole |= {name: known[f"{name}_before"] for name in OF_BOTH}
+            shares = {f"{name}_share": known[f"{name}_after"] / known[f"{name}_before"] for name in TIMES}
+            rows.append({"keep": keep, **kept, "collapsed": collapsed(known), **sizes, **shares})
+            whole |= {name: known[f"{name}_before"] for name in OF_BOTH} | {f"{name}_share": 1.0 for name in TIMES}
     return pd.DataFrame([*rows, whole]).infer_objects()
 
 

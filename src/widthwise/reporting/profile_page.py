@@ -3,6 +3,8 @@
 import os
 from importlib.metadata import version
 
+import pandas as pd
+
 from widthwise.files import write_whole
 from widthwise.measurement.profile_text import COLUMN_TITLES, heading, notes, rows
 from widthwise.measurement.result import Profile
@@ -11,6 +13,7 @@ from widthwise.reporting.files import FileFormat, render
 from widthwise.reporting.html import drawing_code, template
 from widthwise.reporting.profile_charts import network_map
 from widthwise.reporting.profile_rows import FEW_LAYERS
+from widthwise.reporting.removable_parts import removable_parts
 from widthwise.reporting.theme import PAGE_INK, styled
 from widthwise.reporting.unit_tables import pair_table, unit_table
 
@@ -18,10 +21,17 @@ SORTED_BY = ("units", "auc", "auc_corrected", "similarity", "dead_fraction")
 """The columns of `layers` behind those that the page shows after a layer's name."""
 
 
-def profile_page(profile: Profile) -> str:
+def profile_page(profile: Profile, what_can_go: pd.DataFrame | str | None = None) -> str:
     """The page as HTML: the network's layers by depth, their curves and correlations, its units and strongest pairs.
 
     Its size does not grow with the number of units, and by less than 3 kB with each layer.
+
+    Args:
+        profile: the profile.
+        what_can_go: the table of `widthwise.what_can_go`, or the reason why nothing can go; None: it is not known.
+
+    Raises:
+        RequestError: the table is another.
     """
     about = profile.about
     units = profile.units
@@ -44,6 +54,7 @@ def profile_page(profile: Profile) -> str:
         mechanisms=[kind for kind in MECHANISMS if (units["mechanism"] == kind).any()],
         counts=units["mechanism"].value_counts().to_dict(),
         untold=int(units["mechanism"].isna().sum()),
+        removable=None if what_can_go is None else removable_parts(what_can_go),
         drawing_code=drawing_code(),
         version=version("widthwise"),
     )

@@ -1,10 +1,10 @@
-"""`report`: the page of a profile, or of everything in a store."""
+"""`report`: the page of a profile, of a smaller network, or of everything in a store."""
 
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 import pandas as pd
 
@@ -18,6 +18,15 @@ from widthwise.reporting import paths
 from widthwise.reporting.cache import read_tables, stamp
 from widthwise.reporting.look import CaptionPosition, Look, Theme, look_of
 from widthwise.reporting.paths import DEFAULT_FORMATS, FORMATS, FileFormat
+
+if TYPE_CHECKING:
+    from widthwise.compression.compressed import Compressed
+
+ONLY_ON = {
+    "what_can_go": "a profile",
+    "frontier": "a smaller network",
+    "profiles": "a smaller network",
+}
 
 
 @dataclass(frozen=True)
@@ -35,7 +44,17 @@ class Report:
 
 
 @overload
-def report(source: Profile, path: str | os.PathLike[str]) -> str: ...
+def report(source: Profile, path: str | os.PathLike[str], *, what_can_go: pd.DataFrame | str | None = None) -> str: ...
+
+
+@overload
+def report(
+    source: "Compressed",
+    path: str | os.PathLike[str],
+    *,
+    frontier: pd.DataFrame | None = None,
+    profiles: Sequence[Profile] | None = None,
+) -> str: ...
 
 
 @overload
@@ -52,24 +71,32 @@ def report(
 
 
 def report(
-    source: str | os.PathLike[str] | Store | Profile,
+    source: object,
     path: str | os.PathLike[str] | None = None,
     *,
+    what_can_go: pd.DataFrame | str | None = None,
+    frontier: pd.DataFrame | None = None,
+    profiles: Sequence[Profile] | None = None,
     formats: Sequence[FileFormat] = DEFAULT_FORMATS,
     protocol: Protocol | None = None,
     caption: CaptionPosition = "below",
     width: int | None = None,
     theme: Theme = "light",
 ) -> Report | str:
-    """Write the page of a profile to `path`, or the report of everything that was run into a store.
+    """Write the page of a profile or of a smaller network to `path`, or the report of all that was run into a store.
 
-    If `path` ends in .png, .svg or .pdf, only the figure of a profile is written. The report of a store is written into
+    If `path` ends in .png, .svg or .pdf, only the figure of the page is written. The report of a store is written into
     the store, with each figure in `formats` beside the page; files that are up to date are not written again. With a
     `path`, its page, which needs no other file, is written there, too.
 
     Args:
-        source: a profile; or a store, its folder or its URL.
+        source: a `Profile`; a `Compressed`; or a store, its folder or its URL.
         path: a file whose folder exists.
+        what_can_go: for the page of a profile: the table that `what_can_go` returns for the network, or the reason why
+            nothing can go.
+        frontier: for the page of a smaller network: the table that `frontier` returns for the network as it was.
+        profiles: for the page of a smaller network: two profiles, of the network as it was and of the smaller one, on
+            the same examples, whose ablation curves are shown.
         formats: the file formats of a store's figures.
         protocol: how removability was measured in what a store's figures show, `text` or `figures`; None: in the
             paper's experiments as in its figures, in others as its text says.
@@ -77,15 +104,20 @@ def report(
         width: the width of the figures' files, in pixels; None: as large as their panels need, and twice that in a PNG.
         theme: the ground of the figures' files, `light` or `dark`.
 
-    Returns: the path of a profile's page, or the store's report.
+    Returns: the path of the page, or the store's report.
 
     Raises:
-        RequestError: nothing was run into the store, or not measured by `protocol`, `path` is missing or of the wrong
-            kind, or there is no such caption, width or theme.
+        RequestError: nothing was run into the store, or not measured by `protocol`; `path` is missing or of the wrong
+            kind; there is no such caption, width or theme; or the page does not show a table that is given.
         OSError: the page cannot be written.
     """
     if isinstance(source, Profile):
-        return _report_profile(source, path)
+        _refuse(frontier=frontier, profiles=profiles)
+        return _report_profile(source, path, what_can_go)
+    if not isinstance(source, (str, os.PathLike, Store)):
+        _refuse(what_can_go=what_can_go)
+        return _report_compressed(source, path, frontier, profiles)
+    _refuse(what_can_go=what_can_go, frontier=frontier, profiles=profiles)
     if path is not None and Path(path).suffix.lower() != ".html":
         raise RequestError(
             f"{os.fspath(path)!r} must end in .html: a store's figures are files beside the page in the store",
@@ -128,17 +160,57 @@ def check_figures_and_claims(sweep: Sweep) -> None:
     chosen_figures(sweep)
 
 
-def _report_profile(profile: Profile, path: str | os.PathLike[str] | None) -> str:
+def _refuse(**given: object) -> None:
+    """Refuse what only the page of something else shows."""
+    for name, value in given.items():
+        if value is not None:
+            raise RequestError(f"is shown on the page of {ONLY_ON[name]}, and not on this one", field=name)
+
+
+def _report_profile(
+    profile: Profile, path: str | os.PathLike[str] | None, what_can_go: pd.DataFrame | str | None
+) -> str:
     from widthwise.reporting.profile_page import draw_profile, profile_page
 
     if path is None:
         raise RequestError('it says where the page is written: report(profile, "profile.html")', field="path")
-    suffix = Path(path).suffix[1:].lower()
-    if suffix in FORMATS:
-        draw_profile(profile, path, suffix)
+    if file_format := _figure_format(path):
+        if what_can_go is not None:
+            raise RequestError("is shown on the page, and not in its figure; leave it out", field="what_can_go")
+        draw_profile(profile, path, file_format)
     else:
-        write_whole(path, profile_page(profile).encode())
+        write_whole(path, profile_page(profile, what_can_go).encode())
     return os.fspath(path)
+
+
+def _report_compressed(
+    source: object,
+    path: str | os.PathLike[str] | None,
+    frontier: pd.DataFrame | None,
+    profiles: Sequence[Profile] | None,
+) -> str:
+    from widthwise.compression.compressed import Compressed
+    from widthwise.reporting.compressed_page import compressed_page, draw_compressed
+
+    if not isinstance(source, Compressed):
+        raise RequestError(
+            f"must be a profile, what compress returns, or a store, not {type(source).__name__}", field="source"
+        )
+    if path is None:
+        raise RequestError('it says where the page is written: report(found, "smaller.html")', field="path")
+    if file_format := _figure_format(path):
+        if profiles is not None:
+            raise RequestError("are shown on the page, and not in its figure; leave them out", field="profiles")
+        draw_compressed(source, path, file_format, frontier)
+    else:
+        write_whole(path, compressed_page(source, frontier, profiles).encode())
+    return os.fspath(path)
+
+
+def _figure_format(path: str | os.PathLike[str]) -> FileFormat | None:
+    """The format of a figure that a path asks for; None: it is that of a page."""
+    suffix = Path(path).suffix[1:].lower()
+    return suffix if suffix in FORMATS else None
 
 
 def _report_store(source: Store, formats: Sequence[FileFormat], protocol: Protocol | None, look: Look) -> Report:

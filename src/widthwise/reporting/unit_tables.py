@@ -1,6 +1,7 @@
 """The tables of units and of pairs on a profile's page, with a bounded number of rows, so that the page stays small."""
 
 import json
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -48,16 +49,18 @@ def unit_table(profile: Profile, most: int = MOST_ROWS) -> Table:
     likeness = -units["r"].abs().fillna(0)
     ordered = units.assign(_rank=ranks, _likeness=likeness).sort_values(["_rank", "_likeness"], kind="stable")
     titles = {name: title for name, title in UNIT_TITLES.items() if units[name].notna().any()}
-    return _table(profile, units.loc[_first_of_each_layer(ordered, most)], titles, len(units))
+    return table_of(profile.layers["layer"].tolist(), units.loc[first_of_each_layer(ordered, most)], titles, len(units))
 
 
 def pair_table(profile: Profile, most: int = MOST_ROWS) -> Table:
     """The strongest pairs; if there are more than `most`, the same number of each layer at most."""
     pairs = profile.pairs
-    return _table(profile, pairs.loc[_first_of_each_layer(pairs, most)], PAIR_TITLES, len(pairs))
+    return table_of(
+        profile.layers["layer"].tolist(), pairs.loc[first_of_each_layer(pairs, most)], PAIR_TITLES, len(pairs)
+    )
 
 
-def _first_of_each_layer(table: pd.DataFrame, most: int) -> pd.Index:
+def first_of_each_layer(table: pd.DataFrame, most: int) -> pd.Index:
     """The index of the first rows of each layer, as many of each as fit into `most` rows, in ascending order."""
     numbers = sorted(table["layer"].value_counts())
     each, room = max(numbers, default=0), most
@@ -70,12 +73,23 @@ def _first_of_each_layer(table: pd.DataFrame, most: int) -> pd.Index:
     return table.index[table.groupby("layer").cumcount() < each].sort_values()
 
 
-def _table(profile: Profile, shown: pd.DataFrame, titles: dict[str, str], total: int) -> Table:
-    indices = {name: index for index, name in enumerate(profile.layers["layer"])}
-    content = shown[list(titles)].assign(layer=shown["layer"].map(indices)).round(DIGITS)
+def table_of(
+    layers: Sequence[str], shown: pd.DataFrame, titles: dict[str, str], total: int, digits: int = DIGITS
+) -> Table:
+    """Rows of a table in some of its columns.
+
+    Args:
+        layers: the names of layers, for whose index a layer's name is exchanged.
+        shown: the rows.
+        titles: the titles of the columns that are shown, by name.
+        total: the number of rows that there are.
+        digits: decimals of each number.
+    """
+    indices = {name: index for index, name in enumerate(layers)}
+    content = shown[list(titles)].assign(layer=shown["layer"].map(indices)).round(digits)
     return {
         "titles": list(titles.values()),
         "numeric": [name != "layer" and bool(pd.api.types.is_numeric_dtype(content[name])) for name in titles],
-        "rows": json.loads(content.to_json(orient="values", double_precision=DIGITS)),
+        "rows": json.loads(content.to_json(orient="values", double_precision=digits)),
         "total": total,
     }

@@ -7,7 +7,7 @@ function fitMap(specification, chart) {
   if (room >= widest) return;
   const width = Math.max(200, room);
   specification.params.find((each) => each.name === "room").value = width;
-  specification.vconcat = [...charts.slice(0, -1), ...below.hconcat];
+  specification.vconcat = [...charts.slice(0, -1), ...below.hconcat ?? [below]];
   for (const each of specification.vconcat) each.width = width;
   JSON.stringify(specification.vconcat, (key, value) => {
     if (key !== "legend" || value === null) return value;
