@@ -26,7 +26,7 @@ def test_it_is_what_compress_finds_for_that_share_of_labels():
     whole = found.loc[""]
     for size in ("parameters", "flops"):
         assert whole[f"{size}_after"] == other.comparison[f"{size}_after"] < whole[f"{size}_before"]
-    assert whole["labels_kept"] == other.comparison["labels_kept"] >= 0.9
+    assert whole["labels_kept"] == other.comparison["labels_kept"] > 0.6
     assert whole["compared"] == 40
     assert (whole["units_before"], whole["units_after"]) == (28, other.layers["kept"].sum() + 4)
 
