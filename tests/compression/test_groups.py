@@ -194,3 +194,62 @@ def test_a_weight_with_its_inputs_first(kind, tmp_path: Path):
     again = ww.load_compressed(tmp_path / "small", network)
     torch.testing.assert_close(outputs(again, TOKENS), outputs(found.model, TOKENS))
     assert found.comparison["labels_kept"] > 0.6
+
+
+class Padding(nn.Module):
+    """A shortcut that takes every second pixel and adds channels of zeros on both sides."""
+
+    def forward(self, images):
+        return functional.pad(images[:, :, ::2, ::2], (0, 0, 0, 0, 2, 4))
+
+
+class Stages(nn.Module):
+    """Two stages of a ResNet, the second with six channels more and half of the pixels."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.padding = nn.Conv2d(3, 6, 3, padding=1), Padding()
+        self.first, self.second = self._branch(6, 6, 1), self._branch(6, 12, 2)
+        self.third, self.output = self._branch(12, 12, 1), nn.Linear(12, 4)
+
+    def _branch(self, given: int, channels: int, stride: int) -> nn.Module:
+        layers = nn.Conv2d(given, 8, 3, stride, padding=1), nn.ReLU(), nn.Conv2d(8, channels, 3, padding=1)
+        return nn.Sequential(*layers, nn.BatchNorm2d(channels))
+
+    def forward(self, images):
+        value = torch.relu(self.stem(images))
+        value = torch.relu(value + self.first(value))
+        value = torch.relu(self.padding(value) + self.second(value))
+        value = torch.relu(value + self.third(value))
+        return self.output(value.mean((2, 3)))
+
+
+PIXELS = [drawn(number, 50, 3, 8, 8) for number in range(4)]
+
+
+def test_a_shortcut_that_pads_joins_two_streams(tmp_path: Path):
+    network = seeded(Stages())
+    assert "padding" not in compress(network, PIXELS).layers["coupled"].str.cat()
+    found = compress(network, PIXELS, keep=0.5, stream=True, layers=["stem", "second.2"])
+    assert found.layers["layer"].tolist() == ["stem", "second.2"]
+    assert (found.model.stem.out_channels, found.model.output.in_features) == (3, 6)
+    assert found.comparison["labels_kept"] > 0.5
+    found.save(tmp_path / "small")
+    again = ww.load_compressed(tmp_path / "small", lambda: Stages().eval())
+    torch.testing.assert_close(outputs(again, PIXELS), outputs(found.model, PIXELS))
+    assert isinstance(network.padding, Padding)
+
+
+def test_channels_that_nothing_needs_go_from_a_stream_and_every_output_stays():
+    """The first two channels of the first stage are always 0, and the four that are padded and written as 0."""
+    network = seeded(Stages())
+    with torch.no_grad():
+        network.stem.weight[:2], network.stem.bias[:2] = 0, 0
+        network.first[3].weight[:2], network.first[3].bias[:2] = 0, 0
+        for branch in (network.second, network.third):
+            branch[3].weight[8:], branch[3].bias[8:] = 0, 0
+    found = compress(network, PIXELS, keep=2 / 3, stream=True, layers=["stem", "second.2"])
+    kept = found.units[found.units["kept"]].groupby("layer")["unit"].agg(list)
+    assert kept["stem"] == [2, 3, 4, 5]
+    assert set(kept["second.2"]) <= set(range(8))
+    torch.testing.assert_close(outputs(found.model, PIXELS), outputs(network, PIXELS), rtol=1e-4, atol=1e-4)

@@ -13,7 +13,7 @@ from widthwise.compression.comparison import collapsed, compared, label_count, l
 from widthwise.compression.compressed import Compressed
 from widthwise.compression.example import Example
 from widthwise.compression.groups import Group, Left
-from widthwise.compression.preparation import BATCH, Counts, Options, Preparation, Size
+from widthwise.compression.preparation import BATCH, Counts, Options, Preparation, Size, rearrangements
 from widthwise.compression.reasons import REASONS
 from widthwise.compression.refitting import Refitted
 from widthwise.compression.shares import OwnShares, same_share
@@ -120,8 +120,8 @@ def compress(
             f"where the whole one gives none to more than {before:.1%}; keep more, or fit it on other examples",
             field=next(iter(given), "keep"),
         )
-    for mine, theirs in zip(model.modules(), result.modules(), strict=True):
-        theirs.training = mine.training
+    for path, module in model.named_modules():
+        result.get_submodule(path).training = module.training
     return Compressed(
         result,
         layer_table,
@@ -130,6 +130,7 @@ def compress(
         comparison,
         classes,
         prepared.attributes(prepared.groups, found.kept),
+        rearrangements(prepared.groups, found.kept),
         example,
     )
 

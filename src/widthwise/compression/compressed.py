@@ -4,7 +4,7 @@ import json
 import math
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 
 import pandas as pd
@@ -16,6 +16,7 @@ from widthwise.compression.example import Example
 from widthwise.compression.files import check_folder, write
 from widthwise.compression.formats import in_formats
 from widthwise.compression.reasons import REASONS
+from widthwise.compression.shortcuts import Rearrangement
 from widthwise.wording import counted, listed
 
 TABLES = ("layers", "units", "left", "classes")
@@ -59,6 +60,7 @@ class Compressed:
     classes: a row for each label: `label, before, after, labels_kept, labels_kept_low, labels_kept_high`: how often
         each network gives it and, of the examples to which the intact one gives it, the share that keep it.
     attributes: numbers in the network's modules that change with the units, such as that of heads, by `path.name`.
+    rearrangements: which channels shortcuts that pad take and give, by the modules' paths.
     """
 
     model: nn.Module
@@ -68,6 +70,7 @@ class Compressed:
     comparison: pd.Series
     classes: pd.DataFrame
     attributes: dict[str, int]
+    rearrangements: dict[str, Rearrangement]
     _example: Example = field(repr=False, compare=False)
 
     @property
@@ -95,6 +98,7 @@ class Compressed:
         tables = {name: json.loads(getattr(self, name).to_json(orient="records")) for name in TABLES}
         comparison = json.loads(self.comparison.to_json())
         about = {"class": name, "keep": self.keep, "comparison": comparison, "attributes": self.attributes, **tables}
+        about["rearrangements"] = {path: asdict(each) for path, each in self.rearrangements.items()}
         card = CARD.format(name=name, version=version("widthwise"), compressed=self)
         if others.lines:
             card += "\n".join(

@@ -11,6 +11,7 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from widthwise.compression.shortcuts import Rearrangement, rearranged
 from widthwise.compression.surgery import aliases, resize, set_attributes, sizes_of
 from widthwise.errors import RequestError, TrialError
 from widthwise.files import as_json, write_whole
@@ -101,6 +102,7 @@ def load_compressed(folder: str | os.PathLike[str], factory: Callable[[], nn.Mod
     model = factory()
     if not isinstance(model, nn.Module):
         raise RequestError(f"must return a torch.nn.Module, not {type(model).__name__}", field="factory")
+    rearranged(model, {path: Rearrangement(**each) for path, each in about["rearrangements"].items()})
     missing = sorted(_tensors(model).keys() - tensors.keys())
     if missing:
         raise RequestError(f"its network has {listed(missing[:3])}, which {folder} does not hold", field="factory")

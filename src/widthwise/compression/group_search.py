@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from widthwise.compression.couplings import Couplings, Family
-from widthwise.compression.groups import Codes, Cut, Group, Left, Reading, path_of
+from widthwise.compression.groups import Codes, Cut, Group, Left, Passage, Reading, path_of
 from widthwise.compression.head_sizes import head_sizes
 from widthwise.compression.products import ARGUMENTS, Product, product_of, uses
 from widthwise.compression.reader import depends
+from widthwise.compression.shortcuts import CHANNELS, Shortcut, shortcuts
 from widthwise.tracing.functions import (
     ADDITIONS,
     ATTENTION,
@@ -51,7 +52,11 @@ class _Origin:
     units: int
     width: int
     cuts: list[Cut]
+    writer: Operation | None = None
     readers: list[tuple[Product, Codes]] = field(default_factory=list)
+    entries: list[tuple[Shortcut, Codes]] = field(default_factory=list)
+    exit: Shortcut | None = None
+    is_added: bool = False
     reason: str = ""
 
     def stay(self, reason: str) -> None:
@@ -77,12 +82,19 @@ class GroupSearch:
         self._places: dict[Slot, Places] = {}
         self._uses = uses(self._tape, names)
         self._head_sizes = head_sizes(graph)
+        self._shortcuts = shortcuts(model, graph) if stream else {}
         self._left: list[Left] = []
         self._paths: Counter[str] = Counter()
 
     def find(self) -> tuple[list[Group], list[Left]]:
         """The groups, in the order of their readers, and the layers whose units stay."""
-        for operation in self._tape.operations:
+        end = 0
+        for index, operation in enumerate(self._tape.operations):
+            if index < end:
+                continue
+            if index in self._shortcuts and self._live(self._shortcuts[index].given):
+                end = self._cross(self._shortcuts[index])
+                continue
             product = product_of(self._graph, operation)
             if product is not None:
                 self._product(product)
@@ -147,7 +159,8 @@ class GroupSearch:
         path = path_of(product.operation)
         self._paths[path] += 1
         number = self._paths[path]
-        origin = _Origin(path if number == 1 else f"{path}:{number}", outputs // width, width, cuts)
+        name = path if number == 1 else f"{path}:{number}"
+        origin = _Origin(name, outputs // width, width, cuts, product.operation)
         sizes = [self._tape.values[slot].shape[dimension] for slot, dimension in tensors]
         if not all(cut.tensor for cut in cuts):
             origin.stay("its weight is computed")
@@ -159,8 +172,25 @@ class GroupSearch:
             origin.stay("it is a transposed convolution")
         elif sizes != [outputs] * len(sizes):
             origin.stay("what is added to it has not one entry for each unit")
+        self._place(product.output, {self._add(origin): Units(product.outputs, width=width)})
+
+    def _add(self, origin: _Origin) -> int:
         self._origins.append(origin)
-        self._place(product.output, {self._couplings.add(origin.units): Units(product.outputs, width=width)})
+        return self._couplings.add(origin.units)
+
+    def _cross(self, shortcut: Shortcut) -> int:
+        """Units end at a shortcut that brings them to other places, and what it gives are others; where it ends."""
+        for number, units in self._live(shortcut.given).items():
+            codes = self._codes(shortcut.given, number, units, CHANNELS)
+            if codes is None:
+                self._origins[number].stay(f"{shortcut.path} reads its units")
+            else:
+                self._origins[number].entries.append((shortcut, codes))
+        given = self._tape.values[shortcut.returned].shape[CHANNELS]
+        self._place(
+            shortcut.returned, {self._add(_Origin(shortcut.path, given, 1, [], exit=shortcut)): Units(CHANNELS)}
+        )
+        return shortcut.operations.stop
 
     def _place(self, slot: Slot, places: Places) -> None:
         """Note where units lie in a value; those of what the network gives to its user stay."""
@@ -366,9 +396,12 @@ class GroupSearch:
             together = len(codes) == 2 and len(dimensions) == 1
             if together and not bool(((codes[0][1] > 0) & (codes[1][1] > 0)).any()):
                 continue
-            may = self._stream or operation.name not in ADDITIONS
+            added = operation.name in ADDITIONS
+            may = self._stream or not added
+            for number in (one, other):
+                self._origins[number].is_added |= added
             if not (together and may and self._couplings.meet(codes[0], codes[1])):
-                what = "added to" if operation.name in ADDITIONS else "combined with"
+                what = "added to" if added else "combined with"
                 for mine, theirs in ((one, other), (other, one)):
                     self._origins[mine].stay(f"its units are {what} those of {self._origins[theirs].name}")
 
@@ -384,22 +417,37 @@ class GroupSearch:
         groups: list[Group] = []
         left = [*self._left, *self._not_run()]
         for family in self._couplings.families():
-            members = [self._origins[number] for number in family.members]
+            origins = {number: self._origins[number] for number in family.members}
+            members = [each for each in origins.values() if each.exit is None]
             readings = self._readings(family)
-            reason = next((each.reason for each in members if each.reason), "")
+            reason = next((each.reason for each in origins.values() if each.reason), "")
             reason = reason or family.problem or self._problem(readings, family.units)
             if reason:
                 left += [Left(each.name, each.units, each.reason or reason) for each in members]
                 continue
             cuts = {
                 (cut.tensor, cut.dimension): Cut(cut.tensor, cut.dimension, family.codes(number, cut.codes))
-                for number, each in zip(family.members, members, strict=True)
+                for number, each in origins.items()
                 for cut in each.cuts
             }
-            names, ahead = tuple(each.name for each in members), self._follow(readings)
+            writers = [each.writer for each in members if each.writer is not None and each.is_added]
+            entries = [
+                Passage(shortcut, family.codes(number, codes))
+                for number, each in origins.items()
+                for shortcut, codes in each.entries
+            ]
+            exits = [
+                Passage(each.exit, family.unit_of[number] + 1)
+                for number, each in origins.items()
+                if each.exit is not None
+            ]
+            names, ahead = tuple(each.name for each in members), bool(entries) or self._follow(readings)
             widths = {width for each in members for width in (each.width, each.width * each.units // family.units)}
             groups.append(
-                Group(names, family.units, tuple(sorted(widths)), tuple(cuts.values()), tuple(readings), ahead)
+                Group(
+                    *(names, family.units, tuple(sorted(widths)), tuple(cuts.values()), tuple(readings), ahead),
+                    *(tuple(writers), tuple(entries), tuple(exits)),
+                )
             )
         return sorted(groups, key=lambda group: depth[id(group.readings[0].operation)]), left
 

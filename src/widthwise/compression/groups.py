@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from jaxtyping import Int
 from torch import Tensor
 
+from widthwise.compression.shortcuts import Shortcut
 from widthwise.tracing.tape import Operation
 
 Codes = Int[Tensor, " indices"]
@@ -35,6 +36,14 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class Passage:
+    """A shortcut that takes a group's units, or gives entries that are added to them: whose each channel is."""
+
+    shortcut: Shortcut
+    columns: Codes
+
+
+@dataclass(frozen=True)
 class Group:
     """Units that can go.
 
@@ -44,6 +53,8 @@ class Group:
     cuts: what is cut with them, except the readers' weights.
     readings: what takes them, in order.
     ahead: whether one of these follows from another, so that units are chosen before any of them is fitted.
+    writers: where units of several layers are added, the calls of these.
+    entries, exits: the shortcuts that take the units, and those whose results are added to them.
     scaled: attributes of modules, as `path.name`, that hold a number which is proportional to that of the units.
     """
 
@@ -53,6 +64,9 @@ class Group:
     cuts: tuple[Cut, ...]
     readings: tuple[Reading, ...]
     ahead: bool
+    writers: tuple[Operation, ...] = ()
+    entries: tuple[Passage, ...] = ()
+    exits: tuple[Passage, ...] = ()
     scaled: tuple[str, ...] = ()
 
     @property

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from widthwise.compression.comparison import close, operations, parameter_count
 from widthwise.compression.error_curves import Curve, error_curves
 from widthwise.compression.group_search import GroupSearch
-from widthwise.compression.groups import Codes, Group, Left
+from widthwise.compression.groups import Codes, Group, Left, Passage
 from widthwise.compression.reader import Reader
 from widthwise.compression.refitting import MOST_FEATURES, Refitted, Refitting
+from widthwise.compression.shortcuts import CHANNELS, Rearrangement
 from widthwise.compression.surgery import Kept, smaller
 from widthwise.errors import RequestError, TrialError
 from widthwise.progress import OnProgress
@@ -162,7 +163,14 @@ class Preparation:
         changed: Mapping[str, Tensor],
         biases: Mapping[str, Tensor],
     ) -> nn.Module:
-        return smaller(self._pristine, _kept(groups, kept), changed, biases, self.attributes(groups, kept))
+        return smaller(
+            self._pristine,
+            _kept(groups, kept),
+            changed,
+            biases,
+            self.attributes(groups, kept),
+            rearrangements(groups, kept),
+        )
 
     def attributes(self, groups: Sequence[Group], kept: Mapping[str, Sequence[int]]) -> dict[str, int]:
         """The values, in the smaller network, of attributes of its modules that change with the units."""
@@ -233,6 +241,9 @@ class Preparation:
                 weight.index_fill_(reading.dimension, torch.nonzero(gone).flatten().to(weight.device), 0)
                 unread[reading.weight] = weight
         whole = self._cut([], {}, unread, {})
+        for group in groups:
+            for passage in group.entries:
+                _silence(whole.get_submodule(passage.shortcut.path), passage, kept[group.name])
         part = self._cut(groups, kept, unread, {})
         try:
             with untouched(whole), untouched(part):
@@ -240,6 +251,14 @@ class Preparation:
         except (RequestError, TrialError) as error:
             return f"the network fails: {one_line(error.__cause__ or error)}"
         return "" if close(pair[0], pair[1]) else "the network gives something else, though nothing reads them"
+
+
+def _silence(module: nn.Module, passage: Passage, kept: Sequence[int]) -> None:
+    """Let a shortcut see zeros in place of the units that go."""
+    gone = torch.nonzero((passage.columns > 0) & ~torch.isin(passage.columns - 1, torch.tensor(list(kept)))).flatten()
+    module.register_forward_pre_hook(
+        lambda _, args: (args[0].index_fill(CHANNELS, gone.to(args[0].device), 0), *args[1:])
+    )
 
 
 def _names(model: nn.Module) -> dict[int, str]:
@@ -352,3 +371,17 @@ def _kept(groups: Sequence[Group], kept: Mapping[str, Sequence[int]]) -> Kept:
         for reading in group.readings:
             cut(reading.weight, reading.dimension, reading.columns, units)
     return {place: torch.nonzero(stays).flatten() for place, stays in staying.items()}
+
+
+def rearrangements(groups: Sequence[Group], kept: Mapping[str, Sequence[int]]) -> dict[str, Rearrangement]:
+    """Which channels each shortcut takes and gives in the smaller network, by the module's path."""
+    found: dict[str, Rearrangement] = {}
+    for group in groups:
+        units = torch.tensor(list(kept[group.name]), dtype=torch.long)
+        for passage, taking in [*((each, True) for each in group.entries), *((each, False) for each in group.exits)]:
+            shortcut, path = passage.shortcut, passage.shortcut.path
+            there = (passage.columns == 0) | torch.isin(passage.columns - 1, units)
+            indices = tuple(torch.nonzero(there).flatten().tolist())
+            before = found.get(path) or shortcut.whole
+            found[path] = replace(before, taken=indices) if taking else replace(before, wanted=indices)
+    return found

@@ -5,6 +5,7 @@ reader is fitted to give what the intact network has at its sum, from what the s
 what the smaller network adds to it there. So each reader makes up for what those before it have lost.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from widthwise.compression.comparison import close
 from widthwise.compression.elimination import Moments, MomentSums, eliminate, refit
 from widthwise.compression.groups import Group
-from widthwise.compression.products import BATCH_NORM, arguments, uses
+from widthwise.compression.products import ARGUMENTS, BATCH_NORM, arguments, product_of, uses
 from widthwise.compression.reader import Destination, Reader, depends, destination
 from widthwise.compression.reader_problem import ReaderProblem, unit_features
 from widthwise.compression.reasons import Why, reasons
@@ -100,6 +101,8 @@ class Refitting:
                 pending = self._readers.get(id(operation)) or self._pending(operation, reading.weight)
                 self._readers[id(operation)] = pending
                 pending.groups.append((group, reading))
+        for operation in (each for group in groups for each in group.writers):
+            self._add_writer(operation)
         ends = {each.arrival.end for each in self._readers.values()}
         self._pairs = [_Pair(Run(tape, names, ends), Run(tape, names, ()), tape) for tape in tapes]
         self.result = Refitted()
@@ -125,6 +128,16 @@ class Refitting:
         reader, arrival = Reader(operation, self._graph.tape.values), destination(self._graph, operation)
         index = self._graph.depth[id(operation)]
         return ReaderProblem(reader, arrival, index, weight, self._place_of_bias(reader, arrival, weight))
+
+    def _add_writer(self, operation: Operation) -> None:
+        """A layer whose result is added to those of others is fitted, too, if what it reads may be another value."""
+        product = product_of(self._graph, operation)
+        if id(operation) in self._readers or product is None or operation.name not in ARGUMENTS or product.groups > 1:
+            return
+        name = self._name(product.weight)
+        follows = any(depends(self._graph, product.data, each.reader.operation) for each in self._readers.values())
+        if follows and self._uses[name] == 1:
+            self._readers[id(operation)] = self._pending(operation, name)
 
     def _fit(self, pending: ReaderProblem) -> None:
         """Choose the units of the groups that a reader takes, and fit its weights, if that is not done."""
@@ -204,6 +217,12 @@ class Refitting:
         stays[kept] = True
         for reading, columns in zip(group.readings, blocks, strict=True):
             self._readers[id(reading.operation)].gone += columns[~stays].flatten().tolist()
+        for passage in group.entries:
+            mask = torch.cat([torch.ones(1), stays.float()])[passage.columns]
+            shape = [-1, *[1] * (self._graph.tape.values[passage.shortcut.given].dim() - 2)]
+            for pair, index in itertools.product(self._pairs, passage.shortcut.operations):
+                if passage.shortcut.given in self._graph.tape.operations[index].inputs:
+                    pair.smaller.silence(index, passage.shortcut.given, mask.view(shape))
 
     def _measure(self, pending: ReaderProblem) -> None:
         """Find a reader's moments, if they are not known, once what it reads and is added to has been fitted."""

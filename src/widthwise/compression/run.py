@@ -31,6 +31,7 @@ class Run:
         self._done: set[int] = set()
         self._biases: dict[int, Tensor] = {}
         self._watched = watched
+        self._silenced: dict[int, tuple[Slot, Tensor]] = {}
 
     def exchange(self, name: str, value: Tensor) -> None:
         """Compute with another value of a parameter or buffer from now on."""
@@ -39,6 +40,10 @@ class Run:
     def add(self, index: int, bias: Tensor) -> None:
         """Add a bias, shaped to be broadcast, to what an operation gives."""
         self._biases[index] = bias
+
+    def silence(self, index: int, slot: Slot, mask: Tensor) -> None:
+        """Let an operation see a value times a mask, shaped to be broadcast."""
+        self._silenced[index] = slot, mask
 
     def value(self, slot: Slot) -> Tensor:
         """A value, computed if it has not been."""
@@ -73,7 +78,11 @@ class Run:
             pending.pop()
 
     def _run(self, index: int, operation: Operation) -> None:
-        outputs = self._tape.computed(operation, self._values)
+        seen = self._values
+        if index in self._silenced:
+            slot, mask = self._silenced[index]
+            seen = {**seen, slot: seen[slot] * mask}
+        outputs = self._tape.computed(operation, seen)
         if index in self._biases:
             outputs = {slot: value + self._biases[index] for slot, value in outputs.items()}
         if index in self._watched:

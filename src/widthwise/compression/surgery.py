@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
+from widthwise.compression.shortcuts import Rearrangement, rearranged
+
 Kept = dict[tuple[str, int], Int[Tensor, " kept"]]
 """The indices that stay, by a parameter's or buffer's name and the dimension along which it is cut."""
 SIZES = {
@@ -27,6 +29,7 @@ def smaller(
     changed: Mapping[str, Tensor],
     biases: Mapping[str, Tensor],
     attributes: Mapping[str, int],
+    rearrangements: Mapping[str, Rearrangement],
 ) -> nn.Module:
     """A copy of a model.
 
@@ -36,6 +39,7 @@ def smaller(
         changed: other values of parameters, before they are cut.
         biases: new parameters, by their names, where the model has None.
         attributes: other values of attributes of modules, by `path.name`.
+        rearrangements: which channels shortcuts take and give, by the modules' paths.
     """
     result = copy.deepcopy(model)
     same = aliases(result)
@@ -66,6 +70,7 @@ def smaller(
     for path in {alias.rpartition(".")[0] for name in cuts for alias in same.get(name, [name])}:
         resize(result.get_submodule(path), sizes_of(model.get_submodule(path)))
     set_attributes(result, attributes)
+    rearranged(result, rearrangements)
     return result
 
 
