@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from widthwise.compression.compress import frontier as frontier
     from widthwise.compression.compressed import Compressed as Compressed
     from widthwise.compression.files import load_compressed as load_compressed
+    from widthwise.compression.plan import CompressionPlan as CompressionPlan
+    from widthwise.compression.plan import compression_plan as compression_plan
     from widthwise.compression.what_can_go import what_can_go as what_can_go
     from widthwise.errors import RequestError as RequestError
     from widthwise.errors import TrialError as TrialError
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "Compressed": "widthwise.compression.compressed",
+    "CompressionPlan": "widthwise.compression.plan",
     "Copied": "widthwise.experiments.store_copy",
     "Layer": "widthwise.tracing.layer",
     "Machine": "widthwise.execution.machine",
@@ -52,6 +55,7 @@ _MODULES = {
     "Trial": "widthwise.experiments.trial",
     "TrialError": "widthwise.errors",
     "compress": "widthwise.compression.compress",
+    "compression_plan": "widthwise.compression.plan",
     "copy_store": "widthwise.experiments.store_copy",
     "frontier": "widthwise.compression.compress",
     "layers": "widthwise.measurement.profile",

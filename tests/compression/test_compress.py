@@ -916,3 +916,28 @@ def test_a_budget_is_used_and_not_exceeded(budget: str, share: float):
 def test_widths_that_are_multiples():
     found = compress(seeded(Residual(inner=20)), IMAGES, keep=0.45, round_to=4)
     assert found.layers.set_index("layer")["kept"].to_dict() == {"conv1": 12, "last": 4, "dense": 4}
+
+
+def test_a_plan_is_what_compress_does():
+    plan = ww.compression_plan(dense(), VECTORS, keep=0.25, layers="2")
+    found = compress(dense(), VECTORS, keep=0.25, layers="2")
+    assert plan.layers.to_dict("list") == {"layer": ["2"], "units": [24], "kept": [6], "reader": ["4"], "coupled": [""]}
+    sizes = ["parameters_before", "parameters_after", "flops_before", "flops_after"]
+    assert plan.sizes[sizes].tolist() == found.comparison[sizes].tolist()
+    assert ww.compression_plan(dense(), VECTORS, flops=0.5).sizes["flops_after"] <= plan.sizes["flops_before"] / 2
+    assert plan.left.equals(found.left)
+
+
+def test_a_plan_is_shown(tmp_path: Path):
+    (tmp_path / "net.py").write_text(
+        "from tests.compression.test_compress import VECTORS, dense\n\nbatches = VECTORS.copy\n"
+    )
+    words = ["compress", f"{tmp_path}/net.py:dense", "--data", f"{tmp_path}/net.py:batches", "--plan"]
+    shown = widthwise(*words, "--parameters", "0.5", "--same-width")
+    assert re.search(r"^0 +24 +\d+ +2 *$", shown.stdout, re.MULTILINE), shown.stdout + shown.stderr
+    assert "its units are the network's outputs" in shown.stdout
+    assert json.loads(widthwise(*words, "--json").stdout)["layers"][0]["kept"] == 12
+    for option in (["--labels", "0.9"], ["--out", f"{tmp_path}/small"], ["--frontier"]):
+        refused = widthwise(*words, *option)
+        assert refused.returncode == 2
+        assert "takes a fit" in refused.stderr

@@ -1,20 +1,15 @@
 """`widthwise compress`: a smaller network that answers alike."""
 
 import json
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import Annotated
 
 import typer
-from rich.table import Column
 
 from widthwise.commands.options import AsJson, Device, Layers, Mean, Model, Split, Std, TrustCode, Weights
-from widthwise.commands.terminal import messages, number_column, plain_table, print_json, results, scaled, text_column
+from widthwise.commands.shown_compression import show_compressed, show_frontier, show_plan, tables_of
+from widthwise.commands.terminal import messages, print_json
 from widthwise.errors import RequestError
-from widthwise.wording import listed
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
-
-    from widthwise.compression.compressed import Compressed
 
 
 def compress(
@@ -41,6 +36,12 @@ def compress(
     round_to: Annotated[
         int, typer.Option(min=1, metavar="UNITS", help="Keep a multiple of this many units of each layer.")
     ] = 1,
+    same_width: Annotated[
+        bool, typer.Option("--same-width", help="Keep the same share of each layer's units whatever is asked for.")
+    ] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Say what would stay and what cannot go; fit and write nothing.")
+    ] = False,
     whole_frontier: Annotated[
         bool,
         typer.Option(
@@ -95,6 +96,7 @@ def compress(
     from widthwise.compression.compress import frontier
     from widthwise.compression.files import check_folder
     from widthwise.compression.formats import check_formats
+    from widthwise.compression.plan import compression_plan
     from widthwise.reporting.report import report
 
     if out is not None:
@@ -102,6 +104,9 @@ def compress(
     elif formats:
         raise RequestError("is for the files of --out, which is missing", field="formats")
     check_page(page, curves)
+    if plan:
+        given = {"labels": labels, "frontier": whole_frontier, "page": page, "out": out}
+        _refuse("takes a fit, and a plan is made without one; leave it out", given)
     inputs = InputOptions(data or [], split, numbers("mean", mean), numbers("std", std), examples)
     with importing_user_code():
         subject = load_subject(model, weights, inputs, device, trust_code)
@@ -109,9 +114,28 @@ def compress(
         curve, check = None, None
         if curves:
             subject, check = with_held_back(subject)
+        if plan:
+            with shown_progress(messages) as on_progress:
+                planned = compression_plan(
+                    subject.network,
+                    subject.batches,
+                    keep=keep,
+                    parameters=parameters,
+                    flops=flops,
+                    layers=layers or None,
+                    predict=subject.predict,
+                    stream=stream,
+                    round_to=round_to,
+                    same_width=same_width,
+                    seed=seed,
+                    on_progress=on_progress,
+                )
+            show_plan(planned, as_json)
+            return
         if whole_frontier:
             if page is None:
-                _refuse_with_frontier(keep=keep, labels=labels, parameters=parameters, flops=flops, out=out)
+                given = {"keep": keep, "labels": labels, "parameters": parameters, "flops": flops, "out": out}
+                _refuse("a frontier is of several sizes; leave it out", given)
             with shown_progress(messages) as on_progress:
                 curve = frontier(
                     subject.network,
@@ -125,7 +149,7 @@ def compress(
                     on_progress=on_progress,
                 )
             if page is None:
-                _show_frontier(curve, as_json)
+                show_frontier(curve, as_json)
                 return
         with shown_progress(messages) as on_progress:
             found = make_smaller(
@@ -140,6 +164,7 @@ def compress(
                 predict=subject.predict,
                 stream=stream,
                 round_to=round_to,
+                same_width=same_width,
                 seed=seed,
                 on_progress=on_progress,
             )
@@ -150,97 +175,14 @@ def compress(
             report(found, page, frontier=curve, profiles=profiles)
     if as_json:
         print_json(
-            {"folder": out, "page": page, "comparison": json.loads(found.comparison.to_json()), **_tables(found)}
+            {"folder": out, "page": page, "comparison": json.loads(found.comparison.to_json()), **tables_of(found)}
         )
         return
-    _show(found, out, page)
+    show_compressed(found, out, page)
 
 
-def _refuse_with_frontier(**given: object) -> None:
+def _refuse(sentence: str, given: Mapping[str, object]) -> None:
+    """Raise a `RequestError` if an option is given that makes no sense with another."""
     for name, value in given.items():
-        if value is not None:
-            raise RequestError("a frontier is of several sizes; leave it out", field=name)
-
-
-def _show_frontier(curve: "DataFrame", as_json: bool) -> None:
-    if as_json:
-        print_json(json.loads(curve.to_json(orient="records")))
-        return
-    table = plain_table(
-        *map(number_column, ("Units", "Labels kept", "95% interval", "Parameters", "FLOPs", "One input"))
-    )
-    for row in curve.to_dict("records"):
-        interval = "" if row["keep"] == 1 else f"{row['labels_kept_low']:.1%} to {row['labels_kept_high']:.1%}"
-        table.add_row(
-            f"{row['keep']:.1%}",
-            f"{row['labels_kept']:.1%}",
-            interval,
-            scaled(row["parameters"], ""),
-            scaled(row["flops"], ""),
-            f"{1e3 * row['seconds_one']:.2f} ms",
-        )
-    results.print(table)
-    if curve["collapsed"].any():
-        shares = listed([f"{keep:.1%}" for keep in curve.loc[curve["collapsed"], "keep"]])
-        results.print(f"\nWith {shares} of the units the network gives one label to nearly all of the examples.")
-
-
-def _tables(found: "Compressed") -> dict[str, object]:
-    return {name: json.loads(getattr(found, name).to_json(orient="records")) for name in ("layers", "left", "classes")}
-
-
-def _show(found: "Compressed", out: str | None, page: str | None) -> None:
-    known = found.comparison
-    results.print(f"{found.keep:.1%} of the units of these layers stay.")
-    low, high = known["labels_kept_low"], known["labels_kept_high"]
-    results.print(
-        f"{known['labels_kept']:.1%} of {known['labels']:,} labels stay, with 95% confidence {low:.1%} to {high:.1%}."
-    )
-    for line in found.of_labels():
-        results.print(line)
-    sizes = plain_table(Column(""), *map(number_column, ("Before", "After", "Share")))
-    for title, name, unit in (("parameters", "parameters", ""), ("one example", "flops", "FLOP"), ("", "bytes", "B")):
-        before, after = known[f"{name}_before"], known[f"{name}_after"]
-        sizes.add_row(title or "memory", scaled(before, unit), scaled(after, unit), f"{after / before:.0%}")
-    for title, name in (("one at a time", "one"), (f"{known['batch']} at a time", "batch")):
-        before, after = known[f"seconds_{name}_before"], known[f"seconds_{name}_after"]
-        sizes.add_row(title, f"{1e3 * before:.2f} ms", f"{1e3 * after:.2f} ms", f"{after / before:.0%}")
-    results.print(sizes)
-    table = plain_table(
-        text_column("Layer"),
-        number_column("Units"),
-        number_column("Stay"),
-        number_column("Error"),
-        text_column("Reader"),
-    )
-    for row in found.layers.to_dict("records"):
-        table.add_row(row["layer"], str(row["units"]), str(row["kept"]), f"{row['error']:.3f}", row["reader"])
-    results.print()
-    results.print(table)
-    _show_reasons(found)
-    for note in found.notes():
-        results.print(f"\n{note}", markup=False)
-    if len(found.left):
-        whole = plain_table(text_column("Left whole"), text_column("Since"))
-        for names, reason in found.left_by_reason():
-            whole.add_row(names, reason)
-        results.print()
-        results.print(whole)
-    if out is not None:
-        results.print(f"\nThe smaller network: {out}", soft_wrap=True, markup=False)
-    if page is not None:
-        results.print(f"\nThe page: {page}", soft_wrap=True, markup=False)
-
-
-def _show_reasons(found: "Compressed") -> None:
-    """How many units of each layer went for each reason for which any did."""
-    from widthwise.compression.reasons import REASONS
-
-    named = [reason for reason in REASONS if found.layers[reason].any()]
-    if not named:
-        return
-    table = plain_table(text_column("Went from"), *(number_column(reason.capitalize()) for reason in named))
-    for row in found.layers.to_dict("records"):
-        table.add_row(row["layer"], *(str(row[reason]) for reason in named))
-    results.print()
-    results.print(table)
+        if value is not None and value is not False:
+            raise RequestError(sentence, field=name)

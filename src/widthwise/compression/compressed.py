@@ -17,6 +17,7 @@ from widthwise.compression.files import check_folder, write
 from widthwise.compression.formats import in_formats
 from widthwise.compression.reasons import REASONS
 from widthwise.compression.shortcuts import Rearrangement
+from widthwise.compression.tables import by_reason
 from widthwise.wording import counted, listed
 
 TABLES = ("layers", "units", "left", "classes")
@@ -169,8 +170,4 @@ class Compressed:
 
     def left_by_reason(self) -> list[tuple[str, str]]:
         """The layers whose units all stay, those with the same reason together, and the reason."""
-        groups = self.left.groupby("reason", sort=False)["layer"].agg(list)
-        return [
-            (names[0] if len(names) == 1 else f"{names[0]} and {counted(len(names) - 1, 'other')}", str(reason))
-            for reason, names in groups.items()
-        ]
+        return by_reason(self.left)

@@ -75,6 +75,11 @@ class Group:
         return self.names[0]
 
     @property
+    def coupled(self) -> str:
+        """The paths of the other layers that give them."""
+        return ", ".join(self.names[1:])
+
+    @property
     def readers(self) -> str:
         """The paths of what takes them."""
         return ", ".join(path_of(reading.operation) for reading in self.readings)

@@ -3,7 +3,8 @@
 import copy
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Literal
@@ -22,6 +23,7 @@ from widthwise.compression.surgery import Kept, smaller
 from widthwise.errors import RequestError, TrialError
 from widthwise.progress import OnProgress
 from widthwise.tracing.batches import Batches
+from widthwise.tracing.failures import check_model, in_one_sentence
 from widthwise.tracing.graph import Graph
 from widthwise.tracing.inputs import Inputs
 from widthwise.tracing.model_runs import ModelRuns
@@ -251,6 +253,19 @@ class Preparation:
         except (RequestError, TrialError) as error:
             return f"the network fails: {one_line(error.__cause__ or error)}"
         return "" if close(pair[0], pair[1]) else "the network gives something else, though nothing reads them"
+
+
+@contextmanager
+def prepared_for(model: nn.Module, batches: Iterable[object], options: Options) -> Iterator[Preparation]:
+    """The network's groups and the runs of its batches, while it is in evaluation mode."""
+    for name in ("batch_size", "round_to"):
+        if getattr(options, name) < 1:
+            raise RequestError(f"must be at least 1, got {getattr(options, name)}", field=name)
+    if not isinstance(model, nn.Module):
+        raise RequestError(f"the model must be a torch.nn.Module, not {type(model).__name__}")
+    check_model(model)
+    with in_one_sentence(model), untouched(model):
+        yield Preparation(model, batches, options)
 
 
 def _silence(module: nn.Module, passage: Passage, kept: Sequence[int]) -> None:
