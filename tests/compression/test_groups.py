@@ -10,6 +10,7 @@ from torch.nn import functional
 
 import widthwise as ww
 from tests.compression.test_compress import compress, drawn, outputs, seeded
+from widthwise.networks.kernels.local_response_norm import LocalResponseNorm
 
 WIDTH, SIZE = 12, 3
 """Features of a token, and of a head."""
@@ -253,3 +254,22 @@ def test_channels_that_nothing_needs_go_from_a_stream_and_every_output_stays():
     assert kept["stem"] == [2, 3, 4, 5]
     assert set(kept["second.2"]) <= set(range(8))
     torch.testing.assert_close(outputs(found.model, PIXELS), outputs(network, PIXELS), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", [nn.LocalResponseNorm, LocalResponseNorm])
+def test_units_that_are_normalized_by_those_around_them(kind):
+    """Two units that are always 0 go, which changes what is around others, and the reader makes up for it."""
+
+    def network() -> Any:
+        layers = nn.Conv2d(3, 12, 3), nn.ReLU(), kind(3, alpha=3.0, k=1.0), nn.Conv2d(12, 6, 3), nn.ReLU()
+        return seeded(nn.Sequential(*layers, nn.Flatten(), nn.Linear(96, 4)))
+
+    model = network()
+    with torch.no_grad():
+        model[0].weight[[3, 7]], model[0].bias[[3, 7]] = 0, 0
+    found = compress(model, PIXELS, keep=10 / 12, layers="0")
+    assert found.units.loc[~found.units["kept"], "unit"].tolist() == [3, 7]
+    assert 0 < found.layers.loc[0, "error"] < 0.1
+    half = compress(model, PIXELS, keep=0.5, layers="0")
+    assert half.model[3].in_channels == 6
+    assert half.comparison["labels_kept"] > 0.5

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from widthwise.compression.couplings import Couplings, Family
-from widthwise.compression.groups import Codes, Cut, Group, Left, Passage, Reading, path_of
+from widthwise.compression.groups import Codes, Cut, Group, Left, Normalized, Passage, Reading, path_of
 from widthwise.compression.head_sizes import head_sizes
+from widthwise.compression.neighbour_norms import NeighbourNorm, neighbour_norms
 from widthwise.compression.products import ARGUMENTS, Product, product_of, uses
 from widthwise.compression.reader import depends
 from widthwise.compression.shortcuts import CHANNELS, Shortcut, shortcuts
@@ -56,6 +57,7 @@ class _Origin:
     readers: list[tuple[Product, Codes]] = field(default_factory=list)
     entries: list[tuple[Shortcut, Codes]] = field(default_factory=list)
     exit: Shortcut | None = None
+    norms: list[tuple[NeighbourNorm, Codes]] = field(default_factory=list)
     is_added: bool = False
     reason: str = ""
 
@@ -83,6 +85,7 @@ class GroupSearch:
         self._uses = uses(self._tape, names)
         self._head_sizes = head_sizes(graph)
         self._shortcuts = shortcuts(model, graph) if stream else {}
+        self._norms = neighbour_norms(model, graph)
         self._left: list[Left] = []
         self._paths: Counter[str] = Counter()
 
@@ -94,6 +97,9 @@ class GroupSearch:
                 continue
             if index in self._shortcuts and self._live(self._shortcuts[index].given):
                 end = self._cross(self._shortcuts[index])
+                continue
+            if index in self._norms:
+                end = self._normalize(self._norms[index])
                 continue
             product = product_of(self._graph, operation)
             if product is not None:
@@ -191,6 +197,17 @@ class GroupSearch:
             shortcut.returned, {self._add(_Origin(shortcut.path, given, 1, [], exit=shortcut)): Units(CHANNELS)}
         )
         return shortcut.operations.stop
+
+    def _normalize(self, norm: NeighbourNorm) -> int:
+        """Units stay where they are when they are normalized by those around them; where that ends."""
+        for number, units in self._live(norm.given).items():
+            codes = self._codes(norm.given, number, units, CHANNELS)
+            if codes is None:
+                self._origins[number].stay(f"{norm.path} normalizes them along another dimension")
+            else:
+                self._origins[number].norms.append((norm, codes))
+        self._place(norm.returned, self._live(norm.given))
+        return norm.operations.stop
 
     def _place(self, slot: Slot, places: Places) -> None:
         """Note where units lie in a value; those of what the network gives to its user stay."""
@@ -441,12 +458,18 @@ class GroupSearch:
                 for number, each in origins.items()
                 if each.exit is not None
             ]
-            names, ahead = tuple(each.name for each in members), bool(entries) or self._follow(readings)
+            normalized = [
+                Normalized(norm, family.codes(number, codes))
+                for number, each in origins.items()
+                for norm, codes in each.norms
+            ]
+            names = tuple(each.name for each in members)
+            ahead = bool(entries or normalized) or self._follow(readings)
             widths = {width for each in members for width in (each.width, each.width * each.units // family.units)}
             groups.append(
                 Group(
                     *(names, family.units, tuple(sorted(widths)), tuple(cuts.values()), tuple(readings), ahead),
-                    *(tuple(writers), tuple(entries), tuple(exits)),
+                    *(tuple(writers), tuple(entries), tuple(exits), tuple(normalized)),
                 )
             )
         return sorted(groups, key=lambda group: depth[id(group.readings[0].operation)]), left

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from jaxtyping import Int
 from torch import Tensor
 
+from widthwise.compression.neighbour_norms import NeighbourNorm
 from widthwise.compression.shortcuts import Shortcut
 from widthwise.tracing.tape import Operation
 
@@ -44,6 +45,14 @@ class Passage:
 
 
 @dataclass(frozen=True)
+class Normalized:
+    """A normalization of a group's units by those around them: whose each channel is."""
+
+    norm: NeighbourNorm
+    columns: Codes
+
+
+@dataclass(frozen=True)
 class Group:
     """Units that can go.
 
@@ -55,6 +64,7 @@ class Group:
     ahead: whether one of these follows from another, so that units are chosen before any of them is fitted.
     writers: where units of several layers are added, the calls of these.
     entries, exits: the shortcuts that take the units, and those whose results are added to them.
+    normalized: the normalizations of units by those around them.
     scaled: attributes of modules, as `path.name`, that hold a number which is proportional to that of the units.
     """
 
@@ -67,6 +77,7 @@ class Group:
     writers: tuple[Operation, ...] = ()
     entries: tuple[Passage, ...] = ()
     exits: tuple[Passage, ...] = ()
+    normalized: tuple[Normalized, ...] = ()
     scaled: tuple[str, ...] = ()
 
     @property

@@ -16,6 +16,7 @@ from widthwise.compression.comparison import close, operations, parameter_count
 from widthwise.compression.error_curves import Curve, error_curves
 from widthwise.compression.group_search import GroupSearch
 from widthwise.compression.groups import Codes, Group, Left, Passage
+from widthwise.compression.neighbour_norms import among
 from widthwise.compression.reader import Reader
 from widthwise.compression.refitting import MOST_FEATURES, Refitted, Refitting
 from widthwise.compression.shortcuts import CHANNELS, Rearrangement
@@ -246,6 +247,10 @@ class Preparation:
         for group in groups:
             for passage in group.entries:
                 _silence(whole.get_submodule(passage.shortcut.path), passage, kept[group.name])
+            for each in group.normalized:
+                module = whole.get_submodule(each.norm.path)
+                there = (each.columns == 0) | torch.isin(each.columns - 1, torch.tensor(list(kept[group.name])))
+                vars(module)["forward"] = among(type(module).forward.__get__(module), torch.nonzero(there).flatten())
         part = self._cut(groups, kept, unread, {})
         try:
             with untouched(whole), untouched(part):

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from widthwise.compression.comparison import close
 from widthwise.compression.elimination import Moments, MomentSums, eliminate, refit
 from widthwise.compression.groups import Group
+from widthwise.compression.neighbour_norms import among
 from widthwise.compression.products import ARGUMENTS, BATCH_NORM, arguments, product_of, uses
 from widthwise.compression.reader import Destination, Reader, depends, destination
 from widthwise.compression.reader_problem import ReaderProblem, unit_features
@@ -217,6 +218,11 @@ class Refitting:
         stays[kept] = True
         for reading, columns in zip(group.readings, blocks, strict=True):
             self._readers[id(reading.operation)].gone += columns[~stays].flatten().tolist()
+        for norm, columns in ((each.norm, each.columns) for each in group.normalized):
+            there = torch.nonzero(torch.cat([torch.ones(1, dtype=torch.bool), stays])[columns]).flatten()
+            function = among(self._model.get_submodule(norm.path), there)
+            for pair in self._pairs:
+                pair.smaller.replace(norm.operations, norm.given, norm.returned, function)
         for passage in group.entries:
             mask = torch.cat([torch.ones(1), stays.float()])[passage.columns]
             shape = [-1, *[1] * (self._graph.tape.values[passage.shortcut.given].dim() - 2)]

@@ -1,7 +1,7 @@
 """A run of a batch, operation by operation, in which parameters can be exchanged for those of the smaller network."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from torch import Tensor
 
@@ -32,6 +32,7 @@ class Run:
         self._biases: dict[int, Tensor] = {}
         self._watched = watched
         self._silenced: dict[int, tuple[Slot, Tensor]] = {}
+        self._replaced: dict[int, tuple[range, Slot, Callable[[Tensor], Tensor]]] = {}
 
     def exchange(self, name: str, value: Tensor) -> None:
         """Compute with another value of a parameter or buffer from now on."""
@@ -44,6 +45,10 @@ class Run:
     def silence(self, index: int, slot: Slot, mask: Tensor) -> None:
         """Let an operation see a value times a mask, shaped to be broadcast."""
         self._silenced[index] = slot, mask
+
+    def replace(self, operations: range, given: Slot, returned: Slot, function: Callable[[Tensor], Tensor]) -> None:
+        """Compute one value from another by a function, in place of the operations that do so."""
+        self._replaced[self._producers[returned]] = operations, given, function
 
     def value(self, slot: Slot) -> Tensor:
         """A value, computed if it has not been."""
@@ -70,7 +75,8 @@ class Run:
                 pending.pop()
                 continue
             operation = self._tape.operations[here]
-            missing = [self._producers[slot] for slot in operation.inputs if slot not in self._values]
+            needed = [self._replaced[here][1]] if here in self._replaced else operation.inputs
+            missing = [self._producers[slot] for slot in needed if slot not in self._values]
             if missing:
                 pending += missing
                 continue
@@ -78,6 +84,9 @@ class Run:
             pending.pop()
 
     def _run(self, index: int, operation: Operation) -> None:
+        if index in self._replaced:
+            self._run_replaced(index, operation)
+            return
         seen = self._values
         if index in self._silenced:
             slot, mask = self._silenced[index]
@@ -87,14 +96,28 @@ class Run:
             outputs = {slot: value + self._biases[index] for slot, value in outputs.items()}
         if index in self._watched:
             outputs = {slot: _differentiable(value) for slot, value in outputs.items()}
-        self._done.add(index)
+        self._note(outputs)
+        self._forget([index])
+
+    def _run_replaced(self, index: int, operation: Operation) -> None:
+        operations, given, function = self._replaced[index]
+        self._note(dict.fromkeys(operation.outputs, function(self._values[given])))
+        self._forget([each for each in operations if each not in self._done])
+
+    def _note(self, outputs: Mapping[Slot, Tensor]) -> None:
+        """Keep the values that are needed."""
         for slot, value in outputs.items():
             if self._waiting[slot] or slot in self._kept:
                 self._values[slot] = value
-        for slot in set(operation.inputs):
-            self._waiting[slot] -= 1
-            if not self._waiting[slot] and slot not in self._kept and slot not in self._sources:
-                self._values.pop(slot, None)
+
+    def _forget(self, operations: Iterable[int]) -> None:
+        """Some operations are done: forget what only these needed."""
+        for index in operations:
+            self._done.add(index)
+            for slot in set(self._tape.operations[index].inputs):
+                self._waiting[slot] -= 1
+                if not self._waiting[slot] and slot not in self._kept and slot not in self._sources:
+                    self._values.pop(slot, None)
 
 
 def _differentiable(value: Tensor) -> Tensor:
