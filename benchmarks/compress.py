@@ -24,6 +24,7 @@ import statistics
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from scipy.stats import binom
@@ -38,6 +39,11 @@ from widthwise.tracing.batches import Batches
 
 BARS = {0.125: 0.95, 0.25: 0.91, 0.5: 0.84, 0.75: 0.67}
 """The share of labels to be kept, by the share of channels that goes."""
+OTHER_CASES: dict[str, tuple[float, dict[str, Any]]] = {
+    "half of the FLOPs": (0.86, {"flops": 0.5}),
+    "25% of the streams": (0.83, {"keep": 0.75, "stream": True, "layers": ["conv1", "*conv2"]}),
+}
+"""The bar, and what is asked for."""
 SECONDS, GIGABYTES = 60, 2
 CALIBRATION = 400
 ESTIMATED_ON = 1000
@@ -92,22 +98,24 @@ def main() -> None:
 
 
 def ours(model: nn.Module, sets: Sequence[Sequence[object]], test: Sequence[object]) -> list[Row]:
-    """Print what `compress` keeps at each share, with each set of calibration images."""
+    """Print what `compress` keeps at each share and in the other cases, with each set of calibration images."""
     rows: list[Row] = []
-    print(" removed  labels kept   bar              of each set  parameters  FLOPs  seconds")
-    for removed, bar in BARS.items():
+    print("removed            labels kept   bar              of each set  parameters  FLOPs  seconds")
+    cases = {f"{removed:.1%}": (bar, {"keep": 1 - removed}) for removed, bar in BARS.items()}
+    for title, (bar, asked) in {**cases, **OTHER_CASES}.items():
         kept, seconds, known = [], [], {}
         for calibration in sets:
             started = time.perf_counter()
-            found = compress(model, calibration, keep=1 - removed, check=test)
+            found = compress(model, calibration, check=test, **asked)
             seconds.append(time.perf_counter() - started)
             known = found.comparison
             kept.append(known["labels_kept"])
         parameters, flops = (known[f"{name}_after"] / known[f"{name}_before"] for name in ("parameters", "flops"))
         each = ", ".join(f"{share:.3f}" for share in kept)
-        rows.append((METHODS[0], removed, statistics.mean(kept)))
+        if title in cases:
+            rows.append((METHODS[0], 1 - asked["keep"], statistics.mean(kept)))
         print(
-            f"{removed:>8.1%} {statistics.mean(kept):>12.3f} {bar:>5.2f} {each:>24} {parameters:>11.0%} {flops:>6.0%} "
+            f"{title:<18} {statistics.mean(kept):>11.3f} {bar:>5.2f} {each:>24} {parameters:>11.0%} {flops:>6.0%} "
             f"{statistics.median(seconds):>8.1f}",
             flush=True,
         )
