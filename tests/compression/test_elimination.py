@@ -110,6 +110,17 @@ def test_with_few_rows_the_weights_stay_near_what_they_were():
     assert few < 0.2 * weights.norm()
 
 
+def test_a_fit_that_must_be_exact_shows_nothing():
+    """With fewer rows than features, every choice of units fits them, and says nothing of other rows."""
+    moments, _ = problem(randoms(20, 40))
+    found = eliminate([(moments, columns(40))], 25)
+    assert added(found, 25) > EXACT
+    assert refit(moments, torch.tensor([*found.kept(25), 40]))[1] > 0
+    assert not moments.shows_exactness
+    enough, _ = problem(randoms(50, 40))
+    assert enough.shows_exactness
+
+
 def test_moments_of_batches_are_those_of_all_rows():
     features, targets, weights = randoms(90, 3), randoms(90, 2, 5), randoms(4, 2, 6)
     at_once, bit_by_bit = MomentSums(weights), MomentSums(weights)

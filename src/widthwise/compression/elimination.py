@@ -47,6 +47,11 @@ class Moments:
     weights: Float[Tensor, "features outputs"]
     variances: Float[Tensor, " outputs"]
 
+    @property
+    def shows_exactness(self) -> bool:
+        """Whether an exact fit means that nothing is lost: with fewer rows than features there always is one."""
+        return self.rows >= len(self.gram)
+
     def weighed(self, matrix: Float[Tensor, "outputs outputs"]) -> "Moments":
         """The same for errors e of which eᵀMe counts, M a symmetric matrix without negative eigenvalues."""
         values, vectors = torch.linalg.eigh(matrix)
@@ -83,10 +88,10 @@ def eliminate(problems: Sequence[Problem], keep: int) -> Elimination:
         keep: the number of units to leave; those that are left come last, in the order of their indices.
     """
     units = len(problems[0][1])
-    states = [_State(moments, blocks, EXACT_RIDGE) for moments, blocks in problems]
+    exact, total = all(moments.shows_exactness for moments, _ in problems), 0.0
+    states = [_State(*problem, EXACT_RIDGE if exact else RIDGE) for problem in problems]
     gone: list[int] = []
     errors: list[float] = []
-    exact, total = True, 0.0
     while len(gone) < units - keep:
         scores = torch.stack([state.scores() for state in states]).mean(0)
         scores[gone] = torch.inf
@@ -170,7 +175,7 @@ def refit(moments: Moments, kept: Int[Tensor, " kept"]) -> tuple[Float[Tensor, "
         moments: the reader's problem.
         kept: the indices of the features; the last one, which is the 1, need not be among them.
     """
-    for ridge in (EXACT_RIDGE, RIDGE):
+    for ridge in (EXACT_RIDGE, RIDGE) if moments.shows_exactness else (RIDGE,):
         gram, cross = _ridged(moments, ridge), _pulled(moments, ridge)
         weights = torch.linalg.solve(gram[kept][:, kept], cross[kept])
         error = _error(moments, kept, weights)
