@@ -103,6 +103,29 @@ def test_numbers_of_a_module_change_with_its_heads(tmp_path: Path):
     torch.testing.assert_close(outputs(again, TOKENS), outputs(found.model, TOKENS))
 
 
+def test_two_heads_and_a_number_that_happens_to_be_the_same():
+    class Two(InOne):
+        """Two heads of six features, and as many of something else, which the code does not count by."""
+
+        def __init__(self):
+            super().__init__()
+            self.attention.heads, self.attention.window = 2, 12
+
+        def forward(self, tokens):
+            part = self.attention
+            query, key, value = (
+                each.view(*tokens.shape[:2], part.heads, 6).transpose(1, 2)
+                for each in part.all(tokens).split(part.split, 2)
+            )
+            mask = torch.arange(5)[:, None] - torch.arange(5) < part.window
+            attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+            return self.last(torch.tanh(tokens + part.output(attended.transpose(1, 2).flatten(2)))).mean(1)
+
+    found = compress(seeded(Two()), TOKENS, keep=0.5)
+    assert found.attributes == {"attention.heads": 1, "attention.split": 6}
+    assert found.model.attention.window == 12
+
+
 def test_heads_that_are_there_twice_go_and_every_output_stays():
     network = seeded(Attention())
     with torch.no_grad():
@@ -190,7 +213,9 @@ def test_a_weight_with_its_inputs_first(kind, tmp_path: Path):
 
     found = compress(network(), TOKENS, keep=0.5)
     assert list(found.layers["kept"]) == [10, 8]
-    assert (found.model[0].units, found.model[2].inputs, found.model[2].units) == (10, 10, 8)
+    assert [found.model[index].weight.shape for index in (0, 2)] == [(WIDTH, 10), (10, 8)]
+    if kind is Product:
+        assert found.attributes == {"0.units": 10, "2.units": 8}, "nothing else reads a number"
     found.save(tmp_path / "small")
     again = ww.load_compressed(tmp_path / "small", network)
     torch.testing.assert_close(outputs(again, TOKENS), outputs(found.model, TOKENS))

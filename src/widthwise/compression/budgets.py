@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 from typing import Literal
 
 from torch import nn
@@ -115,5 +116,5 @@ class Budget:
 
 def check_share(name: str, share: float | None) -> None:
     """Raise a `RequestError` if an argument is not above 0 and at most 1."""
-    if not isinstance(share, (int, float)) or not 0 < share <= 1:
+    if not isinstance(share, Real) or not 0 < float(share) <= 1:
         raise RequestError(f"must be above 0 and at most 1, got {share}", field=name)

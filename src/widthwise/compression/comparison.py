@@ -4,6 +4,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import pandas as pd
@@ -205,9 +206,22 @@ def _bytes(model: nn.Module) -> int:
 
 def operations(runs: ModelRuns, inputs: Inputs) -> int:
     """Floating-point operations of products, two for each multiplication, for the inputs."""
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+    with torch.no_grad(), without_gradients(runs.model), FlopCounterMode(display=False) as counter:
         runs.with_changes(inputs, {}, "")
     return counter.get_total_flops()
+
+
+@contextmanager
+def without_gradients(model: nn.Module) -> Iterator[None]:
+    """Parameters need no gradient meanwhile: the counter's hooks fail at views of those that do."""
+    parameters = [each for each in model.parameters() if each.requires_grad]
+    for parameter in parameters:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_(True)
 
 
 def _latencies(one: ModelRuns, other: ModelRuns, inputs: Inputs) -> tuple[float, float]:

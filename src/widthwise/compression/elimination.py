@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 RIDGE = 1e-4
-"""What is added to each entry of G's diagonal, as a share of it, so that the scale of a unit does not matter."""
+"""What is added to each entry of G's diagonal, as a share of its variance, however a unit is scaled or shifted."""
 LEAST = 1e-12
 """What is added at least, as a share of the diagonal's mean."""
 EXACT_RIDGE = 1e-10
@@ -23,6 +23,8 @@ NOT_NEEDED = 1e-8
 """A unit that adds less than this share of the sum's variance with that ridge is not needed."""
 EXACT = 1e-9
 """A squared error below this share of the sum's variance is no more than rounding in single precision."""
+CANCELLED = 1e-3
+"""A part of H of which a removal leaves less than this share has lost too many digits to be relied on."""
 WAITING = 128
 """Features whose removal changes H together."""
 ROWS_PER_FEATURE = 20
@@ -92,18 +94,24 @@ def eliminate(problems: Sequence[Problem], keep: int) -> Elimination:
     states = [_State(*problem, EXACT_RIDGE if exact else RIDGE) for problem in problems]
     gone: list[int] = []
     errors: list[float] = []
+    unsure = torch.zeros(units, dtype=torch.bool, device=problems[0][0].gram.device)
     while len(gone) < units - keep:
         scores = torch.stack([state.scores() for state in states]).mean(0)
         scores[gone] = torch.inf
+        scores[unsure] = torch.inf
         unit = int(scores.argmin())
         if exact and float(scores[unit]) > NOT_NEEDED:
-            exact, states = False, [_State(*problem, RIDGE, gone) for problem in problems]
+            exact = bool(unsure.any())
+            unsure[:] = False
+            states = [_State(*problem, EXACT_RIDGE if exact else RIDGE, gone) for problem in problems]
             continue
         total += float(scores[unit])
         gone.append(unit)
         errors.append(total)
         for state in states:
-            state.remove(unit)
+            cancelled = state.remove(unit)
+            if exact:
+                unsure |= cancelled
     return Elimination([*gone, *sorted({*range(units)} - {*gone})], [*errors, *[torch.inf] * keep])
 
 
@@ -140,10 +148,12 @@ class _State:
             scores = (of_units * torch.linalg.solve(self._own, of_units)).sum((1, 2))
         return scores.clamp_min(0) / self._scale
 
-    def remove(self, unit: int) -> None:
+    def remove(self, unit: int) -> Bool[Tensor, " units"]:
         """Take a unit away, and let the others make up for it.
 
         H is changed for many units at once, which is a product of two matrices; until then its changes wait.
+
+        Returns: the units of whose part of H so little is left that its digits mean nothing, such as the last copy.
         """
         block, width = self._blocks[unit], self._blocks.shape[1]
         if self._waiting + width > self._room:
@@ -154,7 +164,9 @@ class _State:
         own = columns[block]
         rows = torch.linalg.solve(own, columns.T)
         self._weights -= columns @ torch.linalg.solve(own, self._weights[block])
+        before = self._own.diagonal(dim1=1, dim2=2).clone()
         self._own -= columns[self._blocks] @ rows.T[self._blocks].mT
+        cancelled = (self._own.diagonal(dim1=1, dim2=2) < CANCELLED * before).any(1)
         here = slice(self._waiting, self._waiting + width)
         self._columns[:, here], self._rows[here] = columns, rows
         self._waiting += width
@@ -164,6 +176,8 @@ class _State:
             whole[:, block] = 0
         self._inverse[block, block] = 1  # so that what is gone stays regular and apart
         self._own[unit] = torch.eye(width, dtype=own.dtype, device=own.device)
+        cancelled[unit] = False
+        return cancelled
 
 
 def refit(moments: Moments, kept: Int[Tensor, " kept"]) -> tuple[Float[Tensor, "kept outputs"], float]:
@@ -175,13 +189,17 @@ def refit(moments: Moments, kept: Int[Tensor, " kept"]) -> tuple[Float[Tensor, "
         moments: the reader's problem.
         kept: the indices of the features; the last one, which is the 1, need not be among them.
     """
-    for ridge in (EXACT_RIDGE, RIDGE) if moments.shows_exactness else (RIDGE,):
-        gram, cross = _ridged(moments, ridge), _pulled(moments, ridge)
-        weights = torch.linalg.solve(gram[kept][:, kept], cross[kept])
-        error = _error(moments, kept, weights)
+    if moments.shows_exactness:
+        weights, error = _solved(moments, kept, EXACT_RIDGE)
         if error < EXACT:
-            break
-    return weights, error
+            return weights, error
+    return _solved(moments, kept, RIDGE)
+
+
+def _solved(moments: Moments, kept: Int[Tensor, " kept"], ridge: float) -> tuple[Float[Tensor, "kept outputs"], float]:
+    gram, cross = _ridged(moments, ridge), _pulled(moments, ridge)
+    weights = torch.linalg.solve(gram[kept][:, kept], cross[kept])
+    return weights, _error(moments, kept, weights)
 
 
 def _error(moments: Moments, kept: Int[Tensor, " kept"], weights: Float[Tensor, "kept outputs"]) -> float:
@@ -238,9 +256,10 @@ def _strengths(moments: Moments, ridge: float) -> Float[Tensor, " features"]:
     """The ridge of each feature; none for the 1. Where all features are 0, one that makes G regular."""
     features = len(moments.gram) - 1
     scarcity = max(1.0, ROWS_PER_FEATURE * features / moments.rows)
-    diagonal = moments.gram.diagonal().clone()
-    least = LEAST * float(diagonal[:-1].mean()) or 1.0
-    strengths = (ridge * scarcity * diagonal).clamp_min(least)
+    squares = moments.gram.diagonal()
+    variances = (squares - moments.gram[-1].square()).clamp_min(0)
+    least = LEAST * float(squares[:-1].mean()) or 1.0
+    strengths = (ridge * scarcity * variances).maximum(EXACT_RIDGE * squares).clamp_min(least)
     strengths[-1] = 0
     return strengths
 

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from widthwise.compression.shortcuts import Rearrangement, rearranged
-from widthwise.compression.surgery import aliases, resize, set_attributes, sizes_of
+from widthwise.compression.surgery import aliases, resize, set_attributes
 from widthwise.errors import RequestError, TrialError
 from widthwise.files import as_json, write_whole
 from widthwise.wording import listed
@@ -108,15 +108,14 @@ def load_compressed(folder: str | os.PathLike[str], factory: Callable[[], nn.Mod
         raise RequestError(f"its network has {listed(missing[:3])}, which {folder} does not hold", field="factory")
     same = aliases(model)
     changed = {alias.rpartition(".")[0] for name in tensors for alias in same.get(name, [name])}
-    before = {path: sizes_of(module) for path, module in model.named_modules() if path in changed}
     with _evaluating(model):
         for name, tensor in tensors.items():
             new = _sized(model, name, tensor)
             for alias in same.get(name, [name]):
                 path, _, attribute = alias.rpartition(".")
                 setattr(model.get_submodule(path), attribute, new)
-        for path, sizes in before.items():
-            resize(model.get_submodule(path), sizes)
+        for path in changed:
+            resize(model.get_submodule(path))
     set_attributes(model, about["attributes"])
     return model
 

@@ -25,10 +25,9 @@ from widthwise.tracing.functions import (
     MATRIX_PRODUCTS,
     MOVING,
     POOLINGS,
-    RECURRENT,
     SOFTMAXES,
 )
-from widthwise.tracing.graph import Graph
+from widthwise.tracing.graph import PRODUCTS, Graph
 from widthwise.tracing.outgoing_weights import codes_along, moved_units
 from widthwise.tracing.structure import Slot
 from widthwise.tracing.tape import Operation
@@ -106,12 +105,13 @@ class GroupSearch:
                 self._product(product)
             elif operation.name in ATTENTION:
                 self._attend(operation)
-            elif operation.name in MATRIX_PRODUCTS and not any(map(self._name, operation.inputs)):
+            elif operation.name in MATRIX_PRODUCTS and self._graph.weights.isdisjoint(operation.inputs):
                 self._multiply(operation)
             else:
-                if operation.name in MATRIX_PRODUCTS | RECURRENT and any(map(self._name, operation.inputs)):
+                if operation.name in PRODUCTS and not self._graph.weights.isdisjoint(operation.inputs):
                     units = self._tape.values[operation.outputs[0]].shape[-1]
-                    self._left.append(Left(path_of(operation), units, f"its weight is used by {operation.name}"))
+                    left = Left(path_of(operation), units, f"its weight is used by {operation.name}")
+                    self._left += [] if left in self._left else [left]
                 self._pass(operation)
         return self._groups()
 
@@ -465,7 +465,12 @@ class GroupSearch:
             ]
             names = tuple(each.name for each in members)
             ahead = bool(entries or normalized) or self._follow(readings)
-            widths = {width for each in members for width in (each.width, each.width * each.units // family.units)}
+            widths = {
+                width
+                for each in members
+                for count in (each.units // family.units,)
+                for width in (each.width, count, each.width * count)
+            }
             groups.append(
                 Group(
                     *(names, family.units, tuple(sorted(widths)), tuple(cuts.values()), tuple(readings), ahead),

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from widthwise.compression.comparison import without_gradients
 from widthwise.tracing.inputs import Inputs
 from widthwise.tracing.model_runs import ModelRuns
 from widthwise.tracing.predicted_labels import Predict
@@ -28,7 +29,7 @@ def layer_sizes(model: nn.Module, inputs: Inputs, predict: Predict | None) -> di
 
 def _operations(model: nn.Module, inputs: Inputs, predict: Predict | None) -> Counter[str]:
     runs = ModelRuns(model, predict)
-    with untouched(model), torch.no_grad(), FlopCounterMode(display=False) as counter:
+    with untouched(model), torch.no_grad(), without_gradients(model), FlopCounterMode(display=False) as counter:
         runs.with_changes(inputs, {}, "")
     root = type(model).__name__
     totals = {name: sum(each.values()) for name, each in counter.get_flop_counts().items() if name != "Global"}

@@ -20,7 +20,7 @@ from widthwise.compression.neighbour_norms import among
 from widthwise.compression.reader import Reader
 from widthwise.compression.refitting import MOST_FEATURES, Refitted, Refitting
 from widthwise.compression.shortcuts import CHANNELS, Rearrangement
-from widthwise.compression.surgery import Kept, smaller
+from widthwise.compression.surgery import SIZES, Kept, smaller
 from widthwise.errors import RequestError, TrialError
 from widthwise.progress import OnProgress
 from widthwise.tracing.batches import Batches
@@ -41,8 +41,8 @@ HELD_BACK = 0.2
 """The share of the examples on which both networks are compared, if none are given for that."""
 BATCH = 64
 FEWEST_EXAMPLES = 10
-MOST_SCALED = 4
-"""Attributes of modules that are tried, in all combinations, as numbers that change with the units."""
+MOST_SCALED = 3
+"""Attributes of modules that are tried together as numbers that change with the units."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,8 @@ class Preparation:
         self._graph = Graph(model, network.probe, map(id, network.probe.sources), whole=True)
         groups, left = GroupSearch(model, self._graph, self._names, options.stream).find()
         groups, left = _chosen(*_small_enough(groups, left, self._graph), options.layers)
+        self._worked: set[tuple[str, ...]] = set()
+        self._in_vain: set[tuple[str, ...]] = set()
         halves = {group.name: _uneven_half(group.units) for group in groups}
         self.groups, failing = self._working(groups, halves)
         self.left = left + failing
@@ -117,8 +119,9 @@ class Preparation:
         found = refitting.result
         result = self._cut(self.groups, found.kept, found.changed, found.biases)
         if problem := self._surprise(result, foreseen):
-            self.groups, failing = self._working(self.groups, found.kept)
-            if not failing:
+            before = self.groups
+            self.groups, failing = self._working(before, found.kept)
+            if not failing and self.groups == before:
                 raise RequestError(f"the smaller network does not give what was fitted: {problem}")
             self.left += failing
             _check_any(self.groups, self.left)
@@ -217,21 +220,34 @@ class Preparation:
         Such a number is 1, or as many as the outputs that make up a unit, times the number of units: that of heads, or
         the size of all heads together. Which of them the network's code uses is found by running it.
         """
-        around = {cut.tensor.rpartition(".")[0].rpartition(".")[0] for cut in group.cuts}
+        tensors = [*(cut.tensor for cut in group.cuts), *(each.weight for each in group.readings)]
+        holding = {tensor.rpartition(".")[0] for tensor in tensors}
+        around = {*holding, *(path.rpartition(".")[0] for path in holding)}
         modules = [(path, self._pristine.get_submodule(path)) for path in sorted(around)]
-        sizes = {group.units * each for each in {1, *group.widths}}
+        sizes = {group.units * each for each in {1, *group.widths}} | {len(each.columns) for each in group.readings}
         found = [
             f"{path}.{name}".lstrip(".")
             for path, module in modules
             for name, value in vars(module).items()
-            if type(value) is int and value in sizes
-        ][:MOST_SCALED]
-        for count in range(len(found), 0, -1):
-            for names in itertools.combinations(found, count):
-                changed = replace(group, scaled=names)
-                if not self._problem([changed], kept):
-                    return changed
+            if type(value) is int and value in sizes and not isinstance(module, (*SIZES,))
+        ]
+        for names in self._combinations(tuple(found)):
+            changed = replace(group, scaled=names)
+            if not self._problem([changed], kept):
+                self._worked.add(tuple(name.rpartition(".")[2] for name in names))
+                return changed
+        self._in_vain.add(tuple(name.rpartition(".")[2] for name in found))
         return None
+
+    def _combinations(self, found: Sequence[str]) -> list[tuple[str, ...]]:
+        """The combinations of attributes to try: what worked for another layer, then few before many.
+
+        None of those that were tried in vain for a layer with the same ones, so that it does not take long for many.
+        """
+        if tuple(name.rpartition(".")[2] for name in found) in self._in_vain:
+            return []
+        tried = [names for count in range(1, MOST_SCALED + 1) for names in itertools.combinations(found, count)]
+        return sorted(tried, key=lambda names: tuple(name.rpartition(".")[2] for name in names) not in self._worked)
 
     def _problem(self, groups: Sequence[Group], kept: Mapping[str, Sequence[int]]) -> str:
         """What goes wrong without some units that nothing reads any more; empty if nothing does."""
@@ -263,9 +279,10 @@ class Preparation:
 @contextmanager
 def prepared_for(model: nn.Module, batches: Iterable[object], options: Options) -> Iterator[Preparation]:
     """The network's groups and the runs of its batches, while it is in evaluation mode."""
-    for name in ("batch_size", "round_to"):
-        if getattr(options, name) < 1:
-            raise RequestError(f"must be at least 1, got {getattr(options, name)}", field=name)
+    for name, least in {"batch_size": 1, "round_to": 1, "seed": 0}.items():
+        value = getattr(options, name)
+        if not isinstance(value, int) or value < least:
+            raise RequestError(f"must be a whole number of at least {least}, got {value}", field=name)
     if not isinstance(model, nn.Module):
         raise RequestError(f"the model must be a torch.nn.Module, not {type(model).__name__}")
     check_model(model)
@@ -342,7 +359,7 @@ def _small_enough(groups: list[Group], left: list[Left], graph: Graph) -> tuple[
 def _uneven_half(units: int) -> list[int]:
     """About half of some units, in no pattern that a network's code could follow."""
     drawn = torch.randperm(units, generator=torch.Generator().manual_seed(units))
-    return sorted(drawn[: units // 2 + 1].tolist())
+    return sorted(drawn[: units // 2 + 1 if units > 2 else 1].tolist())
 
 
 def _scores(model: nn.Module, inputs: Inputs, predict: Predict | None) -> Tensor:

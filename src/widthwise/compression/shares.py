@@ -68,7 +68,25 @@ class OwnShares:
             middle = math.sqrt(low * high)
             enough = self._prepared.size(self._at(middle), self._size) <= most
             low, high = (low, middle) if enough else (middle, high)
-        return self._at(high)
+        return self._filled(self._at(high), self._at(low), most)
+
+    def _filled(self, counts: Counts, more: Counts, most: float) -> Counts:
+        """Further units, while there is room, where a slightly lower price would have kept them."""
+        groups = [each for each in self._prepared.groups if more[each.name] > counts[each.name]]
+        for group in sorted(groups, key=lambda each: -self._gain(each.name, counts[each.name], more[each.name])):
+            name, steps = group.name, self._prepared.steps(group)
+            room = (most - self._prepared.size(counts, self._size)) / self._costs[name]
+            fitting = [each for each in steps if counts[name] < each <= min(more[name], counts[name] + room)]
+            tried = {**counts, name: max(fitting, default=counts[name])}
+            if fitting and self._prepared.size(tried, self._size) <= most:
+                counts = tried
+        return counts
+
+    def _gain(self, name: str, count: int, more: int) -> float:
+        """The error that further units of a group take away, for what each costs."""
+        curve = [0.0, *self._curves[name]]
+        units = len(curve)
+        return (curve[units - count] - curve[units - more]) / (self._costs[name] * max(more - count, 1))
 
     def _cost(self, group: Group, whole: Counts) -> float:
         """What a unit of a group costs, while all of the others stay."""

@@ -18,8 +18,6 @@ SIZES = {
     nn.PReLU: {"num_parameters": 0},
 }
 """The attributes of PyTorch's modules that repeat the size of a weight, and its dimension."""
-Sizes = dict[str, tuple[int, ...]]
-"""Sizes of parameters and buffers, by their names."""
 TRANSPOSED = nn.modules.conv._ConvTransposeNd  # pyright: ignore[reportPrivateUsage]
 
 
@@ -68,7 +66,7 @@ def smaller(
             bias = bias.index_select(0, indices.to(bias.device)) if dimension == 0 else bias
         setattr(module, attribute, nn.Parameter(bias.to(weight), requires_grad=weight.requires_grad))
     for path in {alias.rpartition(".")[0] for name in cuts for alias in same.get(name, [name])}:
-        resize(result.get_submodule(path), sizes_of(model.get_submodule(path)))
+        resize(result.get_submodule(path))
     set_attributes(result, attributes)
     rearranged(result, rearrangements)
     return result
@@ -90,24 +88,8 @@ def set_attributes(model: nn.Module, attributes: Mapping[str, int]) -> None:
         setattr(model.get_submodule(path), attribute, value)
 
 
-def sizes_of(module: nn.Module) -> Sizes:
-    """The sizes of a module's own parameters and buffers, by their names."""
-    tensors = (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False))
-    return {name: tuple(tensor.shape) for name, tensor in tensors}
-
-
-def resize(module: nn.Module, before: Sizes) -> None:
-    """Bring the attributes that repeat sizes of a module's parameters in line with them.
-
-    Of modules that are not PyTorch's own, these are numbers that were the size of one dimension alone, which changed.
-
-    Args:
-        module: the module, with its new parameters.
-        before: the sizes that these had.
-    """
-    if not isinstance(module, (*SIZES,)):
-        _resize_by_value(module, before)
-        return
+def resize(module: nn.Module) -> None:
+    """Bring the attributes that repeat a weight's sizes in line with it."""
     weight = getattr(module, "weight", None)
     if weight is None:
         weight = getattr(module, "running_mean", None)
@@ -123,12 +105,3 @@ def resize(module: nn.Module, before: Sizes) -> None:
                 vars(module)[attribute] = weight.shape[0 if depthwise else dimension]
             if depthwise:
                 vars(module)["groups"] = weight.shape[0]
-
-
-def _resize_by_value(module: nn.Module, before: Sizes) -> None:
-    after = sizes_of(module)
-    pairs = {pair for name, sizes in before.items() for pair in zip(sizes, after.get(name, sizes), strict=True)}
-    for name, value in list(vars(module).items()):
-        others = [new for old, new in pairs if old == value]
-        if type(value) is int and len(others) == 1:
-            vars(module)[name] = others[0]

@@ -129,7 +129,7 @@ def codes_along(value: Tensor, units: Units | Labels, dimension: int) -> Int[Ten
         if units.dimension != dimension:
             return None
         units = labelled(value, units)
-    rows = units.codes.cpu().movedim(dimension, 0).flatten(1)
+    rows = units.codes.cpu().movedim(dimension, 0).reshape(value.shape[dimension], -1)
     return rows[:, 0] if rows.numel() and bool((rows == rows[:, :1]).all()) else None
 
 

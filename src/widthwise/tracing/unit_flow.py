@@ -78,6 +78,8 @@ def units_after(tape: Tape, operation: Operation, slot: Slot, units: Units) -> M
         pooled = int(name[-2]) if name[-1] == "d" else len(before) - 2
         inside = units.dimension >= len(before) - pooled
         moved = None if inside else _broadcast(before, after, units)
+    elif name == "pad" and not _is_padded(operation, units.dimension, len(before)):
+        moved = units
     elif name == "glu":  # a unit is what enters the next weight: one value of a half, gated by one of the other
         moved = replace(units, offset=0) if units.width == 1 else None
     elif name in RESHAPES:
@@ -192,6 +194,15 @@ def _indexed(index: object, units: Units) -> Units | None:
         return None
     gone = sum(isinstance(part, int) for part in parts[: units.dimension])
     return replace(units, dimension=units.dimension - gone)
+
+
+def _is_padded(operation: Operation, dimension: int, count: int) -> bool:
+    """Whether `pad` changes the size of a dimension, or may do so."""
+    pads = operation.args[1] if len(operation.args) > 1 else operation.kwargs.get("pad")
+    if not isinstance(pads, (tuple, list)):
+        return True
+    start = 2 * (count - 1 - dimension)  # the last dimension comes first
+    return any(each != 0 for each in pads[start : start + 2])
 
 
 def _dimensions(arguments: Sequence[object], count: int) -> list[int]:
