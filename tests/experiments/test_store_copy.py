@@ -15,7 +15,7 @@ from widthwise.experiments.sweep import Sweep
 from widthwise.experiments.trial import Trial
 
 OTHER = Trial(seed=1)
-COMMITTED = Path(__file__).parents[2] / "results/cifar10-quick/store"
+COMMITTED = Path(__file__).parents[2] / "results/paper/store"
 
 
 @pytest.fixture
