@@ -70,7 +70,7 @@ def test_replicates_that_collapsed_or_were_not_compressed_do_not_count():
     assert found["reason"].endswith("; 1 network could not be compressed (there is nothing to make smaller).")
     few = row(sizes[1:], degenerate=collapsed[3:])
     assert (few["replicates"], few["answer"]) == (1, "cannot be told")
-    assert few["reason"].startswith("this needs at least 2 replicates that were compressed at every width, of 2 or ")
+    assert few["reason"].startswith("this needs at least 2 complete replicates at 2 widths, and there are 1 at 3 (")
     assert math.isnan(few["factor_per_doubling"])
 
 

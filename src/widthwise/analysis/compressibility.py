@@ -70,8 +70,9 @@ def _row(networks: pd.DataFrame, series: str, widths: Sequence[float]) -> dict[s
     row: dict[str, Any] = {"series": series, "replicates": len(compressed)}
     if len(compressed.columns) < FEWEST_WIDTHS or len(compressed) < FEWEST_REPLICATES:
         reason = (
-            f"this needs at least {FEWEST_REPLICATES} replicates that were compressed at every width, of "
-            f"{FEWEST_WIDTHS} or more, and there are {len(compressed)} at {len(compressed.columns)}"
+            f"this needs at least {FEWEST_REPLICATES} complete replicates at {FEWEST_WIDTHS} widths, and there are "
+            f"{len(compressed)} at {len(compressed.columns)} (complete: compressed at every width, and not collapsed "
+            "to one label at any)"
         )
         return row | {"answer": "cannot be told", "reason": f"{reason}{_failures(networks, series)}."}
     ordered = compressed.columns.to_numpy(dtype=float)
