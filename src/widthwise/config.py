@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 from pydantic.fields import FieldInfo
 
-TRIAL_FORMAT = 4
+TRIAL_FORMAT = 5
 """The version of the fields of a trial. It grows when a field is added, which is then marked with `Since`."""
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pandas as pd
 
 from widthwise.analysis.claims import with_claims
+from widthwise.analysis.compressibility import RESULTS, compressed_sizes, with_compressibility
 from widthwise.analysis.constructions import compare
 from widthwise.analysis.experiment import Analysis, names_of_epochs
 from widthwise.analysis.growth import growth
@@ -42,7 +43,9 @@ def analyze(store: Store, sweep: Sweep, scale: Scale, version: str = "") -> Anal
     if sweep.analysis == "convergence":
         names = names_of_epochs(planned[0].trial.training)
         series = list(names.values())
-        chosen = chosen.assign(series=names[max(names)])
+        chosen = chosen.assign(series=names[max(names)]).drop(columns=[*RESULTS], errors="ignore")  # of the end alone
+    else:
+        chosen = with_compressibility(chosen, planned, store)
     analysis = Analysis(sweep, scale, runs, chosen, series, settings, version=version)
     if chosen.empty:
         return with_claims(analysis)
@@ -64,6 +67,7 @@ def analyze(store: Store, sweep: Sweep, scale: Scale, version: str = "") -> Anal
         correlation=correlation_distributions(chosen, store),
         growth=growth(networks) if trend else pd.DataFrame(),
         verdicts=_verdicts(networks, series, axes) if trend else pd.DataFrame(),
+        compressibility=compressed_sizes(chosen, series, axes.widths) if trend else pd.DataFrame(),
         comparison=pd.DataFrame() if trend else compare(networks[networks["protocol"] == "text"]),
         environment=next(iter(environments.values())),
         data="; ".join(sorted({source.in_words(found.get("data", "")) for source, found in environments.items()})),

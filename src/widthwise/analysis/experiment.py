@@ -13,7 +13,7 @@ from widthwise.training.recipe import Recipe
 from widthwise.wording import counted, listed, suggestion
 
 TABLES = (
-    *("summary", "verdicts", "claims", "comparison", "layers", "networks", "runs", "settings"),
+    *("summary", "verdicts", "compressibility", "claims", "comparison", "layers", "networks", "runs", "settings"),
     *("ablation", "correlation", "growth", "published", "published_series"),
 )
 BY_PROTOCOL = ("summary", "verdicts", "layers", "networks", "ablation", "growth")
@@ -35,6 +35,8 @@ class Analysis:
     ablation, correlation: curves and distributions by series, width factor and layer.
     growth: factors per doubling of width by series and measure; empty where the sweep tests no trend.
     verdicts: one row per series; empty where the sweep tests no trend.
+    compressibility: one row per series: whether wider networks compress to the same size; empty where the trials do not
+        measure it, or the sweep tests no trend.
     claims: one row for each claim that the sweep's author states; empty for the catalogue's, which are the paper's.
     comparison: theory beside measurement, for the constructions of Section 2.3; empty otherwise.
     published: the authors' published values beside ours, point by point; empty where none is of what was run.
@@ -57,6 +59,7 @@ class Analysis:
     correlation: pd.DataFrame = field(default_factory=pd.DataFrame)
     growth: pd.DataFrame = field(default_factory=pd.DataFrame)
     verdicts: pd.DataFrame = field(default_factory=pd.DataFrame)
+    compressibility: pd.DataFrame = field(default_factory=pd.DataFrame)
     claims: pd.DataFrame = field(default_factory=pd.DataFrame)
     comparison: pd.DataFrame = field(default_factory=pd.DataFrame)
     published: pd.DataFrame = field(default_factory=pd.DataFrame)

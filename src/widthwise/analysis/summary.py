@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 
 import pandas as pd
 
+from widthwise.analysis.compressibility import MEASURES as COMPRESSIBILITY
 from widthwise.analysis.measurement_error import measurement_errors
 from widthwise.experiments.store import Store
 
@@ -95,7 +96,8 @@ def summarize(networks: pd.DataFrame) -> pd.DataFrame:
     Deviations are between replicates, but `similarity_std` is the mean of the deviations between samplings within a
     trial, and `similarity_std_units` of those between the units of a layer; that between replicates is
     `similarity_between_std`. With one replicate `auc_std` and `prunability_std` are those between samplings.
-    `degenerate` counts the replicates that have collapsed to one label.
+    `compressibility` and `compressed_parameters` are there if the networks have them. `degenerate` counts the
+    replicates that have collapsed to one label.
     """
     groups = networks.groupby(["protocol", "series", "width_factor"], sort=False)
     mean, between = groups.mean(numeric_only=True), groups.std(numeric_only=True)
@@ -108,6 +110,8 @@ def summarize(networks: pd.DataFrame) -> pd.DataFrame:
     columns |= {name: columns[name].fillna(mean[name]) for name in ("auc_std", "prunability_std")}
     columns |= {"similarity_std": mean["similarity_std"], "similarity_between_std": between["similarity"]}
     columns |= {"similarity_std_units": mean["similarity_std_units"]}
+    for name in (each for each in COMPRESSIBILITY if each in mean):
+        columns |= {name: mean[name], f"{name}_std": between[name]}
     columns |= {"degenerate": groups["degenerate"].sum().astype(int), "parameters": groups["parameters"].first()}
     return pd.DataFrame(columns).reset_index()
 

@@ -19,7 +19,7 @@ IN_WORDS = {
     "text": "units of one layer at a time are dropped, each at every position by itself",
     "figures": "whole units of all layers are dropped together",
 }
-IN_JSON = ("summary", "verdicts", "claims", "comparison")
+IN_JSON = ("summary", "verdicts", "compressibility", "claims", "comparison")
 """Tables that `--json` prints."""
 ANSWER_STYLES = {
     **{"supported": "green", "not supported": "red", "no valid evidence": "yellow"},
@@ -51,6 +51,8 @@ def show_tables(report: "Report", reported: Mapping[str, "Mapping[str, DataFrame
             results.print(_parameter_table(tables["summary"]))
         else:
             results.print("no trained network yet")
+        if "compressibility" in tables:
+            results.print(_compressibility_table(tables["compressibility"]))
         if "claims" in tables:
             results.print(_claim_table(tables["claims"]))
     results.print(f"\nThe page: {report.page}", soft_wrap=True, markup=False)
@@ -62,6 +64,16 @@ def _verdict_table(verdicts: "DataFrame") -> Table:
         reason = row["reason"][0].upper() + row["reason"][1:]
         answer = Text(row["verdict"], ANSWER_STYLES[row["verdict"]])
         table.add_row(Text(str(row["series"])), answer, Text(with_minus(reason)))
+    return table
+
+
+def _compressibility_table(compressibility: "DataFrame") -> Table:
+    table = plain_table(
+        Column("Series", no_wrap=True), text_column("Wider networks compress", no_wrap=True), text_column("Why")
+    )
+    for row in compressibility.to_dict("records"):
+        reason = row["reason"][0].upper() + row["reason"][1:]
+        table.add_row(Text(str(row["series"])), Text(row["answer"]), Text(reason))
     return table
 
 

@@ -113,6 +113,14 @@ def _show(trained: "Trained", title: str, store: str) -> None:
         if numbers.get("damaged_images"):
             count = numbers["damaged_images"]
             results.print(f"{count} images could not be decoded and were left out; damaged.parquet names them.")
+        if "compressed_parameters" in numbers:
+            size, share = numbers["compressed_parameters"], numbers["compressibility"]
+            kept = numbers["compressed_labels_kept"]
+            results.print(
+                f"Compressed: {size:,} parameters ({share:.1%}) keep {kept:.1%} of the labels of test examples"
+            )
+        elif trained.trial.compressibility:
+            results.print("It could not be compressed; not_compressed.parquet says why.")
         if numbers["degenerate"]:
             results.print("It gives nearly every example one label, so what follows means nothing.", style="yellow")
         results.print(_layer_table(trained.layers))

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from widthwise.data.dataset import Dataset, Inputs, Split
+from widthwise.execution.compressibility import TEST_EXAMPLES, TRAINING_EXAMPLES, compressibility
 from widthwise.execution.constructed import constructed
 from widthwise.experiments.store import Outcome
 from widthwise.experiments.trial import Trial
@@ -32,13 +33,17 @@ TRAINING_EXAMPLES_EVALUATED = 50_000
 
 @dataclass(frozen=True)
 class SplitInputs:
-    """The inputs of a split as batches that can be read repeatedly, in a form that `profile` takes."""
+    """The inputs of a split as batches that can be read repeatedly, in a form that `profile` takes.
+
+    limit: the number of examples, evenly spaced; None: all.
+    """
 
     split: Split
     batch_size: int
+    limit: int | None = None
 
     def __iter__(self) -> Iterator[tuple[Inputs]]:
-        for inputs, _ in self.split.batches(self.batch_size):
+        for inputs, _ in self.split.batches(self.batch_size, self.limit):
             yield (inputs,)
 
 
@@ -86,6 +91,10 @@ def outcome(
     results["most_frequent_label_share"] = profiled.most_frequent_label_share
     results["degenerate"] = profiled.most_frequent_label_share > DEGENERATE_SHARE
     tables = {"history": history, **{name: getattr(profiled, name) for name in KEPT}}
+    if trial.compressibility:
+        sizes, reason = _compressibility(trial, measured, dataset, batch_size)
+        results |= sizes
+        tables |= reason
     state = _arrays(measured.state_dict())
     if trained.damaged:
         tables["damaged"] = pd.DataFrame(sorted(trained.damaged.items()), columns=["image", "reason"])
@@ -100,6 +109,15 @@ def _profiled(trial: Trial, network: nn.Module, inputs: SplitInputs, initial: Pa
     """The profile of a trial's network; `initial` is missing where the network was not trained itself."""
     predict = predicted_by(trial)
     return profile(network, inputs, settings=trial.measurement, predict=predict, seed=trial.seed, initial=initial)
+
+
+def _compressibility(
+    trial: Trial, network: nn.Module, dataset: Dataset, batch_size: int
+) -> tuple[dict[str, float | int | bool], dict[str, pd.DataFrame]]:
+    """How small the network can be made, or why it cannot."""
+    train = SplitInputs(dataset.train, batch_size, TRAINING_EXAMPLES)
+    test = SplitInputs(dataset.test, batch_size, TEST_EXAMPLES)
+    return compressibility(network, train, test, predicted_by(trial), trial.seed)
 
 
 def predicted_by(trial: Trial) -> Predict | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, ValidationError, model_validator
 
-from widthwise.config import TRIAL_FORMAT, Config
+from widthwise.config import TRIAL_FORMAT, Config, Since
 from widthwise.data.source import Source, TeacherData
 from widthwise.errors import RequestError
 from widthwise.experiments.overlay import overlaid
@@ -46,6 +46,8 @@ class Trial(Config):
     """Measure this network of Section 2.3, built from the trained one, instead of the trained one itself."""
     measurement: Measurement = Measurement(protocols=("text", "figures"))
     """The options of the two measures; removability is measured in both protocols unless it says otherwise."""
+    compressibility: Annotated[bool, Since(5)] = False
+    """Find out, too, how small the trained network can be made while 95% of its labels stay."""
     seed: Annotated[int, Field(ge=0)] = 0
     """The seed of the initial weights, the order of examples and the measurement's draws."""
 

@@ -68,7 +68,10 @@ class Figure:
 
     def shown(self, analysis: Analysis) -> list[str]:
         """The series that it can show, in order."""
-        there = set(analysis.networks["series"])
+        networks = analysis.networks
+        if needed := self.kind.needs:
+            networks = networks.dropna(subset=needed) if needed in networks else networks[:0]
+        there = set(networks["series"])
         return [name for name in self.series or analysis.series if name in there]
 
     def left_out(self, analysis: Analysis) -> list[str]:

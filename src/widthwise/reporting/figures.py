@@ -12,6 +12,9 @@ OF_ANY = {
     "ablation-curves": SweepFigure(title="Ablation curves", chart={"kind": "ablation_curves"}),
     "correlation-violins": SweepFigure(title="Correlations", chart={"kind": "correlation_violins"}),
 }
+COMPRESSED = {
+    "compressed-parameters": SweepFigure(title="Compressed networks", chart={"kind": "compressed_parameters"})
+}
 CONSTRUCTIONS = SweepFigure(title="Section 2.3: expected and measured", chart={"kind": "constructions"})
 
 
@@ -40,6 +43,10 @@ def chosen_figures(sweep: Sweep) -> list[Figure]:
     for name, figure in sweep.figures.items():
         of_paper = sweep.of_paper and bool(NUMBER.fullmatch(name))
         drawn.append(_figure(name, figure, sweep.analysis, of_paper, source))
+        if figure.chart["kind"] == "compressed_parameters" and not _compressed(sweep):
+            raise refused(
+                source, f"figures.{name}: no trial is compressed; set compressibility: true in the sweep's trial"
+            )
         check_series(sweep, figure.series, source, f"figures.{name}.series")
     return drawn
 
@@ -53,6 +60,11 @@ def _figure(name: str, figure: SweepFigure, analysis: str, of_paper: bool = Fals
     return Figure(name, figure.title, kind, figure.series, of_paper)
 
 
+def _compressed(sweep: Sweep) -> bool:
+    """Whether any trial of a sweep finds out how small its network can be made."""
+    return any(trial.compressibility for trial in sweep.trials("paper"))
+
+
 def _general(analysis: Analysis) -> dict[str, SweepFigure]:
     """The figures that any experiment has."""
     match analysis.sweep.analysis:
@@ -62,4 +74,4 @@ def _general(analysis: Analysis) -> dict[str, SweepFigure]:
         case "constructions":
             return {"constructions": CONSTRUCTIONS}
         case _:
-            return OF_ANY
+            return OF_ANY | (COMPRESSED if len(analysis.compressibility) else {})

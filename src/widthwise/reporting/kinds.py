@@ -43,6 +43,7 @@ class Kind:
     ablates: whether it shows what units do that are dropped, which depends on the protocol.
     one_series: whether it shows one series alone.
     published: further published measures whose values it shows in grey, beside those of `bars`.
+    needs: a column of the table `networks`; series in which it is missing are not shown.
     """
 
     draw: Chart
@@ -52,6 +53,7 @@ class Kind:
     ablates: bool = False
     one_series: bool = False
     published: tuple[str, ...] = ()
+    needs: str = ""
 
 
 def measure(measure: QuantityName, relative: bool = False) -> Kind:
@@ -102,6 +104,17 @@ def parameters() -> Kind:
     return Kind(over_widths.parameter_panel, "Trainable parameters by width.")
 
 
+def compressed_parameters() -> Kind:
+    """Parameters of the smallest network that keeps 95% of the labels, against the width factor."""
+    return Kind(
+        over_widths.compressed_panel,
+        "Parameters of the smallest network that was found to keep 95% of the labels, by width; dashed, those of the "
+        "network that it was made from. A level line means that wider networks compress to the same size. Large marks "
+        "are means over replicates, faint ones single networks.",
+        needs="compressed_parameters",
+    )
+
+
 def ablation_curves() -> Kind:
     """Unchanged labels against the share of dropped units, one panel per series."""
     return Kind(
@@ -142,6 +155,7 @@ KINDS: dict[str, Callable[..., Kind]] = {
     "measures": measures,
     "layers": layers,
     "parameters": parameters,
+    "compressed_parameters": compressed_parameters,
     "ablation_curves": ablation_curves,
     "correlation_violins": correlation_violins,
     "constructions": constructions,

@@ -113,6 +113,47 @@ def parameter_panel(analysis: Analysis, series: Sequence[str]) -> Specification:
     return layered([base.mark_line(strokeWidth=1.8), points], width=PANEL, height=PANEL)
 
 
+def compressed_panel(analysis: Analysis, series: Sequence[str]) -> Specification:
+    """Parameters of the smallest networks that keep 95% of the labels, and of the networks as they are (dashed),
+    against the width factor, both on a logarithmic scale. Large marks are means over replicates."""
+    sizes = ["compressed_parameters", "parameters"]
+    networks, summary = (
+        each[each["series"].isin(series)].dropna(subset=sizes[0]) for each in (analysis.networks, analysis.summary)
+    )
+    names = _Names("series", [name for name in series if name in set(summary["series"])], analysis.series)
+    columns = ["series", "width_factor", *sizes]
+    table = summary[[*columns, "compressibility", "n"]].assign(width=summary["width_factor"].map(width_text))
+    powers = [float(10**power) for power in _powers_of_ten(pd.concat([networks[size] for size in sizes]))]
+
+    def y(size: str) -> alt.Y:
+        return alt.Y(
+            f"{size}:Q",
+            title="Parameters, once compressed",
+            scale=alt.Scale(type="log", domain=[powers[0], powers[-1]]),
+            axis=alt.Axis(format="~s", values=powers),
+        )
+
+    x = width_axis(table["width_factor"].unique(), 0.0, "width_factor")
+    base = alt.Chart(table).encode(x=x, color=names.colour(), opacity=where_isolated("series", FADED))
+    tooltip = [
+        alt.Tooltip("series:N", title="Series"),
+        alt.Tooltip("width:N", title="Width factor"),
+        alt.Tooltip(f"{sizes[0]}:Q", title="Parameters, once compressed", format=COUNTED),
+        alt.Tooltip("compressibility:Q", title="Their share", format=MEASURED),
+        alt.Tooltip("n:Q", title="Replicates"),
+    ]
+    single = alt.Chart(networks[columns]).mark_point(filled=True, size=12)
+    views = [
+        base.mark_line(strokeWidth=1, strokeDash=[4, 3]).encode(y=y(sizes[1])),
+        single.encode(
+            x=x, y=y(sizes[0]), color=names.colour(), shape=names.shape(), opacity=where_isolated("series", 0.0, 0.3)
+        ),
+        base.mark_line(strokeWidth=1.8).encode(y=y(sizes[0])),
+        base.mark_point(filled=True, size=55, opacity=1).encode(y=y(sizes[0]), shape=names.shape(), tooltip=tooltip),
+    ]
+    return joined([layered(views, width=PANEL, height=PANEL)], ["color", "shape"], isolating="series")
+
+
 def _powers_of_ten(values: pd.Series) -> range:
     """The exponents of the powers of ten from below the least value to above the greatest."""
     low, high = np.floor(np.log10(values.min())), np.ceil(np.log10(values.max()))

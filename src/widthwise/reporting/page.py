@@ -142,6 +142,7 @@ def _experiment(analysis: Analysis, specifications: Mapping[str, Drawn], tables:
             for protocol, view in of.items()
             if len(view.verdicts)
         ],
+        "compressibility": analysis.compressibility.to_dict("records"),
         "comparison": analysis.comparison.to_dict("records"),
         "held": int(analysis.comparison["holds"].sum()) if len(analysis.comparison) else 0,
         "figures": [
