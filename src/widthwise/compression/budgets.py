@@ -1,5 +1,6 @@
 """How small a network is to be: a share of its units, parameters, operations or labels."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Real
@@ -17,8 +18,8 @@ from widthwise.tracing.untouched import untouched
 from widthwise.wording import listed
 
 HALF = 0.5
-STEPS = 6
-"""Halvings of the interval in which the smallest share of parameters that keeps enough labels lies."""
+STEPS = 8
+"""Halvings of the range of sizes in which the smallest network that keeps enough labels lies; each takes a fit."""
 Within = Callable[[float, int], Counts]
 """The units that stay within a share of a size, with what comes to it besides."""
 
@@ -100,18 +101,24 @@ class Budget:
             extra = max(used - foreseen, extra + 1)  # biases where there were none, or a layer that has to stay
 
     def _smallest(self, prepared: Preparation, on_progress: OnProgress) -> tuple[Refitted, nn.Module]:
-        """The network with the fewest parameters that keeps the share of labels, by bisection."""
+        """The network with the fewest parameters that keeps the share of labels.
+
+        The range of sizes is halved in proportion and not in number: the result is as exact, in proportion, whether
+        it is most of the network or a thousandth of it.
+        """
         within = self._within(prepared, "parameters", on_progress)
         whole = prepared.size(prepared.uniform(1.0), "parameters")
-        low, high = prepared.size(prepared.uniform(0.0), "parameters") / whole, 1.0
-        best = prepared.at(prepared.uniform(1.0), on_progress)
+        low, high = 0.0, 1.0
+        best: tuple[Refitted, nn.Module] | None = None
         for _ in range(STEPS):
-            middle = (low + high) / 2
+            least = prepared.size(prepared.uniform(0.0), "parameters") / whole  # more once a layer turns out to stay
+            low = max(low, least)
+            middle = math.sqrt(low * high)
             tried = prepared.at(within(middle, 0), on_progress)
             with untouched(tried[1]):
                 enough = labels_kept(prepared.model, tried[1], prepared.chosen_by, prepared.predict) >= self.share
             low, high, best = (low, middle, tried) if enough else (middle, high, best)
-        return best
+        return best or prepared.at(prepared.uniform(1.0), on_progress)
 
 
 def check_share(name: str, share: float | None) -> None:

@@ -1,25 +1,22 @@
 """The smallest network that gives most of the same labels: how small it is, as a number to compare networks by."""
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from torch import nn
 
+from widthwise.compression.budgets import Budget
 from widthwise.compression.comparison import labels_kept, parameter_count
 from widthwise.compression.examples import as_batches, parted
-from widthwise.compression.preparation import BATCH, Options, Preparation
-from widthwise.compression.shares import OwnShares
+from widthwise.compression.preparation import BATCH, Options, prepared_for
 from widthwise.progress import unseen
-from widthwise.tracing.failures import check_model, in_one_sentence
+from widthwise.tracing.failures import check_model
 from widthwise.tracing.predicted_labels import Predict
 from widthwise.tracing.untouched import untouched
 
 LABELS = 0.95
 FITTED_ON, CHOSEN_BY = 400, 600
 """At most this many examples, to fit on and to choose a size by."""
-STEPS = 8
-"""Halvings of the range of sizes, each of which takes a fit."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +42,7 @@ def smallest(
 ) -> Smallest:
     """The size of the smallest network that keeps a share of a model's labels.
 
-    It is sought as by `compress` with `labels=`, but the range of sizes is halved in proportion and not in number:
-    the result is within a few hundredths of itself whether it is most of the network or a thousandth of it, so that
-    sizes of narrow and of wide networks can be compared.
+    It is sought as by `compress` with `labels=`, so that sizes of narrow and of wide networks can be compared.
 
     Args:
         model: the network, as for `compress`, which is left as it was.
@@ -64,18 +59,8 @@ def smallest(
     check_model(model)
     fit, choose = parted(model, batches, predict, FITTED_ON, CHOSEN_BY)
     options = Options(None, check, predict, stream=False, round_to=1, batch_size=BATCH, seed=seed)
-    with in_one_sentence(model), untouched(model):
-        prepared = Preparation(model, as_batches(fit), options)
-        shares = OwnShares(prepared, prepared.curves(unseen), "parameters")
-        whole = prepared.size(prepared.uniform(1.0), "parameters")
-        low, high, best = 0.0, 1.0, model
-        for _ in range(STEPS):
-            least = prepared.size(prepared.uniform(0.0), "parameters") / whole  # more once a layer turns out to stay
-            low = max(low, least)
-            middle = math.sqrt(low * high)
-            _, tried = prepared.at(shares.within(middle), unseen)
-            with untouched(tried):
-                enough = labels_kept(model, tried, choose, predict) >= labels
-            low, high, best = (low, middle, tried) if enough else (middle, high, best)
+    with prepared_for(model, as_batches(fit), options) as prepared:
+        prepared.chosen_by = choose
+        _, best = Budget("labels", labels, same_width=False).network(prepared, unseen)
         with untouched(best):
             return Smallest(parameter_count(best), labels_kept(model, best, prepared.held_back, predict))

@@ -35,7 +35,7 @@ def what_can_go(
 ) -> pd.DataFrame:
     """The units, parameters and operations of each layer that can go while a share of labels stays.
 
-    For each share the smallest network is sought that keeps as many labels, as `compress` does with `labels=`: seven
+    For each share the smallest network is sought that keeps as many labels, as `compress` does with `labels=`: eight
     networks are fitted for each. They are fitted on at most 400 of the examples and compared on at most 600 others, so
     that it does not take longer with more of them.
 
