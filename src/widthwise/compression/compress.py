@@ -10,8 +10,9 @@ from widthwise.compression import tables, true_labels
 from widthwise.compression.budgets import Budget, check_share
 from widthwise.compression.comparison import collapsed, compared, label_count
 from widthwise.compression.compressed import Compressed
+from widthwise.compression.cutting import rearrangements
 from widthwise.compression.example import Example
-from widthwise.compression.preparation import BATCH, Options, prepared_for, rearrangements
+from widthwise.compression.preparation import BATCH, Options, prepared_for
 from widthwise.errors import RequestError
 from widthwise.progress import OnProgress, unseen
 from widthwise.tracing.predicted_labels import Predict
@@ -106,7 +107,7 @@ def compress(
         tables.left_table(prepared.left),
         comparison,
         classes,
-        prepared.attributes(prepared.groups, found.kept),
+        prepared.cutting.attributes(prepared.groups, found.kept),
         rearrangements(prepared.groups, found.kept),
         example,
     )

@@ -3,17 +3,16 @@
 import itertools
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from widthwise.compression.couplings import Couplings, Family
-from widthwise.compression.groups import Codes, Cut, Group, Left, Normalized, Passage, Reading, path_of
+from widthwise.compression.couplings import Couplings
+from widthwise.compression.groups import Codes, Cut, Group, Left, path_of
 from widthwise.compression.head_sizes import head_sizes
 from widthwise.compression.neighbour_norms import NeighbourNorm, neighbour_norms
+from widthwise.compression.origins import GroupBuilding, Origin
 from widthwise.compression.products import ARGUMENTS, Product, product_of, uses
-from widthwise.compression.reader import depends
 from widthwise.compression.shortcuts import CHANNELS, Shortcut, shortcuts
 from widthwise.tracing.functions import (
     ADDITIONS,
@@ -44,26 +43,6 @@ Places = dict[int, Place]
 """Where the units of several layers lie in a value, by their numbers."""
 
 
-@dataclass
-class _Origin:
-    """A layer whose outputs are units, or several together, as those of a head are."""
-
-    name: str
-    units: int
-    width: int
-    cuts: list[Cut]
-    writer: Operation | None = None
-    readers: list[tuple[Product, Codes]] = field(default_factory=list)
-    entries: list[tuple[Shortcut, Codes]] = field(default_factory=list)
-    exit: Shortcut | None = None
-    norms: list[tuple[NeighbourNorm, Codes]] = field(default_factory=list)
-    is_added: bool = False
-    reason: str = ""
-
-    def stay(self, reason: str) -> None:
-        self.reason = self.reason or reason
-
-
 class GroupSearch:
     """Follows the units of every dense layer and convolution of a run to what reads them.
 
@@ -78,7 +57,7 @@ class GroupSearch:
         self._model, self._graph, self._tape, self._names, self._stream = model, graph, graph.tape, names, stream
         returned = next((call.outputs for call in reversed(graph.tape.calls) if not call.path), ())
         self._returned = {*returned, *graph.tape.results}
-        self._origins: list[_Origin] = []
+        self._origins: list[Origin] = []
         self._couplings = Couplings()
         self._places: dict[Slot, Places] = {}
         self._uses = uses(self._tape, names)
@@ -166,7 +145,7 @@ class GroupSearch:
         self._paths[path] += 1
         number = self._paths[path]
         name = path if number == 1 else f"{path}:{number}"
-        origin = _Origin(name, outputs // width, width, cuts, product.operation)
+        origin = Origin(name, outputs // width, width, cuts, product.operation)
         sizes = [self._tape.values[slot].shape[dimension] for slot, dimension in tensors]
         if not all(cut.tensor for cut in cuts):
             origin.stay("its weight is computed")
@@ -180,7 +159,7 @@ class GroupSearch:
             origin.stay("what is added to it has not one entry for each unit")
         self._place(product.output, {self._add(origin): Units(product.outputs, width=width)})
 
-    def _add(self, origin: _Origin) -> int:
+    def _add(self, origin: Origin) -> int:
         self._origins.append(origin)
         return self._couplings.add(origin.units)
 
@@ -193,9 +172,7 @@ class GroupSearch:
             else:
                 self._origins[number].entries.append((shortcut, codes))
         given = self._tape.values[shortcut.returned].shape[CHANNELS]
-        self._place(
-            shortcut.returned, {self._add(_Origin(shortcut.path, given, 1, [], exit=shortcut)): Units(CHANNELS)}
-        )
+        self._place(shortcut.returned, {self._add(Origin(shortcut.path, given, 1, [], exit=shortcut)): Units(CHANNELS)})
         return shortcut.operations.stop
 
     def _normalize(self, norm: NeighbourNorm) -> int:
@@ -430,73 +407,16 @@ class GroupSearch:
         return None if codes is None else (units.dimension, codes)
 
     def _groups(self) -> tuple[list[Group], list[Left]]:
-        depth = self._graph.depth
+        depth, building = self._graph.depth, GroupBuilding(self._graph, self._name)
         groups: list[Group] = []
         left = [*self._left, *self._not_run()]
         for family in self._couplings.families():
-            origins = {number: self._origins[number] for number in family.members}
-            members = [each for each in origins.values() if each.exit is None]
-            readings = self._readings(family)
-            reason = next((each.reason for each in origins.values() if each.reason), "")
-            reason = reason or family.problem or self._problem(readings, family.units)
-            if reason:
-                left += [Left(each.name, each.units, each.reason or reason) for each in members]
-                continue
-            cuts = {
-                (cut.tensor, cut.dimension): Cut(cut.tensor, cut.dimension, family.codes(number, cut.codes))
-                for number, each in origins.items()
-                for cut in each.cuts
-            }
-            writers = [each.writer for each in members if each.writer is not None and each.is_added]
-            entries = [
-                Passage(shortcut, family.codes(number, codes))
-                for number, each in origins.items()
-                for shortcut, codes in each.entries
-            ]
-            exits = [
-                Passage(each.exit, family.unit_of[number] + 1)
-                for number, each in origins.items()
-                if each.exit is not None
-            ]
-            normalized = [
-                Normalized(norm, family.codes(number, codes))
-                for number, each in origins.items()
-                for norm, codes in each.norms
-            ]
-            names = tuple(each.name for each in members)
-            ahead = bool(entries or normalized) or self._follow(readings)
-            widths = {
-                width
-                for each in members
-                for count in (each.units // family.units,)
-                for width in (each.width, count, each.width * count)
-            }
-            groups.append(
-                Group(
-                    *(names, family.units, tuple(sorted(widths)), tuple(cuts.values()), tuple(readings), ahead),
-                    *(tuple(writers), tuple(entries), tuple(exits), tuple(normalized)),
-                )
-            )
+            found = building.of(family, self._origins)
+            if isinstance(found, Group):
+                groups.append(found)
+            else:
+                left += found
         return sorted(groups, key=lambda group: depth[id(group.readings[0].operation)]), left
-
-    def _readings(self, family: Family) -> list[Reading]:
-        """What reads a family's units, and whose each channel of its input is."""
-        found: dict[int, tuple[Product, Codes]] = {}
-        for number in family.members:
-            for product, own in self._origins[number].readers:
-                codes = family.codes(number, own)
-                before = found.setdefault(id(product.operation), (product, codes))[1]
-                found[id(product.operation)] = product, torch.where(before > 0, before, codes)
-        return [
-            Reading(product.operation, self._name(product.weight), product.read, codes)
-            for product, codes in found.values()
-        ]
-
-    def _problem(self, readings: list[Reading], units: int) -> str:
-        """Why nothing that reads some units can be fitted; empty if it can."""
-        if not readings:
-            return "no layer reads its units"
-        return next(filter(None, (_unevenness(reading.columns, units) for reading in readings)), "")
 
     def _not_run(self) -> list[Left]:
         """Layers that the network did not run, such as those that it needs in training alone."""
@@ -507,13 +427,6 @@ class GroupSearch:
             for path, module in layers
             if isinstance(module.weight, nn.Parameter) and not self._uses[self._names.get(id(module.weight), "")]
         ]
-
-    def _follow(self, readings: list[Reading]) -> bool:
-        """Whether what one layer reads depends on what another gives."""
-        return any(
-            depends(self._graph, other.operation.inputs[0], one.operation)
-            for one, other in itertools.permutations(readings, 2)
-        )
 
 
 def _in_a_row(codes: Codes, dimension: int) -> Units | None:
@@ -527,10 +440,3 @@ def _alike(one: Place, other: Place) -> bool:
     if isinstance(one, Units) or isinstance(other, Units):
         return one == other
     return one.count == other.count and torch.equal(one.codes, other.codes)
-
-
-def _unevenness(columns: Tensor, units: int) -> str:
-    counts = torch.bincount(columns, minlength=units + 1)[1:]
-    if len(counts) == units and bool((counts == counts[0]).all()) and int(counts[0]):
-        return ""
-    return "the layer that reads its units does not take equally much of each"

@@ -1,26 +1,22 @@
 """What compressing a network needs before it is known how small it is to be: its groups and the runs of its batches."""
 
 import copy
-import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
 from widthwise.compression.comparison import close, operations, parameter_count
+from widthwise.compression.cutting import Cutting, scores, uneven_half
 from widthwise.compression.error_curves import Curve, error_curves
 from widthwise.compression.group_search import GroupSearch
-from widthwise.compression.groups import Codes, Group, Left, Passage
-from widthwise.compression.neighbour_norms import among
+from widthwise.compression.groups import Group, Left
 from widthwise.compression.reader import Reader
 from widthwise.compression.refitting import MOST_FEATURES, Refitted, Refitting
-from widthwise.compression.shortcuts import CHANNELS, Rearrangement
-from widthwise.compression.surgery import SIZES, Kept, smaller
 from widthwise.errors import RequestError, TrialError
 from widthwise.progress import OnProgress
 from widthwise.tracing.batches import Batches
@@ -41,8 +37,6 @@ HELD_BACK = 0.2
 """The share of the examples on which both networks are compared, if none are given for that."""
 BATCH = 64
 FEWEST_EXAMPLES = 10
-MOST_SCALED = 3
-"""Attributes of modules that are tried together as numbers that change with the units."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +61,7 @@ class Preparation:
 
     model, predict: the network, and what finds the labels in its output.
     groups: what can be made smaller; left: what stays, and why.
+    cutting: cuts it.
     held_back: the examples on which networks are compared; chosen_by: those by which a size is chosen.
 
     Args:
@@ -79,7 +74,7 @@ class Preparation:
 
     def __init__(self, model: nn.Module, batches: Iterable[object], options: Options):
         try:
-            self._pristine = copy.deepcopy(model)  # what runs note in it does not get into the smaller network
+            pristine = copy.deepcopy(model)  # what runs note in it does not get into the smaller network
         except Exception as error:  # whatever a part of the model raises
             raise RequestError(f"the model cannot be copied: {one_line(error)}") from error
         source, predict = Batches(batches), options.predict
@@ -99,10 +94,9 @@ class Preparation:
         self._graph = Graph(model, network.probe, map(id, network.probe.sources), whole=True)
         groups, left = GroupSearch(model, self._graph, self._names, options.stream).find()
         groups, left = _chosen(*_small_enough(groups, left, self._graph), options.layers)
-        self._worked: set[tuple[str, ...]] = set()
-        self._in_vain: set[tuple[str, ...]] = set()
-        halves = {group.name: _uneven_half(group.units) for group in groups}
-        self.groups, failing = self._working(groups, halves)
+        self.cutting = Cutting(pristine, network.probe_inputs, predict)
+        halves = {group.name: uneven_half(group.units) for group in groups}
+        self.groups, failing = self.cutting.working(groups, halves)
         self.left = left + failing
         _check_any(self.groups, self.left)
         self._tapes = [_run(network, batch, number) for number, batch in enumerate(inputs, start=1)]
@@ -117,10 +111,10 @@ class Preparation:
         )
         foreseen = refitting.run(on_progress)
         found = refitting.result
-        result = self._cut(self.groups, found.kept, found.changed, found.biases)
+        result = self.cutting.cut(self.groups, found.kept, found.changed, found.biases)
         if problem := self._surprise(result, foreseen):
             before = self.groups
-            self.groups, failing = self._working(before, found.kept)
+            self.groups, failing = self.cutting.working(before, found.kept)
             if not failing and self.groups == before:
                 raise RequestError(f"the smaller network does not give what was fitted: {problem}")
             self.left += failing
@@ -144,7 +138,7 @@ class Preparation:
     def size(self, counts: Counts, size: Size) -> int:
         """The number of parameters, or of operations for one example, with some units of each group."""
         some = {group.name: range(counts[group.name]) for group in self.groups}
-        return self.size_of(self._cut(self.groups, some, {}, {}), size)
+        return self.size_of(self.cutting.cut(self.groups, some, {}, {}), size)
 
     def size_of(self, model: nn.Module, size: Size) -> int:
         """The number of a network's parameters, or of its operations for one example."""
@@ -162,118 +156,14 @@ class Preparation:
         """The number of units by which a group's is rounded, so that the outputs of its layers are by `round_to`."""
         return self._options.round_to // math.gcd(self._options.round_to, min(group.widths))
 
-    def _cut(
-        self,
-        groups: Sequence[Group],
-        kept: Mapping[str, Sequence[int]],
-        changed: Mapping[str, Tensor],
-        biases: Mapping[str, Tensor],
-    ) -> nn.Module:
-        return smaller(
-            self._pristine,
-            _kept(groups, kept),
-            changed,
-            biases,
-            self.attributes(groups, kept),
-            rearrangements(groups, kept),
-        )
-
-    def attributes(self, groups: Sequence[Group], kept: Mapping[str, Sequence[int]]) -> dict[str, int]:
-        """The values, in the smaller network, of attributes of its modules that change with the units."""
-        values: dict[str, int] = {}
-        for group in groups:
-            for name in group.scaled:
-                path, _, attribute = name.rpartition(".")
-                whole = getattr(self._pristine.get_submodule(path), attribute)
-                values[name] = whole // group.units * len(kept[group.name])
-        return values
-
     def _surprise(self, model: nn.Module, foreseen: Sequence[Tensor]) -> str:
         """How the smaller network departs from what its fit foresaw; empty if it does not."""
         try:
             with untouched(model):
-                scores = _scores(model, self._inputs[0], self.predict)
+                given = scores(model, self._inputs[0], self.predict)
         except (RequestError, TrialError) as error:
             return one_line(error)
-        return "" if close(scores, foreseen[0]) else "its outputs are others"
-
-    def _working(self, groups: list[Group], kept: Mapping[str, Sequence[int]]) -> tuple[list[Group], list[Left]]:
-        """The groups of which some units can go, and those without which the network fails or gives something else."""
-        if not self._problem(groups, kept):
-            return groups, []
-        working: list[Group] = []
-        failing: list[Left] = []
-        for group in groups:
-            problem = self._problem([group], kept)
-            scaled = self._scaled(group, kept) if problem else None
-            if scaled is not None:
-                working.append(scaled)
-            elif problem:
-                failing += [Left(name, group.units, f"without some of its units {problem}") for name in group.names]
-            else:
-                working.append(group)
-        return working, failing
-
-    def _scaled(self, group: Group, kept: Mapping[str, Sequence[int]]) -> Group | None:
-        """The group with the numbers around its layers that have to change with it; None: that does not help.
-
-        Such a number is 1, or as many as the outputs that make up a unit, times the number of units: that of heads, or
-        the size of all heads together. Which of them the network's code uses is found by running it.
-        """
-        tensors = [*(cut.tensor for cut in group.cuts), *(each.weight for each in group.readings)]
-        holding = {tensor.rpartition(".")[0] for tensor in tensors}
-        around = {*holding, *(path.rpartition(".")[0] for path in holding)}
-        modules = [(path, self._pristine.get_submodule(path)) for path in sorted(around)]
-        sizes = {group.units * each for each in {1, *group.widths}} | {len(each.columns) for each in group.readings}
-        found = [
-            f"{path}.{name}".lstrip(".")
-            for path, module in modules
-            for name, value in vars(module).items()
-            if type(value) is int and value in sizes and not isinstance(module, (*SIZES,))
-        ]
-        for names in self._combinations(tuple(found)):
-            changed = replace(group, scaled=names)
-            if not self._problem([changed], kept):
-                self._worked.add(tuple(name.rpartition(".")[2] for name in names))
-                return changed
-        self._in_vain.add(tuple(name.rpartition(".")[2] for name in found))
-        return None
-
-    def _combinations(self, found: Sequence[str]) -> list[tuple[str, ...]]:
-        """The combinations of attributes to try: what worked for another layer, then few before many.
-
-        None of those that were tried in vain for a layer with the same ones, so that it does not take long for many.
-        """
-        if tuple(name.rpartition(".")[2] for name in found) in self._in_vain:
-            return []
-        tried = [names for count in range(1, MOST_SCALED + 1) for names in itertools.combinations(found, count)]
-        return sorted(tried, key=lambda names: tuple(name.rpartition(".")[2] for name in names) not in self._worked)
-
-    def _problem(self, groups: Sequence[Group], kept: Mapping[str, Sequence[int]]) -> str:
-        """What goes wrong without some units that nothing reads any more; empty if nothing does."""
-        unread: dict[str, Tensor] = {}
-        for group in groups:
-            for reading in group.readings:
-                weight = unread.get(reading.weight)
-                weight = dict(self._pristine.named_parameters())[reading.weight].clone() if weight is None else weight
-                gone = ~torch.isin(reading.columns - 1, torch.tensor(list(kept[group.name]))) & (reading.columns > 0)
-                weight.index_fill_(reading.dimension, torch.nonzero(gone).flatten().to(weight.device), 0)
-                unread[reading.weight] = weight
-        whole = self._cut([], {}, unread, {})
-        for group in groups:
-            for passage in group.entries:
-                _silence(whole.get_submodule(passage.shortcut.path), passage, kept[group.name])
-            for each in group.normalized:
-                module = whole.get_submodule(each.norm.path)
-                there = (each.columns == 0) | torch.isin(each.columns - 1, torch.tensor(list(kept[group.name])))
-                vars(module)["forward"] = among(type(module).forward.__get__(module), torch.nonzero(there).flatten())
-        part = self._cut(groups, kept, unread, {})
-        try:
-            with untouched(whole), untouched(part):
-                pair = [_scores(each, self._probe, self.predict) for each in (whole, part)]
-        except (RequestError, TrialError) as error:
-            return f"the network fails: {one_line(error.__cause__ or error)}"
-        return "" if close(pair[0], pair[1]) else "the network gives something else, though nothing reads them"
+        return "" if close(given, foreseen[0]) else "its outputs are others"
 
 
 @contextmanager
@@ -288,14 +178,6 @@ def prepared_for(model: nn.Module, batches: Iterable[object], options: Options) 
     check_model(model)
     with in_one_sentence(model), untouched(model):
         yield Preparation(model, batches, options)
-
-
-def _silence(module: nn.Module, passage: Passage, kept: Sequence[int]) -> None:
-    """Let a shortcut see zeros in place of the units that go."""
-    gone = torch.nonzero((passage.columns > 0) & ~torch.isin(passage.columns - 1, torch.tensor(list(kept)))).flatten()
-    module.register_forward_pre_hook(
-        lambda _, args: (args[0].index_fill(CHANNELS, gone.to(args[0].device), 0), *args[1:])
-    )
 
 
 def _names(model: nn.Module) -> dict[int, str]:
@@ -356,18 +238,6 @@ def _small_enough(groups: list[Group], left: list[Left], graph: Graph) -> tuple[
     return fitting, left
 
 
-def _uneven_half(units: int) -> list[int]:
-    """About half of some units, in no pattern that a network's code could follow."""
-    drawn = torch.randperm(units, generator=torch.Generator().manual_seed(units))
-    return sorted(drawn[: units // 2 + 1 if units > 2 else 1].tolist())
-
-
-def _scores(model: nn.Module, inputs: Inputs, predict: Predict | None) -> Tensor:
-    runs = ModelRuns(model, predict)
-    runs.record_first(inputs)
-    return runs.with_changes(inputs, {}, "")[0]
-
-
 def _chosen(
     groups: list[Group], left: list[Left], layers: str | Iterable[str] | None
 ) -> tuple[list[Group], list[Left]]:
@@ -389,36 +259,3 @@ def _check_any(groups: Sequence[Group], left: Sequence[Left]) -> None:
     if not groups:
         reasons = listed([f"{each.name}, since {each.reason}" for each in left[:3]])
         raise RequestError(f"there is nothing to make smaller: all units stay of {reasons or 'this network'}")
-
-
-def _kept(groups: Sequence[Group], kept: Mapping[str, Sequence[int]]) -> Kept:
-    """The indices that stay of every parameter and buffer that is cut."""
-    staying: dict[tuple[str, int], Tensor] = {}
-
-    def cut(tensor: str, dimension: int, codes: Codes, units: Tensor) -> None:
-        codes = codes.cpu()
-        stays = (codes == 0) | torch.isin(codes - 1, units)
-        before = staying.get((tensor, dimension))
-        staying[tensor, dimension] = stays if before is None else before & stays
-
-    for group in groups:
-        units = torch.tensor(list(kept[group.name]), dtype=torch.long)
-        for each in group.cuts:
-            cut(each.tensor, each.dimension, each.codes, units)
-        for reading in group.readings:
-            cut(reading.weight, reading.dimension, reading.columns, units)
-    return {place: torch.nonzero(stays).flatten() for place, stays in staying.items()}
-
-
-def rearrangements(groups: Sequence[Group], kept: Mapping[str, Sequence[int]]) -> dict[str, Rearrangement]:
-    """Which channels each shortcut takes and gives in the smaller network, by the module's path."""
-    found: dict[str, Rearrangement] = {}
-    for group in groups:
-        units = torch.tensor(list(kept[group.name]), dtype=torch.long)
-        for passage, taking in [*((each, True) for each in group.entries), *((each, False) for each in group.exits)]:
-            shortcut, path = passage.shortcut, passage.shortcut.path
-            there = (passage.columns == 0) | torch.isin(passage.columns - 1, units)
-            indices = tuple(torch.nonzero(there).flatten().tolist())
-            before = found.get(path) or shortcut.whole
-            found[path] = replace(before, taken=indices) if taking else replace(before, wanted=indices)
-    return found
