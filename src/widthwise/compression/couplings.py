@@ -40,7 +40,7 @@ class Couplings:
         self._pairs: list[Tensor] = []
 
     def add(self, units: int) -> int:
-        """A further layer, of so many units; its number."""
+        """Add a layer with this many units, and return its number."""
         self._starts.append(self._starts[-1] + units)
         return len(self._starts) - 2
 
